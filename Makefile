@@ -1,0 +1,54 @@
+# Each target sets up what it needs; `make` alone lists them.
+SHELL := /bin/bash
+BIN := .venv/bin
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fix unit lock chaos bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install everything that demo and tests need
+	@dev/setup test
+
+demo: ## Show Berth at work: registry, organization, codespace from a private image (ARGS=... for options)
+	@dev/setup demo
+	@$(BIN)/berth demo $(ARGS)
+
+test: check ## All checks and all tests (ARGS=... for pytest)
+	$(BIN)/pytest $(ARGS)
+
+check: ## Format, lint and types
+	@dev/setup test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+fix: ## Format, and repair what ruff can
+	@dev/setup test
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+unit: ## The domain's tests only: seconds
+	@dev/setup test
+	$(BIN)/pytest tests/domain $(ARGS)
+
+lock: ## Write constraints.txt and package-lock.json anew (ARGS=--upgrade takes newest versions)
+	python3 -m venv .cache/lock
+	.cache/lock/bin/pip install --quiet uv
+	.cache/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev \
+	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(ARGS) --output-file constraints.txt pyproject.toml
+	@dev/setup demo
+	$(BIN)/node $(BIN)/npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --lockfile-version 3 --no-audit --no-fund
+	@! grep -nE '://|"resolved"' constraints.txt package-lock.json || { echo "an address got into the lock files"; exit 1; }
+
+chaos: ## Kill servers and engines while codespaces change (minutes)
+	@dev/setup test
+	$(BIN)/python bench/chaos.py $(ARGS)
+
+bench: ## Measure registry, API and launches (minutes)
+	@dev/setup test
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean: ## Remove everything that was made here
+	rm -rf .venv node_modules .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

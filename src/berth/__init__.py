@@ -1,0 +1,1 @@
+"""Berth: self-hosted codespaces that open private images."""

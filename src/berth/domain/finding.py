@@ -1,0 +1,28 @@
+"""A finding: what went wrong with a launch or a pull, for a person and for a program. The doctor speaks in these."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Fixer(StrEnum):
+    """Who can mend it."""
+
+    DEVELOPER = "developer"  # the person who launched
+    REPOSITORY_ADMIN = "repository_admin"
+    ORGANIZATION_OWNER = "organization_owner"
+    SITE_ADMIN = "site_admin"
+    REGISTRY = "registry"  # whoever runs the other registry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One cause. `code` is stable; `sentence` names the cause; `next_step` is what to do, with the command where one helps.
+
+    `evidence` holds what was seen (phase, status, error code, host, level, prefix), never a secret.
+    """
+
+    code: str
+    sentence: str
+    fixer: Fixer
+    next_step: str
+    evidence: dict[str, str] = field(default_factory=dict)
