@@ -1,0 +1,157 @@
+"""The connection to the database: SQLite (WAL) on one machine, PostgreSQL beyond it; transactions and migrations."""
+
+import asyncio
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import IO, Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from berth.domain.problem import Invalid, LimitReached, UpstreamFailed
+
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 0x6265727468  # "berth"
+_BUSY_TIMEOUT_S = 20
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+_WRITE = "berth_write"
+
+
+class Store:
+    """A pool of connections. Open one transaction per request: `begin` to write, `read` to look.
+
+    Every connection error leaves as UpstreamFailed(code="store.unavailable"), a full disk as
+    LimitReached(code="store.full"); the transaction is rolled back.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = parse_database_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._lock: IO[str] | None = None
+        # SQLite has one writer; taking turns here is faster than its busy handler, which sleeps and asks again.
+        self._writer: AbstractAsyncContextManager[object] = asyncio.Lock() if self.is_sqlite else nullcontext()
+        self.engine = create_async_engine(self.url, **self._options())
+        if self.is_sqlite:
+            event.listen(self.engine.sync_engine, "connect", _on_sqlite_connect)
+            event.listen(self.engine.sync_engine, "begin", _on_sqlite_begin)
+
+    def _options(self) -> dict[str, Any]:
+        if self.is_sqlite:
+            return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}, "pool_size": 8, "max_overflow": 8}
+        return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """A writing transaction, committed at the end of the block, rolled back by an exception."""
+        with _translate():
+            async with self._writer, self.engine.connect() as plain:
+                connection = await plain.execution_options(**{_WRITE: True})
+                async with connection.begin():
+                    yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A reading transaction: one consistent look."""
+        with _translate():
+            async with self.engine.connect() as connection:
+                yield connection
+
+    async def migrate(self) -> None:
+        """Bring the tables up to date; replicas that start together take turns."""
+        with _translate():
+            async with self._writer, self.engine.connect() as plain:
+                connection = await plain.execution_options(**{_WRITE: True})
+                async with connection.begin():
+                    if not self.is_sqlite:
+                        await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+                    await connection.run_sync(upgrade_tables)
+
+    async def ping(self) -> None:
+        """Raises UpstreamFailed(code="store.unavailable") if the database does not answer."""
+        async with self.read() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    def claim_host(self) -> None:
+        """Hold the lock that keeps a second server off this SQLite file. Raises Invalid where one runs already.
+
+        Two hosts that share a SQLite file would corrupt it; PostgreSQL needs no such lock.
+        """
+        if not self.is_sqlite or not self.url.database:
+            return
+        lock = Path(f"{self.url.database}.lock").open("w")  # noqa: SIM115 held as long as the server lives
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.close()
+            raise Invalid(
+                f"Another Berth server uses {self.url.database}.",
+                field="DATA_DIR",
+                code="store.in_use",
+                remedy="Stop it, give this one a DATA_DIR of its own, or use PostgreSQL for several servers.",
+            ) from None
+        self._lock = lock
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def parse_database_url(text_url: str) -> URL:
+    """A database URL with the asynchronous driver filled in. Raises Invalid; never echoes the URL (it may hold a password)."""
+    try:
+        url = make_url(text_url)
+        driver = _DRIVERS[url.get_backend_name()]
+    except Exception as error:  # SQLAlchemy raises its own and ValueError alike
+        raise Invalid(
+            "DATABASE_URL is not sqlite:///path or postgresql://user@host/name.", field="DATABASE_URL"
+        ) from error
+    return url.set(drivername=driver)
+
+
+def upgrade_tables(connection: Connection) -> None:
+    """Run all migrations on this connection, in its transaction."""
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _on_sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late for us: _on_sqlite_begin sends it
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _on_sqlite_begin(connection: Connection) -> None:
+    # A reading transaction that turns into a writing one fails at once when another writes; so writers say it first.
+    write = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+class _translate:  # noqa: N801 used as a keyword: `with _translate():`
+    """Turns the database's own failures into Problems; constraint errors stay for the query that expects them."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DBAPIError) and "full" in str(error.orig) and "disk" in str(error.orig):
+            raise LimitReached(
+                "The database's disk is full.", code="store.full", remedy="The site administrator makes room."
+            ) from error
+        if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
+            raise UpstreamFailed(
+                "The database did not answer.",
+                code="store.unavailable",
+                retryable=True,
+                remedy="Try again in a moment.",
+            ) from error

@@ -1,0 +1,265 @@
+"""All tables. Times are UTC; ids are never used again (a deleted name must carry no old grant: ids decide)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by itself only for INTEGER PRIMARY KEY
+
+
+class UTCTime(TypeDecorator[datetime]):
+    """An aware UTC time, whole seconds, on both databases (SQLite has no time zones)."""
+
+    impl: TypeEngine[Any] | type[TypeEngine[Any]] = DateTime(timezone=True)
+    cache_ok: bool | None = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone reached the database")
+        return value.astimezone(UTC).replace(microsecond=0)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None or value.tzinfo is not None:
+            return value if value is None else value.astimezone(UTC)
+        return value.replace(tzinfo=UTC)
+
+
+def _cascade(target: str) -> ForeignKey:
+    return ForeignKey(target, ondelete="CASCADE")
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("login", String(39), nullable=False),
+    Column("login_key", String(39), nullable=False, unique=True),  # lower case
+    Column("type", String(12), nullable=False),
+    Column("name", Text),
+    Column("email", Text),
+    Column("site_admin", Boolean, nullable=False, default=False),
+    Column("created_at", UTCTime, nullable=False),
+    Column("updated_at", UTCTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("organization_id", Id, _cascade("accounts.id"), nullable=False),
+    Column("user_id", Id, _cascade("accounts.id"), nullable=False, index=True),
+    Column("role", String(6), nullable=False),
+    PrimaryKeyConstraint("organization_id", "user_id"),
+)
+
+teams = Table(
+    "teams",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("organization_id", Id, _cascade("accounts.id"), nullable=False),
+    Column("slug", String(100), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("description", Text, nullable=False, default=""),
+    Column("created_at", UTCTime, nullable=False),
+    Column("updated_at", UTCTime, nullable=False),
+    UniqueConstraint("organization_id", "slug"),
+    sqlite_autoincrement=True,
+)
+
+team_members = Table(
+    "team_members",
+    metadata,
+    Column("team_id", Id, _cascade("teams.id"), nullable=False),
+    Column("user_id", Id, _cascade("accounts.id"), nullable=False, index=True),
+    Column("role", String(10), nullable=False),  # member, maintainer
+    PrimaryKeyConstraint("team_id", "user_id"),
+)
+
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("owner_id", Id, _cascade("accounts.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("name_key", String(100), nullable=False),  # lower case
+    Column("description", Text, nullable=False, default=""),
+    Column("visibility", String(8), nullable=False),
+    Column("default_branch", String(244), nullable=False),
+    Column("created_at", UTCTime, nullable=False),
+    Column("updated_at", UTCTime, nullable=False),
+    Column("pushed_at", UTCTime, nullable=False),
+    UniqueConstraint("owner_id", "name_key"),
+    sqlite_autoincrement=True,
+)
+
+collaborators = Table(
+    "collaborators",
+    metadata,
+    Column("repository_id", Id, _cascade("repositories.id"), nullable=False),
+    Column("user_id", Id, _cascade("accounts.id"), nullable=False, index=True),
+    Column("role", Integer, nullable=False),  # domain.role.Role
+    PrimaryKeyConstraint("repository_id", "user_id"),
+)
+
+team_repositories = Table(
+    "team_repositories",
+    metadata,
+    Column("team_id", Id, _cascade("teams.id"), nullable=False),
+    Column("repository_id", Id, _cascade("repositories.id"), nullable=False, index=True),
+    Column("role", Integer, nullable=False),
+    PrimaryKeyConstraint("team_id", "repository_id"),
+)
+
+access_tokens = Table(
+    "access_tokens",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("kind", String(4), nullable=False),
+    Column("account_id", Id, _cascade("accounts.id"), nullable=False, index=True),
+    Column("codespace_id", Id, _cascade("codespaces.id"), index=True),
+    Column("note", Text, nullable=False, default=""),
+    Column("scopes", Text, nullable=False, default=""),  # words joined by spaces
+    Column("hash", LargeBinary(32), nullable=False, unique=True),
+    Column("hint", String(4), nullable=False),
+    Column("created_at", UTCTime, nullable=False),
+    Column("expires_at", UTCTime),
+    Column("last_used_at", UTCTime),
+    sqlite_autoincrement=True,
+)
+
+# One table for the three levels: `level` and the one owner column that belongs to it.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("level", String(12), nullable=False),
+    Column("account_id", Id, _cascade("accounts.id")),  # of a user's or an organization's secret
+    Column("repository_id", Id, _cascade("repositories.id")),  # of a repository's secret
+    Column("name", String(255), nullable=False),
+    Column("visibility", String(8)),  # of a user's (always selected) or an organization's secret
+    Column("value", LargeBinary, nullable=False),  # envelope, see adapters/sealer.py
+    Column("created_at", UTCTime, nullable=False),
+    Column("updated_at", UTCTime, nullable=False),
+    UniqueConstraint("account_id", "name"),
+    UniqueConstraint("repository_id", "name"),
+    CheckConstraint("(account_id IS NULL) <> (repository_id IS NULL)", name="one_owner"),
+    sqlite_autoincrement=True,
+)
+
+secret_repositories = Table(
+    "secret_repositories",
+    metadata,
+    Column("secret_id", Id, _cascade("secrets.id"), nullable=False),
+    Column("repository_id", Id, _cascade("repositories.id"), nullable=False, index=True),
+    PrimaryKeyConstraint("secret_id", "repository_id"),
+)
+
+codespaces = Table(
+    "codespaces",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("display_name", String(48), nullable=False),
+    Column("environment_id", String(36), nullable=False),
+    Column("owner_id", Id, _cascade("accounts.id"), nullable=False),
+    # A deleted repository's codespaces are on their way out: the loop removes them, no API shows them.
+    Column("repository_id", Id, ForeignKey("repositories.id", ondelete="SET NULL"), index=True),
+    Column("ref", Text, nullable=False),
+    Column("commit_id", String(64)),  # what was checked out
+    Column("devcontainer_path", Text),
+    Column("machine", String(64), nullable=False),
+    Column("location", String(16), nullable=False),
+    Column("idle_timeout_minutes", Integer, nullable=False),
+    Column("retention_period_minutes", Integer, nullable=False),
+    Column("created_at", UTCTime, nullable=False),
+    Column("updated_at", UTCTime, nullable=False),
+    Column("last_used_at", UTCTime, nullable=False),
+    # What the loop knows of it.
+    Column("desired", String(8), nullable=False),  # running, stopped, deleted
+    Column("generation", Integer, nullable=False),  # every API write of `desired` adds one
+    Column("seen", Integer, nullable=False),  # the generation that the loop has brought about
+    Column("phase", String(16), nullable=False),  # domain.lifecycle.Phase
+    Column("next_at", Float),  # database's clock, seconds since 1970; NULL: nothing to do. The only timer.
+    Column("lease", Float),  # until when the claim holds
+    Column("epoch", Integer, nullable=False),  # every claim adds one: writes of an older one are refused
+    Column("holder", String(64)),
+    Column("attempts", Integer, nullable=False),
+    # What it brought about.
+    Column("container_id", String(64)),
+    Column("image", Text),  # by digest
+    Column("remote_user", Text),
+    Column("remote_folder", Text),
+    Column("hooks_done", String(16), nullable=False, default=""),  # "created" once postCreateCommand has run
+    Column("finding", Text),  # JSON of the finding that it failed with
+    Index(None, "owner_id", "id"),
+    Index(None, "next_at"),
+    sqlite_autoincrement=True,
+)
+
+codespace_log = Table(
+    "codespace_log",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("codespace_id", Id, _cascade("codespaces.id"), nullable=False),
+    Column("at", UTCTime, nullable=False),
+    Column("kind", String(10), nullable=False),  # phase, output, progress, finding
+    Column("text", Text, nullable=False),
+    Index(None, "codespace_id", "id"),
+    sqlite_autoincrement=True,
+)
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", UTCTime, nullable=False),
+    Column("actor_id", Id),  # no foreign key: the record outlives the account
+    Column("actor_login", String(39), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("account_id", Id, index=True),  # whose log it belongs to
+    Column("target", Text, nullable=False),
+    Column("detail", Text, nullable=False, default=""),  # rule names, never inputs
+    sqlite_autoincrement=True,
+)
+
+# One row: what all replicas on this database agree on.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("server_id", String(36), nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)

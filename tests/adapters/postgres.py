@@ -1,0 +1,69 @@
+"""A PostgreSQL cluster of the tests' own: on a socket in a directory of its own, without durability, gone afterwards."""
+
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+_OPTIONS = (
+    "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c listen_addresses='' -c max_connections=200"
+)
+_USER = "postgres"
+
+
+@dataclass
+class Cluster:
+    """A running cluster; `create_database` gives each test its own."""
+
+    folder: Path
+    programs: Path
+    _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def create_database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"test_{next(self._numbers)}"
+        _run(self.programs / "createdb", "-h", str(self.folder), "-U", _USER, name)
+        return f"postgresql://{_USER}@/{name}?host={self.folder}"
+
+
+def find_programs() -> Path | None:
+    """Where Debian keeps the newest server's programs."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return found[-1].parent if found else None
+
+
+def _run(*command: str | Path) -> None:
+    """As another user where we are root: the server refuses to run as root."""
+    words = [str(word) for word in command]
+    if os.geteuid() == 0:
+        words = ["runuser", "-u", _USER, "--", *words]
+    done = subprocess.run(words, check=False, capture_output=True, text=True, cwd="/", timeout=60)
+    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+
+
+@contextmanager
+def start_cluster() -> Iterator[Cluster]:
+    """Runs as long as the block."""
+    programs = find_programs()
+    assert programs is not None, "PostgreSQL's server programs are not installed"
+    folder = Path(tempfile.mkdtemp(prefix="berth-pg-", dir="/tmp"))  # short: a socket's path has 107 bytes at most
+    if os.geteuid() == 0:
+        user = pwd.getpwnam(_USER)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    data = folder / "data"
+    try:
+        _run(programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
+        options = f"{_OPTIONS} -k {folder}"
+        _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+        try:
+            yield Cluster(folder, programs)
+        finally:
+            _run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
