@@ -1,0 +1,82 @@
+"""How git is run: with an environment of its own, no configuration but ours, no hooks, no transports that were not asked for."""
+
+import asyncio
+import contextlib
+import os
+import signal
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Mapping, Sequence
+
+from berth.domain.problem import UpstreamFailed
+
+_TIMEOUT_S = 60
+
+# As `-c` options or as GIT_CONFIG_* variables; both count as given by us, which safe.directory asks for.
+CONFIGURATION = {
+    "core.hooksPath": "/dev/null",
+    "core.fsmonitor": "false",
+    "protocol.allow": "never",
+    "safe.directory": "*",  # the directories are ours, whoever owns the volume that they are on
+    "init.templateDir": "",
+    "commit.gpgSign": "false",
+}
+
+
+def git_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What git sees of the world."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "LC_ALL": "C.UTF-8",
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_NO_REPLACE_OBJECTS": "1",
+        **(extra or {}),
+    }
+
+
+async def run_git(
+    arguments: Sequence[str],
+    *,
+    stdin: bytes = b"",
+    extra: Mapping[str, str] | None = None,
+    timeout_s: float = _TIMEOUT_S,
+) -> bytes:
+    """What git printed. Raises UpstreamFailed(code="git.failed"); cancelled or too slow, its process group is killed."""
+    options = [word for name, value in CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *options,
+            *arguments,
+            stdin=PIPE if stdin else DEVNULL,  # a pipe that a quick program never reads breaks uvloop's write
+            stdout=PIPE,
+            stderr=PIPE,
+            env=git_environment(extra),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise UpstreamFailed(
+            "git cannot be started.", code="git.missing", remedy="Install git on the server."
+        ) from error
+    try:
+        async with asyncio.timeout(timeout_s):
+            output, errors = await process.communicate(stdin or None)
+    except TimeoutError as error:
+        raise UpstreamFailed("git took too long.", code="git.timeout", retryable=True) from error
+    finally:
+        await kill_group(process)
+    if process.returncode:
+        last = errors.decode(errors="replace").strip().splitlines()[-1:]
+        verb = next((word for word in arguments if not word.startswith("-")), "")
+        raise UpstreamFailed(f"git {verb[:20]} failed.", code="git.failed") from OSError(*last)
+    return output
+
+
+async def kill_group(process: Process) -> None:
+    """End a process and its children; nothing happens if it has ended."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await asyncio.shield(process.wait())

@@ -1,0 +1,272 @@
+"""Bare repositories on disk, handled by git's own programs in an environment that holds nothing of ours."""
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from berth.adapters.git_process import run_git
+from berth.domain.git_object import Commit, Signature, TreeEntry, WrittenFile
+from berth.domain.problem import Conflict, LimitReached, NotFound, UpstreamFailed
+
+MAX_FILE_BYTES = 1024 * 1024
+MAX_ENTRIES = 1000
+_CLONE_TIMEOUT_S = 600
+_ZERO = "0" * 40
+_COMMIT = re.compile(r"[0-9a-f]{4,64}")
+_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$")  # git-check-ref-format(1), and options
+_KINDS = {
+    "100644": "file",
+    "100755": "file",
+    "100664": "file",
+    "120000": "symlink",
+    "160000": "submodule",
+    "040000": "dir",
+}
+
+
+class BareGitRepositories:
+    """The port GitRepositories: `<folder>/<id>.git`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, repository_id: int) -> Path:
+        return self._folder / f"{repository_id:d}.git"
+
+    async def create(self, repository_id: int, *, default_branch: str) -> None:
+        target = self.path(repository_id)
+        partial = await asyncio.to_thread(_make_partial, target)
+        if partial is None:
+            return
+        try:
+            await run_git(
+                ["init", "--quiet", "--bare", "--template=", f"--initial-branch={default_branch}", str(partial)]
+            )
+            partial.rename(target)
+        except FileExistsError:
+            return  # somebody was quicker
+        except OSError as error:
+            raise UpstreamFailed("The repository's directory cannot be made.", code="git.failed") from error
+        finally:
+            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
+
+    async def delete(self, repository_id: int) -> None:
+        target = self.path(repository_id)
+        gone = self._folder / f".gone-{repository_id:d}"
+        try:
+            target.rename(gone)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UpstreamFailed("The repository's directory cannot be removed.", code="git.failed") from error
+        await asyncio.to_thread(shutil.rmtree, gone, ignore_errors=True)
+
+    async def _git(
+        self, repository_id: int, *arguments: str, stdin: bytes = b"", extra: Mapping[str, str] | None = None
+    ) -> bytes:
+        return await run_git([f"--git-dir={self.path(repository_id)}", *arguments], stdin=stdin, extra=extra)
+
+    async def find_commit(self, repository_id: int, ref: str) -> str | None:
+        if not ref or len(ref) > 500 or _BAD_REF.search(ref):
+            return None
+        if ref.startswith("refs/"):
+            names = [ref]
+        else:
+            names = [f"refs/heads/{ref}", f"refs/tags/{ref}", *([ref] if _COMMIT.fullmatch(ref) else [])]
+        lines = "".join(f"{name}^{{commit}}\n" for name in names)
+        output = await self._git(repository_id, "cat-file", "--batch-check", stdin=lines.encode())
+        for line in output.decode(errors="replace").splitlines():
+            words = line.split(" ")
+            if len(words) == 3 and words[1] == "commit":
+                return words[0]
+        return None
+
+    async def find_entry(self, repository_id: int, commit: str, path: str) -> TreeEntry | None:
+        entries = await self._list(repository_id, commit, path.strip("/"))
+        return next((entry for entry in entries if entry.path == path.strip("/")), None)
+
+    async def list_directory(self, repository_id: int, commit: str, path: str) -> tuple[TreeEntry, ...] | None:
+        path = path.strip("/")
+        if path:
+            entry = await self.find_entry(repository_id, commit, path)
+            if entry is None or entry.kind != "dir":
+                return None
+        return tuple((await self._list(repository_id, commit, f"{path}/" if path else ""))[:MAX_ENTRIES])
+
+    async def _list(self, repository_id: int, commit: str, path: str) -> list[TreeEntry]:
+        if "\0" in path or len(path) > 4096:
+            return []
+        wanted = ["--", path] if path else []
+        output = await self._git(
+            repository_id, "--literal-pathspecs", "ls-tree", "-z", "-l", "--full-tree", f"{commit}^{{tree}}", *wanted
+        )
+        entries = []
+        for record in output.decode(errors="surrogateescape").split("\0")[:-1]:
+            facts, _, full = record.partition("\t")
+            mode, _kind, sha, size = facts.split()
+            entries.append(
+                TreeEntry(
+                    name=full.rpartition("/")[2].encode(errors="replace").decode(),
+                    path=full.encode(errors="replace").decode(),
+                    kind=_KINDS.get(mode, "file"),
+                    sha=sha,
+                    size_bytes=0 if size == "-" else int(size),
+                )
+            )
+        return entries
+
+    async def read_file(self, repository_id: int, commit: str, path: str) -> bytes | None:
+        entry = await self.find_entry(repository_id, commit, path)
+        if entry is None or entry.kind != "file":
+            return None
+        if entry.size_bytes > MAX_FILE_BYTES:
+            raise LimitReached("The file is larger than 1 MiB.", code="contents.too_large", remedy="Clone it instead.")
+        return await self._git(repository_id, "cat-file", "blob", entry.sha)
+
+    async def get_commit(self, repository_id: int, commit: str) -> Commit:
+        if not _COMMIT.fullmatch(commit):
+            raise NotFound("Not Found", code="contents.no_commit")
+        raw = (await self._git(repository_id, "cat-file", "commit", commit)).decode(errors="replace")
+        return _parse_commit(commit, raw)
+
+    async def list_branches(self, repository_id: int) -> tuple[str, ...]:
+        output = await self._git(
+            repository_id, "for-each-ref", f"--count={MAX_ENTRIES}", "--format=%(refname:lstrip=2)", "refs/heads/"
+        )
+        return tuple(output.decode(errors="replace").splitlines())
+
+    async def set_default_branch(self, repository_id: int, branch: str) -> None:
+        await self._git(repository_id, "symbolic-ref", "HEAD", f"refs/heads/{branch}")
+
+    async def write_file(
+        self,
+        repository_id: int,
+        *,
+        branch: str,
+        path: str,
+        data: bytes,
+        expected: str | None,
+        message: str,
+        author: Signature,
+    ) -> WrittenFile:
+        parent = await self.find_commit(repository_id, f"refs/heads/{branch}")
+        if parent is None and await self.list_branches(repository_id):
+            raise NotFound(f"Branch {branch} not found", code="contents.no_branch")
+        entry = None if parent is None else await self.find_entry(repository_id, parent, path)
+        _check_expected(path, entry, expected)
+        blob = (await self._git(repository_id, "hash-object", "-w", "--stdin", stdin=data)).decode().strip()
+        mode = "100644"
+        if entry is not None and parent is not None and await self._is_executable(repository_id, parent, path):
+            mode = "100755"
+        tree = await self._write_tree(repository_id, parent, f"{mode},{blob},{path}")
+        at = f"{int(author.at.timestamp())} +0000"
+        extra = {
+            f"GIT_{who}_{what}": value
+            for who in ("AUTHOR", "COMMITTER")
+            for what, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", at))
+        }
+        parents = [] if parent is None else ["-p", parent]
+        commit = await self._git(repository_id, "commit-tree", tree, *parents, stdin=message.encode(), extra=extra)
+        sha = commit.decode().strip()
+        try:
+            await self._git(repository_id, "update-ref", f"refs/heads/{branch}", sha, parent or _ZERO)
+        except UpstreamFailed as error:
+            raise Conflict(
+                f"The branch {branch} moved meanwhile.", code="contents.moved", remedy="Look again."
+            ) from error
+        return WrittenFile(blob=blob, commit=await self.get_commit(repository_id, sha), created=entry is None)
+
+    async def _is_executable(self, repository_id: int, commit: str, path: str) -> bool:
+        output = await self._git(
+            repository_id, "--literal-pathspecs", "ls-tree", "-z", "--full-tree", f"{commit}^{{tree}}", "--", path
+        )
+        return output.startswith(b"100755 ")
+
+    async def _write_tree(self, repository_id: int, parent: str | None, info: str) -> str:
+        folder = await asyncio.to_thread(tempfile.mkdtemp)
+        extra = {"GIT_INDEX_FILE": f"{folder}/index"}
+        try:
+            if parent is not None:
+                await self._git(repository_id, "read-tree", f"{parent}^{{tree}}", extra=extra)
+            try:
+                await self._git(repository_id, "update-index", "--add", "--cacheinfo", info, extra=extra)
+            except UpstreamFailed as error:
+                raise Conflict(
+                    "A file and a directory of this name cannot both be there.", code="contents.path_taken"
+                ) from error
+            return (await self._git(repository_id, "write-tree", extra=extra)).decode().strip()
+        finally:
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    async def check_out(
+        self, repository_id: int, commit: str, *, branch: str | None, target: Path, origin: str
+    ) -> None:
+        partial = target.with_name(f".{target.name}.partial")
+        if not await asyncio.to_thread(_make_room, partial, target):
+            return
+        allow = ["-c", "protocol.file.allow=always"]
+        source = str(self.path(repository_id))
+        # Not --local: hard links would give whoever owns the clone the bare repository's own files.
+        clone = ["clone", "--quiet", "--no-checkout", "--no-local", "--template=", "--", source, str(partial)]
+        await run_git([*allow, *clone], timeout_s=_CLONE_TIMEOUT_S)
+        inside = ["-C", str(partial)]
+        known = branch is not None and await self.find_commit(repository_id, f"refs/heads/{branch}") is not None
+        where = ["-B", str(branch)] if known else ["--detach"]
+        await run_git([*inside, "checkout", "--quiet", "--force", *where, commit, "--"], timeout_s=_CLONE_TIMEOUT_S)
+        if known:
+            await run_git([*inside, "branch", "--quiet", f"--set-upstream-to=origin/{branch}", str(branch)])
+        await run_git([*inside, "config", "remote.origin.url", origin])
+        partial.rename(target)  # also onto an empty directory
+
+
+def _make_partial(target: Path) -> Path | None:
+    """A directory beside the target to make it in; None if the target is there."""
+    if target.exists():
+        return None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+
+
+def _make_room(partial: Path, target: Path) -> bool:
+    """Remove what an interrupted call left. False: the target is whole, for it got its name at the very end."""
+    if target.is_dir() and any(target.iterdir()):
+        return False
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    return True
+
+
+def _check_expected(path: str, entry: TreeEntry | None, expected: str | None) -> None:
+    """Optimistic locking, with GitHub's texts and statuses."""
+    if entry is not None and entry.kind != "file":
+        raise Conflict(f"{path} is a {entry.kind}.", code="contents.not_a_file")
+    found = None if entry is None else entry.sha
+    if expected != found:
+        raise Conflict(f"{path} does not match {expected or 'a new file'}", code="contents.sha_mismatch")
+
+
+def _parse_commit(sha: str, raw: str) -> Commit:
+    head, _, message = raw.partition("\n\n")
+    fields: dict[str, list[str]] = {}
+    for line in head.splitlines():
+        name, _, value = line.partition(" ")
+        fields.setdefault(name, []).append(value)
+    return Commit(
+        sha=sha,
+        tree=fields["tree"][0],
+        parents=tuple(fields.get("parent", ())),
+        author=_parse_signature(fields.get("author", [""])[0]),
+        committer=_parse_signature(fields.get("committer", [""])[0]),
+        message=message.rstrip("\n"),
+    )
+
+
+def _parse_signature(text: str) -> Signature:
+    match = re.fullmatch(r"(.*?) ?<(.*?)> (\d{1,11}) [+-]\d{4}", text)
+    if match is None:
+        return Signature(name="", email="", at=datetime.fromtimestamp(0, UTC))
+    return Signature(name=match[1], email=match[2], at=datetime.fromtimestamp(int(match[3]), UTC))

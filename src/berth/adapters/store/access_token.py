@@ -1,0 +1,145 @@
+"""Queries on access tokens. The store holds hashes; a token's value is shown once, to whoever made it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berth.adapters.store.paging import fetch_page
+from berth.adapters.store.tables import access_tokens, accounts, codespaces
+from berth.domain.access_token import AccessToken, TokenKind, hash_token
+from berth.domain.lifecycle import Desired
+from berth.domain.scope import Scope
+from berth.domain.secret_text import SecretText
+
+_COLUMNS = [column for column in access_tokens.c if column.name != "hash"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenHolder:
+    """A stored token with its account, and its codespace's repository where it belongs to one."""
+
+    token: AccessToken
+    login: str
+    site_admin: bool
+    codespace_repository_id: int | None
+
+
+def to_access_token(row: Any) -> AccessToken:
+    """A row, or the first columns of a joined one, as the domain's value."""
+    return AccessToken(
+        id=row.id,
+        kind=TokenKind(row.kind),
+        account_id=row.account_id,
+        note=row.note,
+        scopes=frozenset(Scope(word) for word in row.scopes.split()),
+        hint=row.hint,
+        codespace_id=row.codespace_id,
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+async def insert_token(
+    connection: AsyncConnection,
+    value: SecretText,
+    *,
+    kind: TokenKind,
+    account_id: int,
+    note: str,
+    scopes: frozenset[Scope],
+    now: datetime,
+    expires_at: datetime | None,
+    codespace_id: int | None = None,
+) -> AccessToken:
+    """Store a new token's hash."""
+    statement = (
+        insert(access_tokens)
+        .values(
+            kind=kind,
+            account_id=account_id,
+            codespace_id=codespace_id,
+            note=note,
+            scopes=" ".join(sorted(scopes)),
+            hash=hash_token(value),
+            hint=value.reveal()[-4:],
+            created_at=now,
+            expires_at=expires_at,
+        )
+        .returning(*_COLUMNS)
+    )
+    return to_access_token((await connection.execute(statement)).one())
+
+
+async def find_holder(connection: AsyncConnection, value: SecretText) -> TokenHolder | None:
+    """Whose token this is; None for an unknown one, and for one of a codespace that is to go. Looks at no expiry."""
+    statement = (
+        select(*_COLUMNS, accounts.c.login, accounts.c.site_admin, codespaces.c.repository_id)
+        .join(accounts, accounts.c.id == access_tokens.c.account_id)
+        .outerjoin(codespaces, codespaces.c.id == access_tokens.c.codespace_id)
+        .where(
+            access_tokens.c.hash == hash_token(value),
+            or_(access_tokens.c.codespace_id.is_(None), codespaces.c.desired != Desired.DELETED),
+        )
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        return None
+    return TokenHolder(
+        token=to_access_token(row),
+        login=row.login,
+        site_admin=row.site_admin,
+        codespace_repository_id=row.repository_id,
+    )
+
+
+async def find_token(connection: AsyncConnection, account_id: int, token_id: int) -> AccessToken | None:
+    """One of an account's own tokens."""
+    statement = select(*_COLUMNS).where(access_tokens.c.id == token_id, access_tokens.c.account_id == account_id)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else to_access_token(row)
+
+
+async def touch(connection: AsyncConnection, token_id: int, now: datetime) -> None:
+    """Remember that a token was used."""
+    await connection.execute(update(access_tokens).where(access_tokens.c.id == token_id).values(last_used_at=now))
+
+
+async def list_tokens(
+    connection: AsyncConnection, account_id: int, *, limit: int, offset: int
+) -> tuple[list[AccessToken], int]:
+    """An account's personal tokens, newest first."""
+    statement = (
+        select(*_COLUMNS)
+        .where(access_tokens.c.account_id == account_id, access_tokens.c.kind == TokenKind.PERSONAL)
+        .order_by(access_tokens.c.id.desc())
+    )
+    rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
+    return [to_access_token(row) for row in rows], total
+
+
+async def delete_token(connection: AsyncConnection, account_id: int, token_id: int) -> bool:
+    """Revoke one of an account's own personal tokens. False: there is none of this id."""
+    gone = await connection.execute(
+        delete(access_tokens).where(
+            access_tokens.c.id == token_id,
+            access_tokens.c.account_id == account_id,
+            access_tokens.c.kind == TokenKind.PERSONAL,
+        )
+    )
+    return bool(gone.rowcount)
+
+
+async def delete_tokens_by_note(connection: AsyncConnection, account_id: int, note: str) -> None:
+    """All tokens of an account that carry exactly this note."""
+    await connection.execute(
+        delete(access_tokens).where(access_tokens.c.account_id == account_id, access_tokens.c.note == note)
+    )
+
+
+async def revoke_codespace_tokens(connection: AsyncConnection, codespace_id: int) -> None:
+    """Make every token of a codespace void."""
+    await connection.execute(delete(access_tokens).where(access_tokens.c.codespace_id == codespace_id))

@@ -1,0 +1,320 @@
+"""Queries on repositories, who has which role on them, and which of them somebody may see."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, false, func, insert, or_, select, true, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berth.adapters.store.account import to_account
+from berth.adapters.store.paging import fetch_page
+from berth.adapters.store.tables import (
+    accounts,
+    codespaces,
+    collaborators,
+    memberships,
+    repositories,
+    team_members,
+    team_repositories,
+    teams,
+)
+from berth.domain.access import RepositoryFacts, Subject
+from berth.domain.access_token import TokenKind
+from berth.domain.account import Account, AccountType, OrganizationRole
+from berth.domain.lifecycle import Desired
+from berth.domain.problem import Invalid
+from berth.domain.repository import Repository, Visibility
+from berth.domain.role import Role
+from berth.domain.scope import Scope
+
+_COLUMNS = [
+    *(column for column in repositories.c if column.name != "name_key"),
+    accounts.c.login.label("owner_login"),
+    accounts.c.type.label("owner_type"),
+]
+_WITH_OWNER = repositories.join(accounts, accounts.c.id == repositories.c.owner_id)
+_NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRepository:
+    """A repository with what an access decision about it needs."""
+
+    repository: Repository
+    facts: RepositoryFacts
+
+
+def to_repository(row: Row[Any]) -> Repository:
+    """A row as the domain's value."""
+    return Repository(
+        id=row.id,
+        owner_id=row.owner_id,
+        owner_login=row.owner_login,
+        owner_is_organization=row.owner_type == AccountType.ORGANIZATION,
+        name=row.name,
+        description=row.description,
+        visibility=Visibility(row.visibility),
+        default_branch=row.default_branch,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        pushed_at=row.pushed_at,
+    )
+
+
+def _facts(account_id: int | None) -> list[ColumnElement[Any]]:
+    """Columns of the facts about an account and the repository of the row."""
+    who = _NOBODY if account_id is None else account_id
+    membership = select(memberships.c.role).where(
+        memberships.c.organization_id == repositories.c.owner_id, memberships.c.user_id == who
+    )
+    collaborator = select(collaborators.c.role).where(
+        collaborators.c.repository_id == repositories.c.id, collaborators.c.user_id == who
+    )
+    team = (
+        select(func.max(team_repositories.c.role))
+        .join(teams, teams.c.id == team_repositories.c.team_id)
+        .join(team_members, team_members.c.team_id == teams.c.id)
+        .where(
+            team_repositories.c.repository_id == repositories.c.id,
+            teams.c.organization_id == repositories.c.owner_id,
+            team_members.c.user_id == who,
+        )
+    )
+    return [
+        (repositories.c.owner_id == who).label("is_owning_user"),
+        membership.correlate(repositories).scalar_subquery().label("organization_role"),
+        collaborator.correlate(repositories).scalar_subquery().label("collaborator_role"),
+        team.correlate(repositories).scalar_subquery().label("team_role"),
+    ]
+
+
+def _to_facts(row: Row[Any]) -> RepositoryFacts:
+    return RepositoryFacts(
+        repository_id=row.id,
+        visibility=Visibility(row.visibility),
+        is_owner=bool(row.is_owning_user) or row.organization_role == OrganizationRole.ADMIN,
+        is_member=row.organization_role is not None,
+        collaborator_role=Role(row.collaborator_role or 0),
+        team_role=Role(row.team_role or 0),
+    )
+
+
+def _to_known(row: Row[Any]) -> KnownRepository:
+    return KnownRepository(to_repository(row), _to_facts(row))
+
+
+def _is_named(owner_login: str, name: str) -> ColumnElement[bool]:
+    return and_(accounts.c.login_key == owner_login.lower(), repositories.c.name_key == name.lower())
+
+
+async def find_repository(connection: AsyncConnection, owner_login: str, name: str) -> Repository | None:
+    """By name, in any case. Decides nothing."""
+    statement = select(*_COLUMNS).select_from(_WITH_OWNER).where(_is_named(owner_login, name))
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else to_repository(row)
+
+
+async def find_repository_by_id(connection: AsyncConnection, repository_id: int) -> Repository | None:
+    return (await find_repositories_by_ids(connection, [repository_id])).get(repository_id)
+
+
+async def find_repositories_by_ids(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Repository]:
+    """Those that are there."""
+    statement = select(*_COLUMNS).select_from(_WITH_OWNER).where(repositories.c.id.in_(ids))
+    return {row.id: to_repository(row) for row in await connection.execute(statement)}
+
+
+async def gather_facts(
+    connection: AsyncConnection, account_id: int | None, repository_id: int
+) -> RepositoryFacts | None:
+    """What decisions need to know of an account (None: anonymous) and a repository. One query."""
+    statement = select(repositories.c.id, repositories.c.visibility, *_facts(account_id)).where(
+        repositories.c.id == repository_id
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_facts(row)
+
+
+async def find_known(
+    connection: AsyncConnection, account_id: int | None, owner_login: str, name: str
+) -> KnownRepository | None:
+    """A repository by name with the facts about an account. One query."""
+    return await _find_known(connection, account_id, _is_named(owner_login, name))
+
+
+async def find_known_by_id(
+    connection: AsyncConnection, account_id: int | None, repository_id: int
+) -> KnownRepository | None:
+    return await _find_known(connection, account_id, repositories.c.id == repository_id)
+
+
+async def _find_known(
+    connection: AsyncConnection, account_id: int | None, condition: ColumnElement[bool]
+) -> KnownRepository | None:
+    statement = select(*_COLUMNS, *_facts(account_id)).select_from(_WITH_OWNER).where(condition)
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else _to_known(row)
+
+
+def _involves(account_id: int) -> ColumnElement[bool]:
+    """The account has a role of its own: owner, collaborator, member of the organization or of a team."""
+    return or_(
+        repositories.c.owner_id == account_id,
+        repositories.c.owner_id.in_(select(memberships.c.organization_id).where(memberships.c.user_id == account_id)),
+        repositories.c.id.in_(select(collaborators.c.repository_id).where(collaborators.c.user_id == account_id)),
+        repositories.c.id.in_(
+            select(team_repositories.c.repository_id)
+            .join(team_members, team_members.c.team_id == team_repositories.c.team_id)
+            .where(team_members.c.user_id == account_id)
+        ),
+    )
+
+
+def _readable_by(subject: Subject | None) -> ColumnElement[bool]:
+    """The lists' form of `domain.access`, policy 1 and 2; tests hold both to the same answers."""
+    public = repositories.c.visibility == Visibility.PUBLIC
+    if subject is None:
+        return public
+    if subject.token_kind is TokenKind.CODESPACE:
+        token: ColumnElement[bool] = repositories.c.id == (subject.codespace_repository_id or _NOBODY)
+    else:
+        token = true() if subject.has(Scope.REPO) else false()
+    return or_(public, and_(_involves(subject.account_id), token))
+
+
+async def list_known(
+    connection: AsyncConnection,
+    subject: Subject | None,
+    *,
+    limit: int,
+    offset: int,
+    owner_id: int | None = None,
+    team_id: int | None = None,
+    own: bool = False,
+    text: str = "",
+) -> tuple[list[KnownRepository], int]:
+    """A page of what the subject may read: of one owner, of one team, those that he has a role on, or by a part of the name."""
+    account_id = None if subject is None else subject.account_id
+    statement: Select[Any] = (
+        select(*_COLUMNS, *_facts(account_id)).select_from(_WITH_OWNER).where(_readable_by(subject))
+    )
+    if owner_id is not None:
+        statement = statement.where(repositories.c.owner_id == owner_id)
+    if team_id is not None:
+        granted = select(team_repositories.c.repository_id).where(team_repositories.c.team_id == team_id)
+        statement = statement.where(repositories.c.id.in_(granted))
+    if own:
+        statement = statement.where(_involves(_NOBODY if account_id is None else account_id))
+    if text:
+        full_name = accounts.c.login_key + "/" + repositories.c.name_key
+        statement = statement.where(full_name.contains(text.lower(), autoescape=True))
+    rows, total = await fetch_page(
+        connection, statement.order_by(accounts.c.login_key, repositories.c.name_key), limit=limit, offset=offset
+    )
+    return [_to_known(row) for row in rows], total
+
+
+async def count_repositories(connection: AsyncConnection, owner_id: int) -> tuple[int, int]:
+    """How many public and how many other repositories an account owns."""
+    statement = (
+        select(repositories.c.visibility, func.count())
+        .where(repositories.c.owner_id == owner_id)
+        .group_by(repositories.c.visibility)
+    )
+    counts = {str(row[0]): int(row[1]) for row in await connection.execute(statement)}
+    public = counts.pop(Visibility.PUBLIC, 0)
+    return public, sum(counts.values())
+
+
+def _name_taken(name: str) -> Invalid:
+    return Invalid(
+        f"The owner has a repository '{name}' already.",
+        field="name",
+        reason="already_exists",
+        code="repository.name.taken",
+    )
+
+
+async def insert_repository(
+    connection: AsyncConnection,
+    *,
+    owner_id: int,
+    name: str,
+    description: str,
+    visibility: Visibility,
+    default_branch: str,
+    now: datetime,
+) -> int:
+    """A new repository's id. Raises Invalid (already_exists)."""
+    statement = insert(repositories).values(
+        owner_id=owner_id,
+        name=name,
+        name_key=name.lower(),
+        description=description,
+        visibility=visibility,
+        default_branch=default_branch,
+        created_at=now,
+        updated_at=now,
+        pushed_at=now,
+    )
+    try:
+        return int((await connection.execute(statement.returning(repositories.c.id))).scalar_one())
+    except IntegrityError as error:
+        raise _name_taken(name) from error
+
+
+async def update_repository(connection: AsyncConnection, repository_id: int, values: Mapping[str, Any]) -> None:
+    """Change columns; a new `name` brings its key along. Raises Invalid (already_exists)."""
+    changed = dict(values)
+    if "name" in changed:
+        changed["name_key"] = str(changed["name"]).lower()
+    try:
+        await connection.execute(update(repositories).where(repositories.c.id == repository_id).values(**changed))
+    except IntegrityError as error:
+        raise _name_taken(str(changed.get("name"))) from error
+
+
+async def delete_repository(connection: AsyncConnection, repository_id: int) -> None:
+    """The row, and by it grants and secrets; its codespaces are asked to go, the loop removes them."""
+    await connection.execute(
+        update(codespaces)
+        .where(codespaces.c.repository_id == repository_id)
+        .values(desired=Desired.DELETED, generation=codespaces.c.generation + 1, attempts=0, next_at=0)
+    )
+    await connection.execute(delete(repositories).where(repositories.c.id == repository_id))
+
+
+async def list_ids(connection: AsyncConnection) -> set[int]:
+    """The ids of all repositories: a git directory of any other id is a leftover."""
+    return set((await connection.execute(select(repositories.c.id))).scalars())
+
+
+async def list_collaborators(
+    connection: AsyncConnection, repository_id: int, *, limit: int, offset: int
+) -> tuple[list[tuple[Account, Role]], int]:
+    """Whoever has a role given to him by name."""
+    columns = [column for column in accounts.c if column.name != "login_key"]
+    statement = (
+        select(*columns, collaborators.c.role)
+        .join(collaborators, collaborators.c.user_id == accounts.c.id)
+        .where(collaborators.c.repository_id == repository_id)
+        .order_by(accounts.c.id)
+    )
+    rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
+    return [(to_account(row), Role(row.role)) for row in rows], total
+
+
+async def set_collaborator(connection: AsyncConnection, repository_id: int, user_id: int, role: Role) -> None:
+    """Give a role by name. Changes of one repository's collaborators take turns."""
+    await connection.execute(select(repositories.c.id).where(repositories.c.id == repository_id).with_for_update())
+    await remove_collaborator(connection, repository_id, user_id)
+    await connection.execute(insert(collaborators).values(repository_id=repository_id, user_id=user_id, role=int(role)))
+
+
+async def remove_collaborator(connection: AsyncConnection, repository_id: int, user_id: int) -> None:
+    await connection.execute(
+        delete(collaborators).where(collaborators.c.repository_id == repository_id, collaborators.c.user_id == user_id)
+    )

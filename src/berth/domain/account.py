@@ -1,0 +1,88 @@
+"""Accounts: users and organizations, their names, who belongs to which organization.
+
+A name is what GitHub allows: 1 to 39 letters, digits and single hyphens, not at either end. Names are compared without
+case and shown as they were written. The first words of our own paths cannot be names (DESIGN section 3).
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from berth.domain.problem import Invalid
+
+_LOGIN = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
+MAX_LOGIN_LENGTH = 39
+
+RESERVED_LOGINS = frozenset(
+    {
+        "admin", "api", "codespaces", "docs", "doctor", "explore", "favicon", "graphql", "healthz", "help", "login",
+        "logout", "metrics", "new", "notifications", "orgs", "packages", "readyz", "registries", "repositories",
+        "search", "sessions", "settings", "setup", "signup", "site", "static", "teams", "token", "user", "users", "v2",
+    }
+)  # fmt: skip
+
+
+class AccountType(StrEnum):
+    """GitHub's `type` of an account."""
+
+    USER = "User"
+    ORGANIZATION = "Organization"
+
+
+class OrganizationRole(StrEnum):
+    """What a member is in an organization; `admin` is GitHub's word for an owner."""
+
+    ADMIN = "admin"
+    MEMBER = "member"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A user or an organization."""
+
+    id: int
+    login: str
+    type: AccountType
+    name: str | None
+    email: str | None
+    site_admin: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """A team of an organization."""
+
+    id: int
+    organization_id: int
+    slug: str
+    name: str
+    description: str
+    created_at: datetime
+    updated_at: datetime
+
+
+def parse_login(text: str) -> str:
+    """A new account's name, as written. Raises Invalid."""
+    if len(text) > MAX_LOGIN_LENGTH or not _LOGIN.fullmatch(text):
+        raise Invalid(
+            "An account's name has 1 to 39 letters, digits and single hyphens, and begins and ends with none.",
+            field="login",
+            code="account.login",
+        )
+    if text.lower() in RESERVED_LOGINS:
+        raise Invalid(f"The name '{text}' is reserved.", field="login", code="account.login.reserved")
+    return text
+
+
+_SLUG_BREAK = re.compile(r"[^a-z0-9_]+")
+
+
+def team_slug(name: str) -> str:
+    """A team's slug from its name, as GitHub makes it: lower case, other characters become one hyphen. Raises Invalid."""
+    slug = _SLUG_BREAK.sub("-", name.lower()).strip("-")
+    if not slug or len(slug) > 100:
+        raise Invalid("A team's name needs 1 to 100 characters with a letter or digit.", field="name", code="team.name")
+    return slug

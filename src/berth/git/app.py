@@ -1,0 +1,187 @@
+"""`/{owner}/{repo}.git/…` for git: who asks, what he may do, then `git http-backend` answers.
+
+Source: gitprotocol-http(5). An access token is the password of Basic; the user name does not matter. Whoever may not
+read gets 401 without a credential and 404 with one (A13).
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import AsyncIterator
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from berth.domain.access import Action, Subject
+from berth.domain.problem import Denied, NotFound, Problem, Unauthenticated
+from berth.domain.secret_text import SecretText
+from berth.services.ports import GitBackend, GitRequest
+from berth.services.repository import GitTarget
+from berth.services.services import Services
+
+_PATH = re.compile(
+    r"/(?P<owner>[^/]+)/(?P<name>[^/]+?)(?:\.git)?/(?P<service>info/refs|git-upload-pack|git-receive-pack)"
+)
+_ACTIONS = {"git-upload-pack": Action.READ, "git-receive-pack": Action.WRITE}
+_CHALLENGE = (b"www-authenticate", b'Basic realm="Berth"')
+
+
+class ClientGone(Exception):
+    """The client closed the connection before the end."""
+
+
+def is_git_path(path: str) -> bool:
+    """Whether a request's path belongs to this edge."""
+    return _PATH.fullmatch(path) is not None
+
+
+def make_git_app(services: Services, backend: GitBackend) -> ASGIApp:
+    """The ASGI application; what is no path of git's is 404."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await _respond(services, backend, scope, receive, send)
+        except ClientGone:
+            return
+
+    return app
+
+
+async def _respond(services: Services, backend: GitBackend, scope: Scope, receive: Receive, send: Send) -> None:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    try:
+        match, action = _parse(scope)
+        subject = await _authenticate(services, headers.get("authorization", ""))
+        target = await _open(services, subject, match["owner"], match["name"], action)
+    except Problem as problem:
+        await _refuse(send, problem)
+        return
+    request = GitRequest(
+        repository=target.path,
+        service_path=match["service"],
+        method=scope["method"],
+        query=scope["query_string"].decode("latin-1"),
+        content_type=headers.get("content-type", ""),
+        content_encoding=headers.get("content-encoding", "").lower(),
+        protocol=headers.get("git-protocol", ""),
+        login="" if subject is None else subject.login,
+    )
+    pushes = match["service"] == "git-receive-pack"
+    body = _Body(receive)
+    try:
+        await _relay(backend, request, body, send)
+    finally:
+        if pushes:  # also after a client that went away: what it pushed may have arrived
+            await asyncio.shield(services.repositories.note_push(target.repository))
+
+
+def _parse(scope: Scope) -> tuple[re.Match[str], Action]:
+    match = _PATH.fullmatch(scope["path"])
+    if match is None:
+        raise NotFound("Not Found")
+    service = match["service"]
+    if service == "info/refs":
+        if scope["method"] != "GET":
+            raise NotFound("Not Found")
+        query = re.fullmatch(r"service=(git-upload-pack|git-receive-pack)", scope["query_string"].decode("latin-1"))
+        if query is None:
+            raise Denied("Berth speaks git's smart protocol only; use a newer git.", code="git.dumb_protocol")
+        service = query[1]
+    elif scope["method"] != "POST":
+        raise NotFound("Not Found")
+    return match, _ACTIONS[service]
+
+
+async def _authenticate(services: Services, header: str) -> Subject | None:
+    if not header:
+        return None
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "basic":
+        token = value.strip() if scheme.lower() in {"bearer", "token"} else ""
+    else:
+        try:
+            user, _, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            raise Unauthenticated("Bad credentials") from None
+        token = user if password in {"", "x-oauth-basic"} else password
+    subject = await services.access_tokens.find_subject(SecretText(token))
+    if subject is None:
+        raise Unauthenticated("Bad credentials: the password must be an access token of this server.")
+    return subject
+
+
+async def _open(services: Services, subject: Subject | None, owner: str, name: str, action: Action) -> GitTarget:
+    try:
+        return await services.repositories.open_git(subject, owner, name, action)
+    except (NotFound, Denied):
+        if subject is None:
+            raise Unauthenticated("Authentication required.") from None
+        raise
+
+
+class _Body:
+    """The request's body as it comes; afterwards, whether the client is still there."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.ended = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            message: Message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if message.get("body"):
+                yield message["body"]
+            if not message.get("more_body"):
+                self.ended.set()
+                return
+
+    async def watch(self) -> None:
+        """Raises ClientGone once the client has gone, after its whole body was read."""
+        await self.ended.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        raise ClientGone
+
+
+async def _relay(backend: GitBackend, request: GitRequest, body: _Body, send: Send) -> None:
+    relay = asyncio.create_task(_answer(backend, request, body, send))
+    watch = asyncio.create_task(body.watch())
+    try:
+        await asyncio.wait({relay, watch}, return_when=asyncio.FIRST_COMPLETED)
+        if not relay.done():
+            relay.cancel()
+        await asyncio.wait({relay})
+    finally:
+        for task in (relay, watch):
+            task.cancel()
+        await asyncio.gather(relay, watch, return_exceptions=True)
+    if not relay.cancelled():
+        relay.result()
+
+
+async def _answer(backend: GitBackend, request: GitRequest, body: _Body, send: Send) -> None:
+    started = False
+    try:
+        async with backend.serve(request, aiter(body)) as response:
+            headers = [(name.encode(), value.encode("latin-1")) for name, value in response.headers]
+            await send({"type": "http.response.start", "status": response.status, "headers": headers})
+            started = True
+            async for chunk in response.chunks:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+    except Problem as problem:
+        if started:
+            raise  # the server cuts the connection, which is how git learns that the answer is not whole
+        await _refuse(send, problem)
+
+
+async def _refuse(send: Send, problem: Problem) -> None:
+    status = {Unauthenticated: 401, Denied: 403, NotFound: 404}.get(type(problem), 502)
+    body = f"{problem.message}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    if status == 401:
+        headers.append(_CHALLENGE)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

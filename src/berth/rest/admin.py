@@ -1,0 +1,58 @@
+"""What site administrators do. Source: GitHub Enterprise Server REST docs, "Organizations", "Users" (enterprise admin)."""
+
+import msgspec
+from starlette.responses import Response
+
+from berth.domain.scope import Scope
+from berth.rest.access_token import token_body
+from berth.rest.app import Route
+from berth.rest.call import Call, json_response
+from berth.rest.views import organization_simple, simple_user
+
+_SCOPES = frozenset({Scope.SITE_ADMIN})
+
+
+class CreateUser(msgspec.Struct, kw_only=True):
+    """The body of a new user."""
+
+    login: str
+    email: str | None = None
+
+
+class CreateOrganization(msgspec.Struct, kw_only=True):
+    """The body of a new organization; `admin` is its first owner."""
+
+    login: str
+    admin: str
+
+
+class CreateAuthorization(msgspec.Struct, kw_only=True):
+    """The body of a new token for somebody."""
+
+    scopes: list[str]
+    note: str = ""
+
+
+async def create_user(call: Call) -> Response:
+    body = await call.json(CreateUser)
+    user = await call.services.accounts.create_user(call.user, body.login, body.email)
+    return json_response(simple_user(call.links, user), 201)
+
+
+async def create_organization(call: Call) -> Response:
+    body = await call.json(CreateOrganization)
+    organization = await call.services.accounts.create_organization(call.user, body.login, body.admin)
+    return json_response(organization_simple(call.links, organization), 201)
+
+
+async def create_authorization(call: Call) -> Response:
+    body = await call.json(CreateAuthorization)
+    made = await call.services.access_tokens.create_for(call.user, call.path("login"), body.note, body.scopes)
+    return json_response({**token_body(made.token), "token": made.value.reveal()}, 201)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("POST", "/admin/users", create_user, _SCOPES),
+    Route("POST", "/admin/users/{login}/authorizations", create_authorization, _SCOPES),
+    Route("POST", "/admin/organizations", create_organization, _SCOPES),
+)

@@ -1,0 +1,171 @@
+"""The REST application: authentication, one route table, error bodies and the headers of GitHub's protocol."""
+
+import base64
+import binascii
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+
+from berth.domain.access import Subject
+from berth.domain.problem import Denied, Invalid, NotFound, Problem, Unauthenticated
+from berth.domain.scope import Scope
+from berth.domain.secret_text import SecretText
+from berth.rest.call import Call, Handler, Links, json_response
+from berth.rest.problems import DOCUMENTATION_PATH, error_body, status_of
+from berth.services.services import Services
+
+API_PREFIX = "/api/v3"
+API_VERSIONS = ("2022-11-28", "2026-03-10")
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation. `scopes`: a token needs one of them (a missing one is 403); empty: any token, or none at all.
+
+    The path is Starlette's, below the API's base; `anonymous` lets a request without a credential reach the handler.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    scopes: frozenset[Scope] = frozenset()
+    anonymous: bool = False
+
+
+def make_rest_app(services: Services, routes: tuple[Route, ...], external_url: str | None) -> Starlette:
+    """The application that serves `routes`; mounted at `/api/v3`, and at `/` for a Host that begins with `api.`."""
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        by_path.setdefault(route.path, {})[route.method] = route
+    return Starlette(
+        routes=[
+            StarletteRoute(path, _endpoint(services, methods, external_url), methods=list(methods))
+            for path, methods in by_path.items()
+        ],
+        exception_handlers={404: _not_found, 405: _not_found},
+    )
+
+
+def _endpoint(
+    services: Services, methods: dict[str, Route], external_url: str | None
+) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        route = methods["GET" if request.method == "HEAD" else request.method]
+        links = _links(request, external_url)
+        subject: Subject | None = None
+        request_id = uuid4().hex
+        try:
+            _check_version(request)
+            subject = await authenticate(services, request.headers.get("authorization", ""))
+            _check_scopes(route, subject)
+            response = await route.handler(Call(request, services, subject, links))
+        except Problem as problem:
+            response = problem_response(problem, links)
+        except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
+            _LOG.exception("rest.failed", extra={"request_id": request_id, "route": route.path})
+            body = {"message": f"Server Error. The request id is {request_id}.", "status": "500"}
+            response = json_response(body, 500)
+        _add_headers(response, request, route, subject, request_id)
+        return _conditional(request, response)
+
+    return respond
+
+
+def problem_response(problem: Problem, links: Links) -> Response:
+    """A Problem as GitHub would say it."""
+    body = error_body(problem, links.web(f"{DOCUMENTATION_PATH}#{problem.code}"))
+    return json_response(body, status_of(problem))
+
+
+async def _not_found(request: Request, _error: Exception) -> Response:
+    return problem_response(NotFound("Not Found"), _links(request, None))
+
+
+async def authenticate(services: Services, header: str) -> Subject | None:
+    """Who the Authorization header proves: `token`, `Bearer` (any case), or Basic with the token as password.
+
+    None without a header. Raises Unauthenticated("Bad credentials") for anything bad, on public routes too.
+    """
+    if not header:
+        return None
+    scheme, _, rest = header.partition(" ")
+    value = rest.strip()
+    match scheme.lower():
+        case "token" | "bearer":
+            pass
+        case "basic":
+            value = password_of_basic(value)
+        case _:
+            value = ""
+    subject = await services.access_tokens.find_subject(SecretText(value))
+    if subject is None:
+        raise Unauthenticated("Bad credentials")
+    return subject
+
+
+def password_of_basic(encoded: str) -> str:
+    """The password of a Basic credential, or the user name where the password is empty or `x-oauth-basic`."""
+    try:
+        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return user if password in {"", "x-oauth-basic"} else password
+
+
+def _check_scopes(route: Route, subject: Subject | None) -> None:
+    if subject is None:
+        if not route.anonymous:
+            raise Unauthenticated("Requires authentication")
+        return
+    if route.scopes and not route.scopes & subject.scopes:
+        needed = " or ".join(sorted(route.scopes))
+        raise Denied(f"Must have admin rights to Repository. This needs a token with the scope {needed}.")
+
+
+def _check_version(request: Request) -> None:
+    version = request.headers.get("x-github-api-version")
+    if version is not None and version not in API_VERSIONS:
+        known = ", ".join(API_VERSIONS)
+        raise Invalid(f"'{version[:20]}' is not a version of this API. Known: {known}.", code="request.malformed")
+
+
+def _links(request: Request, external_url: str | None) -> Links:
+    prefix = "" if request.headers.get("host", "").startswith("api.") else API_PREFIX
+    if external_url:
+        return Links(external_url.rstrip("/"), prefix)
+    return Links(f"{request.url.scheme}://{request.headers.get('host', 'localhost')}", prefix)
+
+
+def _add_headers(response: Response, request: Request, route: Route, subject: Subject | None, request_id: str) -> None:
+    headers = response.headers
+    headers["X-GitHub-Request-Id"] = request_id
+    headers["X-GitHub-Media-Type"] = "github.v3; format=json"
+    headers["X-GitHub-Api-Version-Selected"] = request.headers.get("x-github-api-version", API_VERSIONS[0])
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers["Cache-Control"] = "private, no-cache"
+    headers["Vary"] = "Accept, Authorization"
+    if subject is not None:
+        headers["X-OAuth-Scopes"] = ", ".join(sorted(subject.scopes))
+        headers["X-Accepted-OAuth-Scopes"] = ", ".join(sorted(route.scopes))
+
+
+def _conditional(request: Request, response: Response) -> Response:
+    """ETag on what was read, 304 where the client has it already. Source: RFC 9110, section 13.1.2."""
+    body = getattr(response, "body", b"")
+    if request.method not in {"GET", "HEAD"} or response.status_code != 200 or not body:
+        return response
+    etag = f'W/"{sha256(body).hexdigest()}"'
+    response.headers["ETag"] = etag
+    wanted = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+    if etag.removeprefix("W/") not in wanted:
+        return response
+    headers = {k: v for k, v in response.headers.items() if k not in {"content-length", "content-type"}}
+    return Response(status_code=304, headers=headers)

@@ -1,0 +1,148 @@
+"""One call of the API: who asks, what was sent, where links point. Handlers get a Call and return a Response."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from berth.domain.access import Subject
+from berth.domain.problem import Invalid, LimitReached, Unauthenticated
+from berth.services.services import Services
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
+MAX_BODY_BYTES = 1024 * 1024
+DEFAULT_PER_PAGE = 30
+MAX_PER_PAGE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list: `limit` rows from `offset`. Source: GitHub REST docs, "Using pagination in the REST API"."""
+
+    number: int
+    per_page: int
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.per_page
+
+    @property
+    def limit(self) -> int:
+        return self.per_page
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Absolute addresses of this server, as the client reached it or as EXTERNAL_URL says."""
+
+    origin: str  # scheme://host[:port]
+    api_prefix: str  # "/api/v3", or "" for a Host that begins with "api."
+
+    def api(self, path: str) -> str:
+        return f"{self.origin}{self.api_prefix}{path}"
+
+    def web(self, path: str) -> str:
+        return f"{self.origin}{path}"
+
+
+class Call:
+    """A request with everything a handler needs; nothing in here decides."""
+
+    def __init__(self, request: Request, services: Services, subject: Subject | None, links: Links) -> None:
+        self.request = request
+        self.services = services
+        self.subject = subject
+        self.links = links
+
+    @property
+    def user(self) -> Subject:
+        """The caller, who must be somebody. Raises Unauthenticated."""
+        if self.subject is None:
+            raise Unauthenticated("Requires authentication")
+        return self.subject
+
+    def path(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+    def path_id(self, name: str) -> int:
+        """A numeric path parameter; what is no number is no id of anything: -1 is never found."""
+        text = self.path(name)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+
+    def query(self, name: str, default: str = "") -> str:
+        return self.request.query_params.get(name, default)
+
+    async def body(self) -> bytes:
+        """The whole body, at most 1 MiB."""
+        chunks = bytearray()
+        async for chunk in self.request.stream():
+            chunks += chunk
+            if len(chunks) > MAX_BODY_BYTES:
+                raise LimitReached("The request is larger than 1 MiB.", code="request.too_large")
+        return bytes(chunks)
+
+    async def json(self, kind: type[Struct]) -> Struct:
+        """The body as a request type; unknown keys are ignored, an empty body is `{}`.
+
+        Raises Invalid: 400 for what is no JSON object, 422 for a wrong type or a missing parameter (GitHub's texts).
+        """
+        raw = await self.body()
+        try:
+            parsed = msgspec.json.decode(raw or b"{}")
+        except (msgspec.DecodeError, RecursionError):
+            raise Invalid("Problems parsing JSON", code="request.malformed") from None
+        if not isinstance(parsed, dict):
+            raise Invalid("Body should be a JSON object", code="request.malformed")
+        try:
+            return msgspec.convert(parsed, kind)
+        except msgspec.ValidationError as error:
+            raise Invalid(f"Invalid request.\n\n{error}", code="request.invalid") from None
+
+    def page(self) -> Page:
+        """`page` and `per_page`, clamped like GitHub does."""
+        return Page(
+            _positive(self.query("page"), 1, 1_000_000),
+            _positive(self.query("per_page"), DEFAULT_PER_PAGE, MAX_PER_PAGE),
+        )
+
+    def list_response(self, items: Sequence[Any], total: int, page: Page, *, key: str | None = None) -> Response:
+        """A page of a list: `{total_count, <key>: [...]}`, or a bare array; with a Link header if there are more pages."""
+        body: Any = {"total_count": total, key: items} if key else items
+        last = max(1, ceil(total / page.per_page))
+        headers = {"Link": self._link(page.number, last)} if last > 1 else {}
+        return json_response(body, headers=headers)
+
+    def _link(self, number: int, last: int) -> str:
+        targets = []
+        if number < last:
+            targets += [("next", number + 1), ("last", last)]
+        if number > 1:
+            targets += [("first", 1), ("prev", min(number - 1, last))]
+        return ", ".join(f'<{self._page_url(target)}>; rel="{name}"' for name, target in targets)
+
+    def _page_url(self, number: int) -> str:
+        query = {**dict(self.request.query_params), "page": str(number)}
+        return f"{self.links.api(self.request.url.path)}?{urlencode(query)}"
+
+
+def _positive(text: str, default: int, most: int) -> int:
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else default
+    return min(max(number, 1), most)
+
+
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A JSON answer; `body` holds only what msgspec writes (structs, dicts, lists, datetimes, enums)."""
+    return Response(msgspec.json.encode(body), status, headers, media_type="application/json; charset=utf-8")
+
+
+def no_content() -> Response:
+    return Response(status_code=204)
+
+
+Handler = Callable[[Call], Awaitable[Response]]

@@ -1,0 +1,60 @@
+"""From Problem to GitHub's error bodies: one table.
+
+Source: GitHub REST docs, "Troubleshooting"; which texts clients react to: GITHUB_API sections 2.1 to 2.4 of the references.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from berth.domain.problem import (
+    Conflict,
+    Denied,
+    Invalid,
+    LimitReached,
+    NotFound,
+    Problem,
+    Unauthenticated,
+    UpstreamFailed,
+)
+
+STATUSES: Mapping[type[Problem], int] = {
+    Invalid: 422,
+    Unauthenticated: 401,
+    Denied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    LimitReached: 422,
+    UpstreamFailed: 502,
+}
+
+# Codes that GitHub answers with another status than their class.
+_STATUS_OF_CODE = {
+    "request.malformed": 400,
+    "request.too_large": 413,
+    "request.too_many": 429,
+    "store.full": 507,
+    "store.unavailable": 503,
+}
+
+DOCUMENTATION_PATH = "/docs/errors"
+
+
+def status_of(problem: Problem) -> int:
+    """The HTTP status. A test walks all subclasses of Problem and fails where one is missing here."""
+    if problem.code in _STATUS_OF_CODE:
+        return _STATUS_OF_CODE[problem.code]
+    for kind in type(problem).__mro__:
+        if kind in STATUSES:
+            return STATUSES[kind]
+    raise TypeError(f"{type(problem).__name__} has no HTTP status")
+
+
+def error_body(problem: Problem, documentation_url: str) -> dict[str, Any]:
+    """GitHub's `basic-error`, or `validation-error` for a field, with our stable `code` and the `remedy` added."""
+    status = status_of(problem)
+    message = f"{problem.message} {problem.remedy}".strip()
+    body: dict[str, Any] = {"message": message, "documentation_url": documentation_url, "status": str(status)}
+    body["code"] = problem.code
+    if isinstance(problem, Invalid) and status == 422 and problem.field:
+        body["errors"] = [{"resource": "", "field": problem.field, "code": problem.reason, "message": problem.message}]
+    return body

@@ -1,0 +1,186 @@
+"""Repositories and who may do what with them. Source: GitHub REST docs, "Repositories", "Collaborators", "Search"."""
+
+import msgspec
+from starlette.responses import Response
+
+from berth.domain.access import Action
+from berth.domain.problem import Invalid, NotFound
+from berth.domain.repository import Visibility
+from berth.domain.role import Role
+from berth.rest.app import Route
+from berth.rest.call import Call, json_response, no_content
+from berth.rest.views import full_repository, repository_item, simple_user, team_body
+from berth.services.repository import RepositoryChange, RepositoryView
+
+_ROLES = (Role.PULL, Role.TRIAGE, Role.PUSH, Role.MAINTAIN, Role.ADMIN)
+
+
+class RepositoryBody(msgspec.Struct, kw_only=True):
+    """The body of a creation or a change; other keys of GitHub's are ignored."""
+
+    name: str | None = None
+    description: str | None = None
+    private: bool | None = None
+    visibility: str | None = None
+    default_branch: str | None = None
+
+
+class SetCollaborator(msgspec.Struct, kw_only=True):
+    """The body of a collaborator."""
+
+    permission: str = "push"
+
+
+def _visibility(body: RepositoryBody) -> Visibility | None:
+    """`visibility` overrides `private`."""
+    if body.visibility:
+        try:
+            return Visibility(body.visibility)
+        except ValueError:
+            raise Invalid(
+                "visibility is public, private or internal.", field="visibility", code="repository.visibility"
+            ) from None
+    if body.private is None:
+        return None
+    return Visibility.PRIVATE if body.private else Visibility.PUBLIC
+
+
+async def _change(call: Call) -> RepositoryChange:
+    body = await call.json(RepositoryBody)
+    return RepositoryChange(
+        name=body.name,
+        description=body.description,
+        visibility=_visibility(body),
+        default_branch=body.default_branch,
+    )
+
+
+def _place(call: Call) -> tuple[str, str]:
+    return call.path("owner"), call.path("repo")
+
+
+def _list(call: Call, found: list[RepositoryView], total: int) -> Response:
+    return call.list_response([repository_item(call.links, view) for view in found], total, call.page())
+
+
+async def get(call: Call) -> Response:
+    view = await call.services.repositories.view(call.subject, *_place(call), Action.READ)
+    return json_response(full_repository(call.links, view))
+
+
+async def list_own(call: Call) -> Response:
+    page = call.page()
+    found, total = await call.services.repositories.list_own(call.user, limit=page.limit, offset=page.offset)
+    return _list(call, found, total)
+
+
+async def list_of_owner(call: Call) -> Response:
+    page = call.page()
+    owner = call.path("org" if "org" in call.request.path_params else "username")
+    found, total = await call.services.repositories.list_of(call.subject, owner, limit=page.limit, offset=page.offset)
+    return _list(call, found, total)
+
+
+async def search(call: Call) -> Response:
+    """By a part of `owner/name`; qualifiers (`word:value`) are ignored."""
+    page = call.page()
+    words = [word for word in call.query("q").split() if ":" not in word]
+    found, total = await call.services.repositories.search(
+        call.subject, " ".join(words)[:100], limit=page.limit, offset=page.offset
+    )
+    items = [{**repository_item(call.links, view), "score": 1.0} for view in found]
+    return json_response({"total_count": total, "incomplete_results": False, "items": items})
+
+
+async def create_own(call: Call) -> Response:
+    view = await call.services.repositories.create(call.user, call.user.login, await _change(call))
+    return json_response(full_repository(call.links, view), 201)
+
+
+async def create_in_organization(call: Call) -> Response:
+    org = (await call.services.accounts.get_organization(call.user, call.path("org"))).account
+    view = await call.services.repositories.create(call.user, org.login, await _change(call))
+    return json_response(full_repository(call.links, view), 201)
+
+
+async def update(call: Call) -> Response:
+    view = await call.services.repositories.update(call.user, *_place(call), await _change(call))
+    return json_response(full_repository(call.links, view))
+
+
+async def delete(call: Call) -> Response:
+    await call.services.repositories.delete(call.user, *_place(call))
+    return no_content()
+
+
+async def list_collaborators(call: Call) -> Response:
+    page = call.page()
+    found, total = await call.services.repositories.list_collaborators(
+        call.user, *_place(call), limit=page.limit, offset=page.offset
+    )
+    items = [
+        {
+            **simple_user(call.links, user),
+            "permissions": {each.word: role >= each for each in _ROLES},
+            "role_name": role.role_name,
+        }
+        for user, role in found
+    ]
+    return call.list_response(items, total, page)
+
+
+async def check_collaborator(call: Call) -> Response:
+    _user, role = await call.services.repositories.find_role_of(call.user, *_place(call), call.path("username"))
+    if role is Role.NONE:
+        raise NotFound("Not Found", code="repository.no_collaborator")
+    return no_content()
+
+
+async def add_collaborator(call: Call) -> Response:
+    permission = (await call.json(SetCollaborator)).permission
+    await call.services.repositories.set_collaborator(call.user, *_place(call), call.path("username"), permission)
+    return no_content()
+
+
+async def remove_collaborator(call: Call) -> Response:
+    await call.services.repositories.remove_collaborator(call.user, *_place(call), call.path("username"))
+    return no_content()
+
+
+async def get_permission(call: Call) -> Response:
+    user, role = await call.services.repositories.find_role_of(call.user, *_place(call), call.path("username"))
+    member = {
+        **simple_user(call.links, user),
+        "permissions": {each.word: role >= each for each in _ROLES},
+        "role_name": role.role_name,
+    }
+    return json_response({"permission": role.legacy_word, "role_name": role.role_name, "user": member})
+
+
+async def list_teams(call: Call) -> Response:
+    page = call.page()
+    found, total = await call.services.repositories.list_teams(
+        call.user, *_place(call), limit=page.limit, offset=page.offset
+    )
+    items = [team_body(call.links, team, call.path("owner"), role.word) for team, role in found]
+    return call.list_response(items, total, page)
+
+
+_REPOSITORY = "/repos/{owner}/{repo}"
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/user/repos", list_own),
+    Route("POST", "/user/repos", create_own),
+    Route("GET", "/orgs/{org}/repos", list_of_owner, anonymous=True),
+    Route("POST", "/orgs/{org}/repos", create_in_organization),
+    Route("GET", "/users/{username}/repos", list_of_owner, anonymous=True),
+    Route("GET", "/search/repositories", search, anonymous=True),
+    Route("GET", _REPOSITORY, get, anonymous=True),
+    Route("PATCH", _REPOSITORY, update),
+    Route("DELETE", _REPOSITORY, delete),
+    Route("GET", f"{_REPOSITORY}/collaborators", list_collaborators),
+    Route("GET", f"{_REPOSITORY}/collaborators/{{username}}", check_collaborator),
+    Route("PUT", f"{_REPOSITORY}/collaborators/{{username}}", add_collaborator),
+    Route("DELETE", f"{_REPOSITORY}/collaborators/{{username}}", remove_collaborator),
+    Route("GET", f"{_REPOSITORY}/collaborators/{{username}}/permission", get_permission),
+    Route("GET", f"{_REPOSITORY}/teams", list_teams),
+)

@@ -1,0 +1,163 @@
+"""The real git client against the git edge, over HTTP."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from tests.rest.berth_api import Berth
+from tests.rest.test_access_token import codespace_token
+
+
+class Git:
+    """A git client with a home of its own."""
+
+    def __init__(self, folder: Path, address: str) -> None:
+        self.folder = folder
+        self.address = address
+
+    async def run(self, *arguments: str, cwd: Path | None = None) -> tuple[int, str]:
+        environment = {
+            "PATH": os.environ["PATH"], "HOME": str(self.folder), "GIT_TERMINAL_PROMPT": "0",
+            "GIT_CONFIG_NOSYSTEM": "1", "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a",
+            "GIT_COMMITTER_EMAIL": "a@b", "GIT_ASKPASS": "/bin/false",
+        }  # fmt: skip
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *arguments,
+            cwd=cwd or self.folder,
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        output, _ = await process.communicate()
+        return process.returncode or 0, output.decode()
+
+    async def ok(self, *arguments: str, cwd: Path | None = None) -> str:
+        code, output = await self.run(*arguments, cwd=cwd)
+        assert code == 0, output
+        return output
+
+    def url(self, repository: str, token: str | None = None) -> str:
+        return f"http://{f'any:{token}@' if token else ''}{self.address}/{repository}.git"
+
+    async def commit(self, name: str, branch: str = "main", size: int = 10) -> Path:
+        """A clone-less repository with one commit."""
+        work = self.folder / name
+        await self.ok("init", "-q", f"--initial-branch={branch}", str(work))
+        (work / "file").write_bytes(os.urandom(size))
+        await self.ok("add", ".", cwd=work)
+        await self.ok("commit", "-q", "-m", "one", cwd=work)
+        return work
+
+
+@pytest.fixture
+async def git(berth: Berth, tmp_path: Path) -> AsyncIterator[Git]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(berth.git, lifespan="off", log_level="warning"))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    home = tmp_path / "home"
+    home.mkdir()
+    yield Git(home, f"127.0.0.1:{listener.getsockname()[1]}")
+    server.should_exit = True
+    await task
+    listener.close()
+
+
+async def test_push_then_clone_and_the_default_branch_follows_the_first_push(berth: Berth, git: Git) -> None:
+    octo, token = await berth.user("octo"), ""
+    token = await berth.token("octo", "repo")
+    made = (await octo.post("/user/repos", json={"name": "r", "private": True})).json()
+    work = await git.commit("work", "trunk", size=3_000_000)
+    await git.ok("push", "-q", git.url("octo/r", token), "trunk", cwd=work)
+    await git.ok("clone", "-q", git.url("octo/r", token), "copy")
+    assert (git.folder / "copy/file").read_bytes() == (work / "file").read_bytes()
+    seen = (await octo.get("/repos/octo/r")).json()
+    assert seen["default_branch"] == "trunk"
+    assert seen["pushed_at"] >= made["pushed_at"]
+    assert await berth.repositories.find_commit(made["id"], "trunk") is not None
+
+
+async def test_a_compressed_request_body_and_protocol_2_work(berth: Berth, git: Git) -> None:
+    await berth.user("octo")
+    token = await berth.token("octo", "repo")
+    await berth.client(token).post("/user/repos", json={"name": "r"})
+    work = await git.commit("work")
+    for number in range(60):  # many refs and wants make git compress its request
+        await git.ok("commit", "-q", "--allow-empty", "-m", str(number), cwd=work)
+        await git.ok("branch", f"b{number}", cwd=work)
+    await git.ok("push", "-q", "--all", git.url("octo/r", token), cwd=work)
+    for version in ("0", "2"):
+        await git.ok("-c", f"protocol.version={version}", "clone", "-q", git.url("octo/r"), f"copy{version}")
+
+
+async def test_a13_private_is_401_for_anonymous_and_404_for_a_stranger_as_if_missing(berth: Berth, git: Git) -> None:
+    octo = await berth.user("octo")
+    await berth.user("stranger")
+    await octo.post("/user/repos", json={"name": "r", "private": True})
+    stranger = await berth.token("stranger", "repo")
+    for name in ("octo/r", "octo/absent"):
+        _code, output = await git.run("clone", git.url(name), "x")
+        assert "could not read" in output or "Authentication failed" in output or "terminal prompts" in output, output
+        _code, output = await git.run("clone", git.url(name, stranger), "x")
+        assert "not found" in output
+    _code, output = await git.run("clone", git.url("octo/r", "ghp_wrong"), "x")
+    assert "Authentication failed" in output
+    await git.ok("clone", "-q", git.url("octo/r", await berth.token("octo", "repo")), "y")
+
+
+async def test_a_public_repository_is_read_by_anyone_and_pushed_to_by_its_own(berth: Berth, git: Git) -> None:
+    octo = await berth.user("octo")
+    await berth.user("stranger")
+    await octo.post("/user/repos", json={"name": "r"})
+    work = await git.commit("work")
+    stranger = await berth.token("stranger", "repo")
+    code, output = await git.run("push", git.url("octo/r", stranger), "main", cwd=work)
+    assert code, output
+    assert "403" in output
+    code, output = await git.run("push", git.url("octo/r"), "main", cwd=work)
+    assert code, output
+    await git.ok("push", "-q", git.url("octo/r", await berth.token("octo", "public_repo")), "main", cwd=work)
+    await git.ok("clone", "-q", git.url("octo/r"), "copy")
+
+
+async def test_l9_a_codespace_token_pushes_to_its_own_repository_only(berth: Berth, git: Git) -> None:
+    octo = await berth.user("octo")
+    own = (await octo.post("/user/repos", json={"name": "own", "private": True})).json()
+    await octo.post("/user/repos", json={"name": "other", "private": True})
+    _id, token = await codespace_token(berth, own["id"], own["owner"]["id"])
+    work = await git.commit("work")
+    await git.ok("push", "-q", git.url("octo/own", token), "main", cwd=work)
+    _code, output = await git.run("push", git.url("octo/other", token), "main", cwd=work)
+    assert "not found" in output
+
+
+async def test_a_pushed_hook_or_configuration_does_not_run_and_check_out_works(
+    berth: Berth, git: Git, tmp_path: Path
+) -> None:
+    octo = await berth.user("octo")
+    own = (await octo.post("/user/repos", json={"name": "own"})).json()
+    await octo.put("/repos/octo/own/contents/a", json={"message": "m", "content": "YQ=="})
+    hook = berth.repositories.path(own["id"]) / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    token = await berth.token("octo", "repo")
+    await git.ok("clone", "-q", git.url("octo/own", token), "copy")
+    await git.ok("commit", "-q", "--allow-empty", "-m", "two", cwd=git.folder / "copy")
+    await git.ok("push", "-q", cwd=git.folder / "copy")
+    assert not (tmp_path / "ran").exists()
+    commit = await berth.repositories.find_commit(own["id"], "main")
+    assert commit is not None
+    target = tmp_path / "workspaces" / "own"
+    for _ in range(2):
+        await berth.repositories.check_out(own["id"], commit, branch="main", target=target, origin="http://x/own.git")
+    assert (target / "a").read_text() == "a"
+    assert await git.ok("-C", str(target), "remote", "get-url", "origin") == "http://x/own.git\n"
+    assert await git.ok("-C", str(target), "rev-parse", "--abbrev-ref", "@{u}") == "origin/main\n"

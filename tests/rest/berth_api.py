@@ -1,0 +1,95 @@
+"""The real application on a store of its own, spoken to in this process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import httpx
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from berth.adapters.clock_system import SystemClock
+from berth.adapters.entropy_system import SystemEntropy
+from berth.adapters.git_http_backend import GitHTTPBackend
+from berth.adapters.git_repositories import BareGitRepositories
+from berth.adapters.store.database import Store
+from berth.git.app import make_git_app
+from berth.rest.app import make_rest_app
+from berth.rest.routes import ROUTES
+from berth.services.access_token import AccessTokenService
+from berth.services.account import AccountService
+from berth.services.contents import ContentsService
+from berth.services.repository import RepositoryService
+from berth.services.services import Services
+from berth.services.team import TeamService
+
+
+@dataclass
+class Berth:
+    """A server without sockets. `admin` is the site administrator's client; `user` makes others."""
+
+    store: Store
+    services: Services
+    rest: Starlette
+    git: ASGIApp
+    repositories: BareGitRepositories
+    admin: httpx.AsyncClient
+    admin_token: str
+
+    def client(self, token: str | None) -> httpx.AsyncClient:
+        headers = {} if token is None else {"Authorization": f"token {token}"}
+        transport = httpx.ASGITransport(app=self.rest)
+        return httpx.AsyncClient(transport=transport, base_url="http://api.berth.test", headers=headers)
+
+    @property
+    def anonymous(self) -> httpx.AsyncClient:
+        return self.client(None)
+
+    async def token(self, login: str, *scopes: str) -> str:
+        answer = await self.admin.post(f"/admin/users/{login}/authorizations", json={"scopes": list(scopes)})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["token"])
+
+    async def user(self, login: str, *scopes: str) -> httpx.AsyncClient:
+        """A new user's client, with everything a user can have unless scopes are named."""
+        answer = await self.admin.post("/admin/users", json={"login": login, "email": f"{login}@example.com"})
+        assert answer.status_code == 201, answer.text
+        wanted = scopes or ("repo", "delete_repo", "user", "admin:org", "codespace", "write:packages")
+        return self.client(await self.token(login, *wanted))
+
+    async def organization(self, login: str, owner: str) -> dict[str, Any]:
+        answer = await self.admin.post("/admin/organizations", json={"login": login, "admin": owner})
+        assert answer.status_code == 201, answer.text
+        return cast("dict[str, Any]", answer.json())
+
+
+@asynccontextmanager
+async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
+    clock, entropy = SystemClock(), SystemEntropy()
+    git = BareGitRepositories(folder / "repositories")
+    repositories = RepositoryService(store=store, clock=clock, git=git)
+    tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
+    services = Services(
+        accounts=AccountService(store=store, clock=clock),
+        teams=TeamService(store=store, clock=clock),
+        repositories=repositories,
+        contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
+        access_tokens=tokens,
+        secrets=cast("Any", None),  # tested with routes of their own
+        codespaces=cast("Any", None),
+    )
+    token = await tokens.ensure_site_admin()
+    assert token is not None
+    berth = Berth(
+        store=store,
+        services=services,
+        rest=make_rest_app(services, ROUTES, None),
+        git=make_git_app(services, GitHTTPBackend()),
+        repositories=git,
+        admin=cast("Any", None),
+        admin_token=token.reveal(),
+    )
+    berth.admin = berth.client(berth.admin_token)
+    yield berth
