@@ -1,0 +1,300 @@
+"""What people do with secrets, and what a launch gets of them.
+
+Every change is one transaction that holds the owner's lock, so that limits and names stay exact under concurrency.
+Values come in sealed and are stored encrypted; no method but `open_for_codespace` gives one out, and no edge calls it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berth.adapters.store import audit
+from berth.adapters.store import repository as repository_rows
+from berth.adapters.store import secret as rows
+from berth.adapters.store.database import Store
+from berth.domain.access import Action, Subject, decide_repository, role_without_token
+from berth.domain.problem import Conflict, Denied, Invalid, UpstreamFailed
+from berth.domain.registry_credential import assemble
+from berth.domain.repository import Repository, Visibility
+from berth.domain.role import Role
+from berth.domain.secret import (
+    LevelledSecret,
+    SecretLevel,
+    SecretVisibility,
+    parse_secret_name,
+)
+from berth.services.ports import Clock, Sealer
+from berth.services.registry_credential import RegistryList, list_registry_entries
+from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, find_visible_repository, not_found
+from berth.services.secret_change import SecretChange, check_change, check_count, check_value
+from berth.services.secret_selection import check_selection, check_selection_size, find_selectable, reaches
+
+_REWRAP_PAGE = 100
+_NO_WRITE = "Secrets are withheld: they go only to users who may write to the repository."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretView:
+    """What answers show of a secret: everything but its value."""
+
+    name: str
+    visibility: SecretVisibility | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedSecrets:
+    """The secrets of one codespace. `withheld_reason` is empty unless the user gets none by rule (S6)."""
+
+    secrets: tuple[LevelledSecret, ...]
+    withheld_reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewrapReport:
+    """What a pass over all rows did. `failed` names the secrets that no master key opens."""
+
+    rewrapped: int
+    failed: tuple[str, ...]
+
+
+class SecretService:
+    """Use cases of secrets at all three levels. Who may: `secret_access.py`."""
+
+    def __init__(self, *, store: Store, sealer: Sealer, clock: Clock) -> None:
+        self._store = store
+        self._sealer = sealer
+        self._clock = clock
+
+    async def public_key(self, subject: Subject, place: SecretPlace) -> tuple[str, str]:
+        """(key id, base64 of the key) to seal with."""
+        async with self._store.read() as connection:
+            await find_owner(connection, subject, place, write=False)
+        return self._sealer.public_key()
+
+    async def list_names(
+        self, subject: Subject, place: SecretPlace, *, limit: int, offset: int
+    ) -> tuple[list[SecretView], int]:
+        """A page by name, and how many there are."""
+        async with self._store.read() as connection:
+            owner = await find_owner(connection, subject, place, write=False)
+            found, total = await rows.list_secrets(connection, owner.level, owner.id, limit=limit, offset=offset)
+        return [_view(stored) for stored in found], total
+
+    async def get(self, subject: Subject, place: SecretPlace, name: str) -> SecretView:
+        async with self._store.read() as connection:
+            owner = await find_owner(connection, subject, place, write=False)
+            return _view(await _get_stored(connection, owner, name))
+
+    async def put(self, subject: Subject, place: SecretPlace, name: str, change: SecretChange) -> bool:
+        """Create (True) or update (False). What an update does not say stays as it is.
+
+        Raises Invalid, LimitReached (S2), and what `find_owner` raises. Source: GITHUB_API section 3.3 of the references.
+        """
+        async with self._store.begin() as connection:
+            owner = await self._lock(connection, subject, place)
+            name = parse_secret_name(name)
+            check_change(owner, change)
+            stored = await rows.find_secret(connection, owner.level, owner.id, name)
+            values = self._new_values(owner, name, change, create=stored is None)
+            ids = change.repository_ids
+            wanted = None if ids is None else await check_selection(connection, subject, owner, ids)
+            if stored is None:
+                await check_count(connection, owner)
+                secret_id = await rows.insert_secret(connection, owner.level, owner.id, values)
+            else:
+                secret_id = stored.id
+                await rows.update_secret(connection, secret_id, values)
+            if wanted is not None or values["visibility"] is not SecretVisibility.SELECTED:
+                await rows.remove_from_selection(connection, secret_id)
+                await rows.add_to_selection(connection, secret_id, wanted or ())
+            await self._audit(connection, subject, owner, name, "update" if stored else "create")
+        return stored is None
+
+    def _new_values(self, owner: SecretOwner, name: str, change: SecretChange, *, create: bool) -> dict[str, Any]:
+        now = self._clock.now()
+        visibility = SecretVisibility.SELECTED if owner.level is SecretLevel.USER else change.visibility
+        values: dict[str, Any] = {"visibility": visibility, "updated_at": now}
+        if create:
+            values |= {"name": name, "created_at": now}
+        if change.encrypted_value is not None:
+            value = self._sealer.open_sealed(change.key_id or "", change.encrypted_value)
+            check_value(value)
+            values["value"] = self._sealer.encrypt(value, context=owner.context(name))
+        elif create:
+            raise Invalid(
+                "A new secret needs an encrypted_value.",
+                field="encrypted_value",
+                reason="missing_field",
+                code="secret.value_missing",
+            )
+        return values
+
+    async def delete(self, subject: Subject, place: SecretPlace, name: str) -> None:
+        async with self._store.begin() as connection:
+            owner = await self._lock(connection, subject, place)
+            stored = await _get_stored(connection, owner, name)
+            await rows.delete_secret(connection, stored.id)
+            await self._audit(connection, subject, owner, stored.name, "delete")
+
+    async def list_repositories(
+        self, subject: Subject, place: SecretPlace, name: str, *, limit: int, offset: int
+    ) -> tuple[list[Repository], int]:
+        """A page of the selected repositories, by id; those that the caller cannot see (any more) are left out (A13)."""
+        async with self._store.read() as connection:
+            owner = await find_owner(connection, subject, place, write=False)
+            stored = await _get_stored(connection, owner, name)
+            selected = await rows.list_selection(connection, stored.id)
+            visible = sorted(await find_selectable(connection, subject, owner, selected))
+            page = visible[offset : offset + limit]
+            found = await repository_rows.find_repositories_by_ids(connection, set(page))
+        return [found[repository_id] for repository_id in page], len(visible)
+
+    async def set_repositories(
+        self, subject: Subject, place: SecretPlace, name: str, repository_ids: Iterable[int]
+    ) -> None:
+        """Replace the selection. Raises Conflict unless the secret is for selected repositories. `updated_at` stays."""
+        async with self._store.begin() as connection:
+            owner, stored = await self._lock_selected(connection, subject, place, name)
+            wanted = await check_selection(connection, subject, owner, tuple(repository_ids))
+            await rows.remove_from_selection(connection, stored.id)
+            await rows.add_to_selection(connection, stored.id, wanted)
+            await self._audit(connection, subject, owner, stored.name, "select_repositories")
+
+    async def add_repository(self, subject: Subject, place: SecretPlace, name: str, repository_id: int) -> None:
+        """Nothing happens if it is selected already. Raises as `set_repositories`."""
+        async with self._store.begin() as connection:
+            owner, stored = await self._lock_selected(connection, subject, place, name)
+            await check_selection(connection, subject, owner, (repository_id,))
+            selected = await rows.list_selection(connection, stored.id)
+            if repository_id in selected:
+                return
+            check_selection_size(len(selected) + 1)
+            await rows.add_to_selection(connection, stored.id, (repository_id,))
+            await self._audit(connection, subject, owner, stored.name, "select_repositories")
+
+    async def remove_repository(self, subject: Subject, place: SecretPlace, name: str, repository_id: int) -> None:
+        """Nothing happens if it is not selected, or is nothing."""
+        async with self._store.begin() as connection:
+            owner, stored = await self._lock_selected(connection, subject, place, name)
+            await rows.remove_from_selection(connection, stored.id, repository_id)
+            await self._audit(connection, subject, owner, stored.name, "select_repositories")
+
+    async def open_for_codespace(self, user_id: int, repository_id: int) -> OpenedSecrets:
+        """All secrets that reach a codespace of this user and repository (S3, S6), in two queries.
+
+        Raises UpstreamFailed(code="secret.undecryptable") if one of them does not open: none is ever left out silently.
+        """
+        async with self._store.read() as connection:
+            facts = await repository_rows.gather_facts(connection, user_id, repository_id)
+            if facts is None or role_without_token(facts) < Role.PUSH:
+                return OpenedSecrets(secrets=(), withheld_reason=_NO_WRITE)
+            found = await rows.list_values_for_codespace(connection, user_id, repository_id)
+        is_public = facts.visibility is Visibility.PUBLIC
+        return OpenedSecrets(
+            secrets=tuple(self._open(stored) for stored in found if reaches(stored, repository_is_public=is_public))
+        )
+
+    async def list_registries(self, subject: Subject, owner: str, repository: str) -> RegistryList:
+        """What the caller's codespace of this repository would be logged in to. Raises NotFound; Denied by the token."""
+        async with self._store.read() as connection:
+            known = await find_visible_repository(connection, subject, owner, repository, Action.READ)
+        opened = await self.open_for_codespace(subject.account_id, known.repository.id)
+        # Where the user gets secrets, his token must be good for saying which (A6).
+        if not opened.withheld_reason and not decide_repository(subject, known.facts, Action.WRITE):
+            raise Denied("Must have admin rights to Repository. This needs a token with the scope repo.")
+        entries = list_registry_entries(assemble(opened.secrets))
+        return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
+
+    async def rewrap_all(self) -> RewrapReport:
+        """Wrap every row's data key with the newest master key. May be killed and run again, and run while others write."""
+        rewrapped, after, failed = 0, 0, []
+        while page := await self._values_after(after):
+            after = page[-1].id
+            async with self._store.begin() as connection:
+                for stored in page:
+                    try:
+                        new = self._sealer.rewrap(stored.value)
+                    except UpstreamFailed as problem:
+                        if problem.code != "secret.undecryptable":
+                            raise
+                        failed.append(_told(stored, problem).message)
+                        continue
+                    if new is not None:
+                        rewrapped += await rows.replace_value(connection, stored.id, old=stored.value, new=new)
+        return RewrapReport(rewrapped=rewrapped, failed=tuple(failed))
+
+    async def value_headers(self, size_bytes: int) -> frozenset[bytes]:
+        """The distinct first bytes of all stored values: which master keys are in use."""
+        async with self._store.read() as connection:
+            return await rows.list_value_headers(connection, size_bytes)
+
+    async def _values_after(self, after: int) -> list[rows.StoredValue]:
+        async with self._store.read() as connection:
+            return await rows.list_values(connection, after=after, limit=_REWRAP_PAGE)
+
+    def _open(self, stored: rows.StoredValue) -> LevelledSecret:
+        owner = SecretOwner(level=stored.level, id=stored.owner_id, account_id=0, label="")
+        try:
+            value = self._sealer.decrypt(stored.value, context=owner.context(stored.name))
+        except UpstreamFailed as problem:
+            raise _told(stored, problem) from problem
+        return LevelledSecret(level=stored.level, name=stored.name, value=value)
+
+    async def _lock(self, connection: AsyncConnection, subject: Subject, place: SecretPlace) -> SecretOwner:
+        owner = await find_owner(connection, subject, place, write=True)
+        if not await rows.lock_owner(connection, owner.level, owner.id):
+            raise not_found()
+        return owner
+
+    async def _lock_selected(
+        self, connection: AsyncConnection, subject: Subject, place: SecretPlace, name: str
+    ) -> tuple[SecretOwner, rows.StoredSecret]:
+        owner = await self._lock(connection, subject, place)
+        stored = await _get_stored(connection, owner, name)
+        if stored.visibility is not SecretVisibility.SELECTED:
+            raise Conflict(
+                f"The secret {stored.name} is not for selected repositories.",
+                code="secret.not_selected",
+                remedy="Set it again with the visibility selected.",
+            )
+        return owner, stored
+
+    async def _audit(
+        self, connection: AsyncConnection, subject: Subject, owner: SecretOwner, name: str, verb: str
+    ) -> None:
+        await audit.record(
+            connection,
+            at=self._clock.now(),
+            actor=subject,
+            action=f"secret.{verb}",
+            account_id=owner.account_id,
+            target=name,
+            detail=f"{owner.level} {owner.label}",
+        )
+
+
+async def _get_stored(connection: AsyncConnection, owner: SecretOwner, name: str) -> rows.StoredSecret:
+    try:
+        stored = await rows.find_secret(connection, owner.level, owner.id, parse_secret_name(name))
+    except Invalid:  # what cannot be a name is the name of nothing
+        stored = None
+    if stored is None:
+        raise not_found()
+    return stored
+
+
+def _view(stored: rows.StoredSecret) -> SecretView:
+    return SecretView(
+        name=stored.name, visibility=stored.visibility, created_at=stored.created_at, updated_at=stored.updated_at
+    )
+
+
+def _told(stored: rows.StoredValue, problem: UpstreamFailed) -> UpstreamFailed:
+    """The same with the secret's level and name."""
+    message = f"The {stored.level} secret {stored.name} (owner {stored.owner_id}): {problem.message}"
+    return UpstreamFailed(message, code=problem.code, remedy=problem.remedy, retryable=problem.retryable)
