@@ -1,0 +1,312 @@
+"""Registry credentials: made from triples of secrets, and chosen for an image, with the trail of rules applied.
+
+1. A triple is `<PREFIX>_CONTAINER_REGISTRY_SERVER`, `…_USER` and `…_PASSWORD` with one prefix *at one level* (C1). What
+   is missing or empty is never taken from another level or prefix: the triple is incomplete, and reported.
+2. SERVER is normalised, repairs are reported; if it cannot be, the triple is refused and reported (C3).
+3. One newline at the end of PASSWORD and of USER is removed with a note, as `docker login --password-stdin` does. Other
+   white space at their ends is kept with a warning: it may be meant.
+4. Per host the most specific level wins: user > repository > organization; what loses is reported. In one level the
+   first prefix in alphabetical order wins, with a warning that names both (C2).
+5. An image gets the credential of exactly its host, Docker Hub's spellings being one (C4). If only a broken triple
+   names that host the answer is *failed*, which is not *none* (C11).
+
+Decided: the prefix may be empty (`_CONTAINER_REGISTRY_SERVER`), since GitHub's `<*>` does not say that it may not.
+Without the first underscore it is no triple's name, and a note says so. The swap for AWS keys is a source of its own;
+it starts from what is chosen here. Source: GitHub docs, "Allowing your codespace to access a private image registry".
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from berth.domain.finding import Finding, Fixer
+from berth.domain.image_reference import ImageReference
+from berth.domain.problem import Invalid
+from berth.domain.registry_host import DOCKER_HUB, normalise_registry_host
+from berth.domain.secret import PRECEDENCE, LevelledSecret, SecretLevel
+from berth.domain.secret_text import SecretText
+
+_NAME = re.compile(r"(.*)_CONTAINER_REGISTRY_(SERVER|USER|PASSWORD)")
+_PARTS = ("SERVER", "USER", "PASSWORD")
+_WITHOUT_PREFIX = frozenset(f"CONTAINER_REGISTRY_{part}" for part in _PARTS)
+_DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", DOCKER_HUB, "index.docker.io")
+FIXERS = {
+    SecretLevel.USER: Fixer.DEVELOPER,
+    SecretLevel.REPOSITORY: Fixer.REPOSITORY_ADMIN,
+    SecretLevel.ORGANIZATION: Fixer.ORGANIZATION_OWNER,
+}
+
+
+class CredentialKind(StrEnum):
+    """What user and password are."""
+
+    BASIC = "basic"  # as they are; AWS key pairs and tokens will be kinds of their own
+
+
+class CredentialRule(StrEnum):
+    """The rules that leave a note. The values are stable."""
+
+    CHOSEN = "credential.chosen"
+    SHADOWED = "credential.shadowed"
+    DUPLICATE_HOST = "credential.duplicate_host"
+    INCOMPLETE = "credential.incomplete"
+    AMBIGUOUS = "credential.ambiguous"
+    SERVER_REFUSED = "credential.server_refused"
+    SERVER_REPAIRED = "credential.server_repaired"
+    USER_REFUSED = "credential.user_refused"
+    NEWLINE_REMOVED = "credential.newline_removed"
+    WHITE_SPACE_KEPT = "credential.white_space_kept"
+    NAME_WITHOUT_PREFIX = "credential.name_without_prefix"
+
+
+_BROKEN = frozenset({CredentialRule.INCOMPLETE, CredentialRule.AMBIGUOUS, CredentialRule.USER_REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """No credential, on purpose. Never the result of a failure (C11)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryCredential:
+    """What one complete triple became, for one normal host."""
+
+    host: str
+    user: str
+    password: SecretText
+    level: SecretLevel
+    prefix: str
+    kind: CredentialKind = CredentialKind.BASIC
+    aliases: tuple[str, ...] = ()  # the host with `:443`, if the user wrote that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialNote:
+    """One rule's part in the result. `host` is empty while it is not known. Never holds a value of USER or PASSWORD."""
+
+    rule: CredentialRule
+    level: SecretLevel
+    prefix: str
+    host: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The one credential for the host; the notes are about this and other triples for it."""
+
+    credential: RegistryCredential
+    notes: tuple[CredentialNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NoCredential:
+    """No triple names the host: the pull is anonymous. The notes are about triples whose host is not known."""
+
+    credential: Anonymous = Anonymous()
+    notes: tuple[CredentialNote, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A triple names the host but is no credential. Never to be treated as anonymous (C11)."""
+
+    finding: Finding
+
+
+Choice = Found | NoCredential | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryCredentials:
+    """All credentials of one launch: at most one per host, and how that came about."""
+
+    chosen: Mapping[str, RegistryCredential]
+    trail: tuple[CredentialNote, ...]
+
+    def for_image(self, image: ImageReference) -> Choice:
+        """The credential for the image's host (policy 5)."""
+        host = normalise_registry_host(image.host).host
+        notes = tuple(note for note in self.trail if note.host == host)
+        credential = self.chosen.get(host)
+        if credential is not None:
+            return Found(credential, notes)
+        broken = [note for note in notes if note.rule in _BROKEN]
+        if broken:
+            return Failed(_finding(min(broken, key=lambda note: PRECEDENCE.index(note.level))))
+        return NoCredential(notes=tuple(note for note in self.trail if not note.host))
+
+
+@dataclass(slots=True)
+class _Triple:
+    """One prefix at one level, while it is put together."""
+
+    level: SecretLevel
+    prefix: str
+    parts: dict[str, SecretText]
+    ambiguous: bool = False
+    host: str = ""
+    aliases: tuple[str, ...] = ()
+
+    def name(self, part: str) -> str:
+        return f"{self.prefix}_CONTAINER_REGISTRY_{part}"
+
+    def note(self, rule: CredentialRule, text: str) -> CredentialNote:
+        return CredentialNote(rule=rule, level=self.level, prefix=self.prefix, host=self.host, text=text)
+
+
+def assemble(secrets: Iterable[LevelledSecret]) -> RegistryCredentials:
+    """Make the credentials of one launch from all secrets that reach it (policy 1 to 4). Others are ignored."""
+    trail: list[CredentialNote] = []
+    candidates: dict[str, list[RegistryCredential]] = {}
+    for triple in _group(secrets, trail):
+        credential = _complete(triple, trail)
+        if credential is not None:
+            candidates.setdefault(credential.host, []).append(credential)
+    chosen = {host: _choose(candidates[host], trail) for host in sorted(candidates)}
+    return RegistryCredentials(chosen=chosen, trail=tuple(trail))
+
+
+def names_a_registry(secret: LevelledSecret) -> bool:
+    """Whether the secret is a triple's SERVER that holds nothing but a host: then people may see it, and must.
+
+    One that is refused may hold a password, and stays hidden (C3).
+    """
+    match = _NAME.fullmatch(secret.name)
+    if match is None or match[2] != "SERVER":
+        return False
+    try:
+        normalise_registry_host(secret.value.reveal())
+    except Invalid:
+        return False
+    return True
+
+
+def docker_config(credentials: Iterable[RegistryCredential]) -> SecretText:
+    """The text of a docker `config.json` that logs in to these hosts and to nothing else.
+
+    Bare lower-case hosts with `auth` only, three keys for Docker Hub, no key with a path: docker and docker-py hand
+    those to every repository of the host. Observed: docker CLI 28.2, skopeo 1.9, devcontainer CLI 0.89, docker-py 7.2.
+    """
+    auths: dict[str, dict[str, str]] = {}
+    for credential in credentials:
+        pair = f"{credential.user}:{credential.password.reveal()}"
+        keys = _DOCKER_HUB_KEYS if credential.host == DOCKER_HUB else (credential.host, *credential.aliases)
+        for key in keys:
+            auths[key] = {"auth": base64.b64encode(pair.encode()).decode()}
+    return SecretText(json.dumps({"auths": auths}, indent=2, sort_keys=True) + "\n")
+
+
+def _group(secrets: Iterable[LevelledSecret], trail: list[CredentialNote]) -> list[_Triple]:
+    """The triples, complete or not, by level and prefix: no part can meet a part of another level (C1)."""
+    triples: dict[tuple[SecretLevel, str], _Triple] = {}
+    for secret in secrets:
+        match = _NAME.fullmatch(secret.name)
+        if match:
+            key = secret.level, match[1]
+            triple = triples.setdefault(key, _Triple(*key, parts={}))
+            triple.ambiguous |= match[2] in triple.parts
+            triple.parts[match[2]] = secret.value
+        elif secret.name in _WITHOUT_PREFIX:
+            text = f"{secret.name} has no prefix, so it is not used; call it, for example, MY_{secret.name}."
+            trail.append(_Triple(secret.level, "", {}).note(CredentialRule.NAME_WITHOUT_PREFIX, text))
+    return [triples[key] for key in sorted(triples, key=lambda key: (PRECEDENCE.index(key[0]), key[1]))]
+
+
+def _complete(triple: _Triple, trail: list[CredentialNote]) -> RegistryCredential | None:
+    """The triple's credential, or None with a note that says what is wrong. Whatever is known of the host is noted."""
+    server_refused = _normalise_server(triple, trail)
+    if triple.ambiguous:
+        text = f"A secret of {triple.name('…')} is there twice at the {triple.level} level; none is used."
+        trail.append(triple.note(CredentialRule.AMBIGUOUS, text))
+        return None
+    user, password = _ends_cut(triple, "USER", trail), _ends_cut(triple, "PASSWORD", trail)
+    values = {"SERVER": triple.host or server_refused, "USER": user, "PASSWORD": password}
+    missing = [triple.name(part) for part in _PARTS if not values[part]]
+    if missing:
+        text = f"at the {triple.level} level there is no value for {' and '.join(missing)}."
+        trail.append(triple.note(CredentialRule.INCOMPLETE, text))
+        return None
+    if server_refused:
+        return None
+    if ":" in user:
+        text = f"{triple.name('USER')} holds a colon, which no login can send (RFC 7617 §2)."
+        trail.append(triple.note(CredentialRule.USER_REFUSED, text))
+        return None
+    return RegistryCredential(
+        host=triple.host,
+        user=user,
+        password=SecretText(password),
+        level=triple.level,
+        prefix=triple.prefix,
+        aliases=triple.aliases,
+    )
+
+
+def _normalise_server(triple: _Triple, trail: list[CredentialNote]) -> bool:
+    """Set the triple's host. True if SERVER holds something that is refused."""
+    server = triple.parts.get("SERVER", SecretText("")).reveal()
+    if not server.strip():
+        return False
+    try:
+        normal = normalise_registry_host(server)
+    except Invalid as refusal:
+        text = f"{triple.name('SERVER')} cannot be used: {refusal.message}"
+        trail.append(triple.note(CredentialRule.SERVER_REFUSED, text))
+        return True
+    triple.host, triple.aliases = normal.host, normal.aliases
+    for repair in normal.repairs:
+        text = f"{triple.name('SERVER')}: {repair}"
+        trail.append(triple.note(CredentialRule.SERVER_REPAIRED, text))
+    return False
+
+
+def _ends_cut(triple: _Triple, part: str, trail: list[CredentialNote]) -> str:
+    """The value of USER or PASSWORD after policy 3; empty if there is none."""
+    value = triple.parts.get(part, SecretText("")).reveal()
+    cut = value.removesuffix("\n")
+    if cut != value:
+        cut = cut.removesuffix("\r")
+        text = f"One newline at the end of {triple.name(part)} was removed."
+        trail.append(triple.note(CredentialRule.NEWLINE_REMOVED, text))
+    if cut != cut.strip():
+        text = f"{triple.name(part)} begins or ends with white space, which was kept. Is it meant?"
+        trail.append(triple.note(CredentialRule.WHITE_SPACE_KEPT, text))
+    return cut
+
+
+def _choose(candidates: list[RegistryCredential], trail: list[CredentialNote]) -> RegistryCredential:
+    """The first of one host's credentials, which are in order of level and prefix (policy 4)."""
+    winner, *others = candidates
+    text = f"{winner.host} is served by {_words(winner)}."
+    trail.append(_note(winner, CredentialRule.CHOSEN, text))
+    for other in others:
+        if other.level is winner.level:
+            rule = CredentialRule.DUPLICATE_HOST
+            text = f"Both name {other.host} at one level: the first in alphabetical order is used."
+        else:
+            rule = CredentialRule.SHADOWED
+            text = f"The {winner.level} level comes before the {other.level} level."
+        trail.append(_note(other, rule, f"{_words(winner)} is used, {_words(other)} is not. {text}"))
+    return winner
+
+
+def _words(credential: RegistryCredential) -> str:
+    return f"{credential.prefix}_CONTAINER_REGISTRY_… ({credential.level})"
+
+
+def _note(credential: RegistryCredential, rule: CredentialRule, text: str) -> CredentialNote:
+    return CredentialNote(rule=rule, level=credential.level, prefix=credential.prefix, host=credential.host, text=text)
+
+
+def _finding(note: CredentialNote) -> Finding:
+    return Finding(
+        code=note.rule,
+        sentence=f"{note.host} has a registry credential that cannot be used: {note.text}",
+        fixer=FIXERS[note.level],
+        next_step=f"Set {note.prefix}_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD, all at the {note.level} level.",
+        evidence={"host": note.host, "level": note.level, "prefix": note.prefix},
+    )

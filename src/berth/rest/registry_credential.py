@@ -1,0 +1,36 @@
+"""`GET /repos/{owner}/{repo}/codespaces/registries`: what the caller's codespace would be logged in to; no value."""
+
+from starlette.responses import Response
+
+from berth.domain.scope import Scope
+from berth.rest.app import Route
+from berth.rest.call import Call, json_response
+
+
+async def list_registries(call: Call) -> Response:
+    found = await call.services.secrets.list_registries(call.user, call.path("owner"), call.path("repo"))
+    registries = [
+        {
+            "server": entry.server or None,
+            "level": entry.level,
+            "prefix": entry.prefix,
+            "kind": entry.kind,
+            "shadowed": entry.shadowed,
+            "incomplete": entry.incomplete,
+            "warnings": entry.warnings,
+        }
+        for entry in found.entries
+    ]
+    # The list stands right behind the count: octokit's paginate takes the first key after it as the items.
+    body = {"total_count": len(registries), "registries": registries, "withheld_reason": found.withheld_reason or None}
+    return json_response(body)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        "GET",
+        "/repos/{owner}/{repo}/codespaces/registries",
+        list_registries,
+        frozenset({Scope.CODESPACE, Scope.REPO}),
+    ),
+)

@@ -1,0 +1,398 @@
+"""Registries of every temper, over TLS on loopback: who gets the credential (C7), and what the person is told."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from tests.fakes.certificates import Authority
+from tests.fakes.docker_registry import MANIFEST, run_docker_registry
+from tests.fakes.http_server import Asked, Behaviour, Handler, HTTPServer, Reply, drip, flood, hang
+
+from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
+from berth.adapters.registry_http import _CONNECTION, _TEXTS, RegistryHTTP
+from berth.domain.address_policy import parse_private_addresses
+from berth.domain.exchange_message import MANIFEST_TYPES
+from berth.domain.finding import Finding, Fixer
+from berth.domain.image_reference import Digest, parse_image_reference
+from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.secret import SecretLevel
+from berth.domain.secret_text import SecretText
+from berth.services.ports import ImageRefused, RegistryClient, ResolvedImage
+
+CANARY = "c4nary-p4ssword"
+TOKEN = "c4nary-t0ken"
+BASIC = "Basic " + base64.b64encode(f"ana:{CANARY}".encode()).decode()
+BODY = json.dumps({"mediaType": MANIFEST_TYPES[1]}).encode()
+HOST = "registry.test"
+IMAGE = parse_image_reference(f"{HOST}/acme/app:1")
+CREDENTIAL = RegistryCredential(
+    host=HOST, user="ana", password=SecretText(CANARY), level=SecretLevel.ORGANIZATION, prefix="ACME"
+)
+QUICK = GuardedHTTPSettings(resolve_timeout_s=0.5, connect_timeout_s=1, read_timeout_s=0.5, total_timeout_s=1)
+
+
+FOUND = Reply(headers={"Content-Type": MANIFEST_TYPES[1], "Docker-Content-Digest": str(Digest.of(BODY))}, body=BODY)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """How a well-behaved registry answers; the fields are its temper."""
+
+    realm: str = f"https://{HOST}/token"
+    scheme: str = "Bearer"
+    accepts: str = BASIC
+    rights: bool = True
+
+    def __call__(self, request: Asked) -> Reply:
+        if request.path == "/token":
+            if request.headers.get("authorization") not in {self.accepts, None}:
+                return self.error(401, "UNAUTHORIZED")
+            return Reply(body=json.dumps({"access_token": TOKEN}).encode())
+        wanted = f"Bearer {TOKEN}" if self.scheme == "Bearer" else self.accepts
+        if request.headers.get("authorization") != wanted:
+            challenge = f'{self.scheme} realm="{self.realm}",service="{HOST}"'
+            return replace(self.error(401, "UNAUTHORIZED"), headers={"WWW-Authenticate": challenge})
+        if request.path == "/v2/":
+            return Reply(body=b"{}")
+        if not self.rights:
+            return self.error(403, "DENIED")
+        if request.path != "/v2/acme/app/manifests/1":
+            return self.error(404, "MANIFEST_UNKNOWN")
+        return FOUND
+
+    def error(self, status: int, code: str) -> Reply:
+        return Reply(status=status, body=json.dumps({"errors": [{"code": code}]}).encode())
+
+
+@contextmanager
+def registries(
+    settings: GuardedHTTPSettings, *, realm_table: Mapping[str, str] | None = None
+) -> Iterator[RegistryHTTP]:
+    http = GuardedHTTP(settings)
+    yield RegistryHTTP(http, realm_table=realm_table, insecure_registries=settings.insecure_hosts, total_timeout_s=2)
+    http.close()
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@asynccontextmanager
+async def serving(
+    authority: Authority, handler: Handler | None = None, behaviour: Behaviour | None = None
+) -> AsyncIterator[tuple[HTTPServer, GuardedHTTPSettings]]:
+    """That registry as https://registry.test."""
+    context = authority.server_context(HOST)
+    async with HTTPServer.run(handler, behaviour=behaviour, tls=context) as server:
+        resolve = parse_resolve([f"{HOST}={server.address}"])
+        yield server, replace(QUICK, ca_file=authority.ca_file, resolve=resolve)
+
+
+async def finding_of(client: RegistryClient, credential: RegistryCredential | Anonymous = CREDENTIAL) -> Finding:
+    result = await client.resolve(IMAGE, credential)
+    assert isinstance(result, ImageRefused)
+    finding = result.finding
+    text = f"{finding!r}"
+    assert CANARY not in text
+    assert BASIC.removeprefix("Basic ") not in text
+    assert TOKEN not in text
+    assert "{" not in finding.sentence + finding.next_step
+    assert finding.next_step
+    return finding
+
+
+RESOLVED = ResolvedImage(image=IMAGE.pinned(Digest.of(BODY)), media_type=MANIFEST_TYPES[1], size_bytes=len(BODY))
+
+
+@pytest.mark.parametrize(
+    "registry,credential,authorizations",
+    [
+        pytest.param(Registry(), CREDENTIAL, [BASIC, f"Bearer {TOKEN}"], id="Bearer with a credential"),
+        pytest.param(Registry(), Anonymous(), [f"Bearer {TOKEN}"], id="Bearer anonymously"),
+        pytest.param(Registry(scheme="Basic"), CREDENTIAL, [BASIC], id="Basic with a credential"),
+    ],
+)
+async def test_an_image_is_resolved(
+    authority: Authority, registry: Registry, credential: RegistryCredential | Anonymous, authorizations: list[str]
+) -> None:
+    async with serving(authority, registry) as (server, settings):
+        with registries(settings) as client:
+            assert await client.resolve(IMAGE, credential) == RESOLVED
+    assert server.authorizations == authorizations
+
+
+WRONG = replace(CREDENTIAL, password=SecretText("wrong"))
+
+
+@pytest.mark.parametrize(
+    "registry,credential,code,fixer,evidence",
+    [
+        pytest.param(
+            Registry(), WRONG, "image.unauthorized", Fixer.ORGANIZATION_OWNER,
+            {"phase": "token", "status": "401", "error_code": "UNAUTHORIZED", "level": "organization", "prefix": "ACME"},
+            id="a wrong password at the token service",
+        ),
+        pytest.param(
+            Registry(scheme="Basic"), WRONG, "image.unauthorized", Fixer.ORGANIZATION_OWNER,
+            {"phase": "manifest", "status": "401", "error_code": "UNAUTHORIZED"}, id="a wrong password with Basic",
+        ),
+        pytest.param(
+            Registry(scheme="Basic"), Anonymous(), "image.credential_missing", Fixer.DEVELOPER,
+            {"phase": "ping", "credential": "none"}, id="no password with Basic",
+        ),
+        pytest.param(
+            Registry(rights=False), CREDENTIAL, "image.denied", Fixer.ORGANIZATION_OWNER,
+            {"phase": "manifest", "status": "403", "error_code": "DENIED"}, id="no right to the image",
+        ),
+        pytest.param(
+            lambda request: Reply(headers={"Content-Type": "text/html"}, body=b"<html>"), CREDENTIAL,
+            "registry.not_a_registry", Fixer.DEVELOPER, {"phase": "ping"}, id="a web site",
+        ),
+        pytest.param(
+            lambda request: Reply(status=429, headers={"Retry-After": "9"}), CREDENTIAL,
+            "registry.rate_limited", Fixer.DEVELOPER, {"status": "429"}, id="a limit",
+        ),
+        pytest.param(
+            lambda request: Reply(status=503), CREDENTIAL,
+            "registry.server_error", Fixer.REGISTRY, {"status": "503"}, id="a failing registry",
+        ),
+    ],
+)  # fmt: skip
+async def test_a_refusal_says_why_and_who_can_mend_it(
+    authority: Authority,
+    registry: Handler,
+    credential: RegistryCredential | Anonymous,
+    code: str,
+    fixer: Fixer,
+    evidence: dict[str, str],
+) -> None:
+    async with serving(authority, registry) as (_, settings):
+        with registries(settings) as client:
+            finding = await finding_of(client, credential)
+    assert (finding.code, finding.fixer) == (code, fixer)
+    assert {"host": HOST, **evidence}.items() <= finding.evidence.items()
+
+
+async def test_a_missing_tag(authority: Authority) -> None:
+    async with serving(authority, Registry()) as (_, settings):
+        with registries(settings) as client:
+            result = await client.resolve(parse_image_reference(f"{HOST}/acme/app:2"), CREDENTIAL)
+    assert isinstance(result, ImageRefused)
+    assert result.finding.code == "image.not_found"
+    assert result.finding.evidence["error_code"] == "MANIFEST_UNKNOWN"
+
+
+@asynccontextmanager
+async def with_sink(
+    authority: Authority, handler: Handler
+) -> AsyncIterator[tuple[HTTPServer, HTTPServer, GuardedHTTPSettings]]:
+    """A registry, and https://sink.test, which would like to see the credential."""
+
+    def greedy(request: Asked) -> Reply:
+        if request.path == "/token":
+            return Reply(body=json.dumps({"token": TOKEN}).encode())
+        return Reply(status=401, headers={"WWW-Authenticate": 'Basic realm="give it to me"'})
+
+    async with (
+        serving(authority, handler) as (server, settings),
+        HTTPServer.run(greedy, tls=authority.server_context("sink.test")) as sink,
+    ):
+        both = parse_resolve([f"{HOST}={server.address}", f"sink.test={sink.address}"])
+        yield server, sink, replace(settings, resolve=both)
+
+
+async def test_c7_a_realm_elsewhere_gets_nothing(authority: Authority) -> None:
+    async with with_sink(authority, Registry(realm="https://sink.test/token")) as (server, sink, settings):
+        with registries(settings) as client:
+            finding = await finding_of(client)
+        assert finding.code == "registry.realm_elsewhere"
+        assert finding.evidence["other_host"] == "sink.test"
+        assert HOST in finding.sentence
+        assert "sink.test" in finding.sentence
+        assert (sink.connections, server.authorizations) == (0, [])
+
+
+async def test_c7_control_a_realm_in_the_table_gets_the_password(authority: Authority) -> None:
+    async with with_sink(authority, Registry(realm="https://sink.test/token")) as (_, sink, settings):
+        with registries(settings, realm_table={HOST: "sink.test"}) as client:
+            assert await client.resolve(IMAGE, CREDENTIAL) == RESOLVED
+    assert sink.authorizations == [BASIC]
+
+
+async def test_c7_control_anonymous_callers_may_use_a_realm_elsewhere(authority: Authority) -> None:
+    async with with_sink(authority, Registry(realm="https://sink.test/token")) as (_, sink, settings):
+        with registries(settings) as client:
+            assert await client.resolve(IMAGE, Anonymous()) == RESOLVED
+    assert (len(sink.asked), sink.authorizations) == (1, [])
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("where", ["/v2/", "/token", "/v2/acme/app/manifests/1"])
+async def test_c7_no_redirect_carries_the_credential(authority: Authority, where: str, status: int) -> None:
+    def redirecting(request: Asked) -> Reply:
+        if request.path == where:
+            return Reply(status=status, headers={"Location": f"https://sink.test{where}"})
+        return Registry()(request)
+
+    async with with_sink(authority, redirecting) as (_, sink, settings):
+        with registries(settings) as client:
+            await client.resolve(IMAGE, CREDENTIAL)
+            await client.check_login(CREDENTIAL)
+    assert sink.authorizations == []
+    assert bool(sink.asked) is (where == "/v2/acme/app/manifests/1")
+
+
+async def test_c7_control_a_redirect_on_the_way_is_followed_without_the_credential(authority: Authority) -> None:
+    def redirecting(request: Asked) -> Reply:
+        if request.path == "/v2/acme/app/manifests/1":
+            return Reply(status=307, headers={"Location": "/elsewhere"})
+        if request.path == "/elsewhere":
+            return FOUND
+        return Registry()(request)
+
+    async with serving(authority, redirecting) as (server, settings):
+        with registries(settings) as client:
+            assert await client.resolve(IMAGE, CREDENTIAL) == RESOLVED
+    assert "authorization" not in server.asked[-1].headers
+
+
+async def test_c4_a_credential_for_another_host_is_not_sent(authority: Authority) -> None:
+    async with serving(authority, Registry()) as (server, settings):
+        with registries(settings) as client:
+            finding = await finding_of(client, replace(CREDENTIAL, host="ghcr.io"))
+    assert finding.code == "credential.other_host"
+    assert server.connections == 0
+
+
+async def test_one_login_attempt_at_most(authority: Authority) -> None:
+    async with serving(authority, Registry(rights=False)) as (server, settings):
+        with registries(settings) as client:
+            await finding_of(client)
+    assert [request.path for request in server.asked].count("/token") == 1
+
+
+@pytest.mark.parametrize(
+    "behaviour,code",
+    [
+        pytest.param(hang, "registry.timeout", id="no answer"),
+        pytest.param(drip, "registry.timeout", id="a slow drip"),
+        pytest.param(flood, "registry.answer_too_big", id="a body without end"),
+    ],
+)
+async def test_a_bad_temper_ends_in_time(authority: Authority, behaviour: Behaviour, code: str) -> None:
+    async with serving(authority, behaviour=behaviour) as (_, settings):
+        with registries(settings) as client:
+            finding = await finding_of(client)
+    assert finding.code == code
+    assert finding.evidence["phase"] == "ping"
+
+
+async def test_c9_a_private_address_is_named_and_the_administrator_asked() -> None:
+    async with HTTPServer.run(Registry()) as server:
+        image = parse_image_reference(f"{server.address}/acme/app:1")
+        with registries(QUICK) as client:
+            result = await client.resolve(image, Anonymous())
+        assert isinstance(result, ImageRefused)
+        assert result.finding.code == "registry.address_forbidden"
+        assert result.finding.fixer is Fixer.SITE_ADMIN
+        assert server.connections == 0
+
+
+async def test_c9_a_realm_inside_is_not_asked(authority: Authority) -> None:
+    async with HTTPServer.run(Registry()) as inside:
+        realm = f"https://{inside.address}/token"
+        async with serving(authority, Registry(realm=realm)) as (_, settings):
+            with registries(settings) as client:
+                finding = await finding_of(client, Anonymous())
+        assert finding.code == "registry.address_forbidden"
+        assert finding.evidence["other_host"] == inside.address
+        assert inside.connections == 0
+
+
+async def test_there_is_no_way_from_https_to_http() -> None:
+    async with HTTPServer.run(Registry()) as server:
+        settings = replace(QUICK, private_addresses=parse_private_addresses([server.address]))
+        image = parse_image_reference(f"{server.address}/acme/app:1")
+        with registries(settings) as client:
+            result = await client.resolve(image, replace(CREDENTIAL, host=server.address))
+    assert isinstance(result, ImageRefused)
+    assert result.finding.code in {"registry.tls", "registry.timeout", "registry.unreachable"}
+    assert server.asked == []
+
+
+@pytest.mark.parametrize(
+    "registry,credential,code",
+    [
+        pytest.param(Registry(), CREDENTIAL, None, id="Bearer and right"),
+        pytest.param(Registry(), WRONG, "image.unauthorized", id="Bearer and wrong"),
+        pytest.param(Registry(scheme="Basic"), CREDENTIAL, None, id="Basic and right"),
+        pytest.param(Registry(scheme="Basic"), WRONG, "image.unauthorized", id="Basic and wrong"),
+        pytest.param(lambda request: Reply(body=b"{}"), CREDENTIAL, None, id="no login wanted"),
+        pytest.param(lambda request: Reply(status=404), CREDENTIAL, "registry.not_a_registry", id="no registry"),
+    ],
+)
+async def test_a_login_is_checked(
+    authority: Authority, registry: Handler, credential: RegistryCredential, code: str | None
+) -> None:
+    async with serving(authority, registry) as (_, settings):
+        with registries(settings) as client:
+            finding = await client.check_login(credential)
+    assert (finding.code if finding else None) == code
+
+
+async def test_a_login_at_a_name_that_does_not_resolve() -> None:
+    http = GuardedHTTP(QUICK, resolver=lambda name, port: [])
+    finding = await RegistryHTTP(http).check_login(CREDENTIAL)
+    http.close()
+    assert finding is not None
+    assert finding.code == "registry.name_unknown"
+
+
+async def test_an_endless_realm_is_refused(authority: Authority) -> None:
+    realm = f"https://{HOST}/" + "x" * 8150
+    async with serving(authority, Registry(realm=realm)) as (_, settings):
+        with registries(settings) as client:
+            finding = await finding_of(client)
+    assert finding.code in {"registry.bad_answer", "registry.realm_elsewhere"}
+
+
+def test_the_tables_of_texts_do_not_overlap() -> None:
+    assert not set(_TEXTS) & set(_CONNECTION)
+
+
+@pytest.mark.registry
+@pytest.mark.parametrize(
+    "user,password,tag,code",
+    [
+        pytest.param("ana", CANARY, "1", "", id="right"),
+        pytest.param("ana", "wrong", "1", "image.unauthorized", id="wrong password"),
+        pytest.param("eve", CANARY, "1", "image.unauthorized", id="wrong user"),
+        pytest.param("", "", "1", "image.credential_missing", id="anonymous"),
+        pytest.param("ana", CANARY, "2", "image.not_found", id="missing tag"),
+    ],
+)
+async def test_the_real_docker_registry(tmp_path: Path, user: str, password: str, tag: str, code: str) -> None:
+    async with run_docker_registry(tmp_path, "ana", CANARY) as address:
+        settings = replace(
+            QUICK, private_addresses=parse_private_addresses([address]), insecure_hosts=frozenset({address})
+        )
+        credential = (
+            replace(CREDENTIAL, host=address, user=user, password=SecretText(password)) if user else Anonymous()
+        )
+        image = parse_image_reference(f"{address}/acme/app:{tag}")
+        with registries(settings) as client:
+            result = await client.resolve(image, credential)
+            login = await client.check_login(credential) if isinstance(credential, RegistryCredential) else None
+    if code:
+        assert isinstance(result, ImageRefused)
+        assert result.finding.code == code
+        assert (login is None) is (password == CANARY and user == "ana") or user == ""
+    else:
+        assert isinstance(result, ResolvedImage)
+        assert result.image.digest == Digest.of(MANIFEST)
+        assert login is None
