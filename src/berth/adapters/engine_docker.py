@@ -1,0 +1,317 @@
+"""The Engine port on a Docker engine, through its HTTP API.
+
+Each call opens connections of its own and closes them: a cancelled call leaves none behind, and an engine that was restarted
+meanwhile is no special case. No docker config is read: a pull has exactly the credential that it is given.
+
+Observed with aiodocker 0.27: its stream of pull messages ends quietly when the connection breaks, so a pull counts only
+with the engine's last word, "Status: …"; and it cannot close standard input alone, so `_close_stdin` reaches inside.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+import tarfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from aiodocker import Docker, DockerError
+from aiodocker.containers import DockerContainer
+from aiodocker.execs import Exec
+from aiodocker.stream import Stream
+
+from berth.domain.image_reference import ImageReference
+from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
+from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.secret_text import SecretText
+from berth.services.ports import Container, ContainerStatus, ExecResult, LocalImage, PullProgress
+
+_MAX_OUTPUT_BYTES = 1024 * 1024
+_MAX_REASON_LENGTH = 300
+_MIN_MASKED_LENGTH = 4  # masking shorter ones would only garble the text
+_CALL_TIMEOUT_S = 60.0
+_SILENCE_TIMEOUT_S = 900.0  # a pull that says nothing for so long is dead
+_EXIT_TIMEOUT_S = 10.0
+_PROGRESS_INTERVAL_S = 0.2
+_STDIN_CHUNK_BYTES = 64 * 1024
+_CONNECTION_FAILED = 900  # aiodocker's own status
+
+_STATUSES = {"created": ContainerStatus.CREATED, "running": ContainerStatus.RUNNING, "exited": ContainerStatus.EXITED}
+
+
+class DockerEngine:
+    """One Docker engine. `docker_host` is what DOCKER_HOST would be. Holds no connection, so it needs no closing."""
+
+    def __init__(self, docker_host: str) -> None:
+        self._docker_host = docker_host
+
+    async def ping(self) -> str:
+        async with self._bounded(5) as docker:
+            return str((await docker.version())["Version"])
+
+    async def find_image(self, reference: str) -> LocalImage | None:
+        async with self._bounded() as docker:
+            try:
+                image = await docker.images.inspect(reference)
+            except DockerError as error:
+                if error.status == 404:
+                    return None
+                raise
+        config = image.get("Config") or {}
+        return LocalImage(
+            image_id=image["Id"],
+            labels=config.get("Labels") or {},
+            architecture=image.get("Architecture", ""),
+            user=config.get("User") or "",
+        )
+
+    async def pull(
+        self, image: ImageReference, credential: RegistryCredential | Anonymous
+    ) -> AsyncIterator[PullProgress]:
+        """Pull. Progress comes at most five times a second, and once more at the end."""
+        auth = None if isinstance(credential, Anonymous) else _login(credential)
+        layers = _Layers()
+        clock = asyncio.get_running_loop()
+        next_at = clock.time()
+        async with self._connected() as docker:
+            try:
+                messages = docker.images.pull(image.pull_name, auth=auth, stream=True)
+                while (message := await _next(messages)) is not None:
+                    layers.take(message)
+                    if clock.time() >= next_at:
+                        next_at = clock.time() + _PROGRESS_INTERVAL_S
+                        yield layers.progress()
+            except DockerError as error:
+                if error.status == _CONNECTION_FAILED:
+                    raise
+                raise _pull_failed(image, error.message, auth) from error
+        if not layers.complete:
+            raise _pull_failed(image, "the engine ended the transfer too early", None)
+        yield layers.progress()
+
+    async def read_image_file(self, reference: str, path: str) -> bytes | None:
+        """Through a container that is made and removed, never started. At most 1 MiB; a larger file is None."""
+        async with self._bounded() as docker:
+            container = await docker.containers.create({"Image": reference, "Cmd": ["-"], "NetworkDisabled": True})
+            try:
+                with _ignoring(404), await container.get_archive(path) as archive:
+                    return _only_file(archive)
+            finally:
+                await container.delete(force=True, v=True)
+        return None
+
+    async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
+        filters = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
+        async with self._bounded() as docker:
+            found = await docker.containers.list(all=True, filters=filters)
+        return tuple(_container(one) for one in sorted(found, key=lambda one: int(one["Created"])))
+
+    async def start_container(self, container_id: str) -> None:
+        async with self._bounded() as docker:
+            await docker.containers.container(container_id).start()
+
+    async def stop_container(self, container_id: str, *, timeout_s: int) -> None:
+        async with self._bounded(timeout_s + _CALL_TIMEOUT_S) as docker:
+            with _ignoring(404):
+                await docker.containers.container(container_id).stop(t=timeout_s)
+
+    async def remove_container(self, container_id: str) -> None:
+        async with self._bounded() as docker:
+            with _ignoring(404, 409):  # 409: it is being removed already
+                await docker.containers.container(container_id).delete(force=True, v=True)
+
+    async def execute(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        user: str = "",
+        working_directory: str = "",
+        environment: Mapping[str, str | SecretText] | None = None,
+        stdin: bytes | SecretText = b"",
+        on_output: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> ExecResult:
+        """Run a command. Cancelled, it leaves the process running in the container: stop or remove that."""
+        data = stdin.reveal().encode() if isinstance(stdin, SecretText) else stdin
+        variables = {
+            name: value.reveal() if isinstance(value, SecretText) else value
+            for name, value in (environment or {}).items()
+        }
+        async with self._connected() as docker:
+            process = await docker.containers.container(container_id).exec(
+                list(command), stdin=bool(data), user=user, environment=variables, workdir=working_directory
+            )
+            async with process.start(detach=False) as stream:
+                output = await _converse(stream, data, on_output)
+            return ExecResult(await _exit_code(process), output)
+
+    @asynccontextmanager
+    async def _bounded(self, timeout_s: float = _CALL_TIMEOUT_S) -> AsyncIterator[Docker]:
+        async with self._connected() as docker, asyncio.timeout(timeout_s):
+            yield docker
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Docker]:
+        """A client whose errors are Problems, and whose connections end with the block."""
+        try:
+            async with Docker(url=self._docker_host) as docker:
+                yield docker
+        except DockerError as error:
+            raise _problem(error) from error
+        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+            raise _unreachable() from error
+
+
+def _only_file(archive: tarfile.TarFile) -> bytes | None:
+    """The content of an archive's one regular file; a link is not followed."""
+    for member in archive.getmembers():
+        file = archive.extractfile(member) if member.isreg() and member.size <= _MAX_OUTPUT_BYTES else None
+        if file is not None:
+            return file.read()
+    return None
+
+
+class _Layers:
+    """How far each layer of a pull is."""
+
+    def __init__(self) -> None:
+        self._sizes: dict[str, tuple[int, int]] = {}  # layer → bytes done, bytes in all
+        self._done: set[str] = set()
+        self.complete = False
+
+    def take(self, message: Mapping[str, Any]) -> None:
+        status, layer = str(message.get("status", "")), str(message.get("id", ""))
+        if status.startswith("Status: "):
+            self.complete = True
+        elif status in {"Pulling fs layer", "Already exists", "Pull complete", "Download complete", "Downloading"}:
+            done, total = self._sizes.get(layer, (0, 0))
+            if status == "Downloading":
+                detail = message.get("progressDetail") or {}
+                done, total = int(detail.get("current", done)), max(int(detail.get("total", 0)), total)
+            elif status != "Pulling fs layer":
+                done = total
+            self._sizes[layer] = (done, total)
+            if status in {"Already exists", "Pull complete"}:
+                self._done.add(layer)
+
+    def progress(self) -> PullProgress:
+        return PullProgress(
+            layers_total=len(self._sizes),
+            layers_done=len(self._done),
+            bytes_total=sum(total for _, total in self._sizes.values()),
+            bytes_done=sum(done for done, _ in self._sizes.values()),
+        )
+
+
+async def _next(messages: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:
+    async with asyncio.timeout(_SILENCE_TIMEOUT_S):
+        return await anext(messages, None)
+
+
+def _container(listed: DockerContainer) -> Container:
+    return Container(
+        container_id=listed["Id"],
+        name=(listed["Names"] or [""])[0].removeprefix("/"),
+        status=_STATUSES.get(listed["State"], ContainerStatus.OTHER),
+        labels=listed["Labels"] or {},
+        image_id=listed["ImageID"],
+    )
+
+
+async def _converse(stream: Stream, data: bytes, on_output: Callable[[bytes], Awaitable[None]] | None) -> bytes:
+    """Write and read at the same time: the process may wait for either."""
+    kept = bytearray()
+    writing = asyncio.create_task(_write(stream, data)) if data else None
+    try:
+        while (message := await stream.read_out()) is not None:
+            kept += message.data[: _MAX_OUTPUT_BYTES - len(kept)]
+            if on_output is not None:
+                await on_output(message.data)
+    finally:
+        if writing is not None:
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+    return bytes(kept)
+
+
+async def _write(stream: Stream, data: bytes) -> None:
+    """All of it, then the end of file; a process that ends before it has read everything is no error."""
+    with contextlib.suppress(aiohttp.ClientError, OSError):
+        for start in range(0, len(data), _STDIN_CHUNK_BYTES):
+            await stream.write_in(data[start : start + _STDIN_CHUNK_BYTES])
+        _close_stdin(stream)
+
+
+def _close_stdin(stream: Stream) -> None:
+    """Half-close the connection, which the engine passes on as the end of the process's standard input."""
+    response = stream._resp  # noqa: SLF001 there is no public way; a test holds it (cat sees the end)
+    transport = response.connection.transport if response is not None and response.connection is not None else None
+    if transport is not None and transport.can_write_eof():
+        transport.write_eof()
+
+
+async def _exit_code(process: Exec) -> int:
+    """The exit code, which may come a moment after the end of the output."""
+    try:
+        async with asyncio.timeout(_EXIT_TIMEOUT_S):
+            while (found := await process.inspect())["Running"] or found["ExitCode"] is None:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+    except TimeoutError as error:
+        raise UpstreamFailed("The connection to the command was lost while it ran.", code="engine.exec_lost") from error
+    return int(found["ExitCode"])
+
+
+@contextlib.contextmanager
+def _ignoring(*statuses: int) -> Any:
+    try:
+        yield
+    except DockerError as error:
+        if error.status not in statuses:
+            raise
+
+
+def _login(credential: RegistryCredential) -> dict[str, Any]:
+    return {"username": credential.user, "password": credential.password.reveal()}
+
+
+def _pull_failed(image: ImageReference, reason: str, auth: Mapping[str, str] | None) -> UpstreamFailed:
+    why = _readable(reason, auth)
+    if "no space left on device" in reason:
+        return UpstreamFailed(
+            f"The engine's disk is full, so {image} cannot be pulled.",
+            code="engine.disk_full",
+            remedy="Ask the administrator of this server to make room, for example with docker image prune.",
+        )
+    return UpstreamFailed(f"The engine could not pull {image}: {why}", retryable=True, code="image.pull_failed")
+
+
+def _readable(reason: str, auth: Mapping[str, str] | None = None) -> str:
+    """The engine's reason without what an address or a login may hold."""
+    if auth is not None:
+        user, password = auth["username"], auth["password"]
+        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
+        for secret in (password, pair):
+            if len(secret) >= _MIN_MASKED_LENGTH:
+                reason = reason.replace(secret, SecretText.MASK)
+    reason = re.sub(r"://[^/\s@]*@", "://", reason)
+    reason = re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']*", r"\1", reason)
+    return " ".join(reason.split())[:_MAX_REASON_LENGTH]
+
+
+def _unreachable() -> UpstreamFailed:
+    return UpstreamFailed("The container engine does not answer.", retryable=True, code="engine.unreachable")
+
+
+def _problem(error: DockerError) -> Problem:
+    if error.status == _CONNECTION_FAILED:
+        return _unreachable()
+    if error.status == 404:
+        return NotFound("The container is gone.", code="container.gone")
+    if error.status == 409:
+        return Conflict("The container is not running.", code="container.not_running")
+    if "no space left on device" in error.message:
+        return UpstreamFailed("The engine's disk is full.", code="engine.disk_full")
+    return UpstreamFailed(f"The container engine failed: {_readable(error.message)}", code="engine.failed")

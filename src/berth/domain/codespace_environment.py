@@ -1,0 +1,137 @@
+"""What a codespace finds inside: its environment and its docker config, on a tmpfs, written anew at each start (L7, S7).
+
+    /run/codespaces/env                  `export NAME='value'` lines, for the codespace's user only
+    /run/codespaces/docker/config.json   the registry credentials, for the codespace's user only
+    ~/.docker/config.json                a link to it
+    /etc/profile.d/zz-codespaces.sh      reads the first; holds no value itself
+
+Values travel on the standard input of one script, never in an argument or the container's configuration. The script
+needs a POSIX shell and chmod, chown, ln, mkdir, mv, readlink, rm: busybox is enough. It runs as root in directories that belong
+to root, so that no link which the user made before can lead it astray.
+
+Decided: a docker config that the image or the user made is kept; the script says so. A login inside the codespace cannot
+save through the link (docker renames a file across file systems); `DOCKER_CONFIG` elsewhere is the way around.
+"""
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+
+from berth.domain.secret_text import SecretText
+
+ENVIRONMENT_FILE = "/run/codespaces/env"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# bash forbids setting these, and ends when it is called `sh`. Source: bash manual, "Bash Variables".
+_READ_ONLY = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})
+_SPECIAL = re.compile(r'[\\"$`]')  # inside double quotes
+_CONTAINER_VARIABLE = re.compile(r"\$\{containerEnv:([A-Za-z_][A-Za-z0-9_]*)(?::([^{}]*))?\}")
+
+# Called as: sh -c INSTALL_SCRIPT berth USER < installation_input(...). Exit codes: 3 no tmpfs, 4 no such user, 5 cut input.
+INSTALL_SCRIPT = r"""set -eu
+umask 077
+run=/run/codespaces
+kind=
+while read -r _ where type _; do
+  [ "$where" != "$run" ] || kind=$type
+done < /proc/mounts
+[ "$kind" = tmpfs ] || { echo "$run is not a tmpfs" >&2; exit 3; }
+
+wanted=${1%%:*} uid= gid= home=
+while IFS=: read -r name _ id group _ place _ || [ -n "$name" ]; do
+  if [ "$name" = "$wanted" ] || [ "$id" = "$wanted" ]; then uid=$id gid=$group home=$place; break; fi
+done < /etc/passwd || true
+if [ -z "$uid" ]; then
+  case "$wanted" in '' | *[!0-9]*) echo "there is no user '$wanted' in /etc/passwd" >&2; exit 4 ;; esac
+  uid=$wanted gid=0
+fi
+
+IFS= read -r mark
+while IFS= read -r line && [ "$line" != "$mark" ]; do printf '%s\n' "$line"; done > "$run/.env.new"
+[ "$line" = "$mark" ] || { echo "the input ended too early" >&2; exit 5; }
+mkdir -p "$run/docker"
+chmod 0755 "$run/docker"
+while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done > "$run/docker/.config.json.new"
+chmod 0400 "$run/.env.new"
+chmod 0600 "$run/docker/.config.json.new"
+chown "$uid:$gid" "$run/.env.new" "$run/docker/.config.json.new"
+mv -f "$run/.env.new" "$run/env"
+mv -f "$run/docker/.config.json.new" "$run/docker/config.json"
+
+if [ -d /etc/profile.d ] || { mkdir -p /etc/profile.d && chmod 0755 /etc/profile.d; }; then
+  rm -f /etc/profile.d/zz-codespaces.sh
+  echo "[ ! -r $run/env ] || . $run/env" > /etc/profile.d/zz-codespaces.sh
+  chmod 0644 /etc/profile.d/zz-codespaces.sh
+fi
+
+link=$home/.docker/config.json
+if [ -z "$home" ] || [ ! -d "$home" ]; then
+  echo "the user has no home directory: the registry credentials are in $run/docker only"
+elif [ -L "$home/.docker" ]; then
+  echo "~/.docker is a link and was kept: the registry credentials are in $run/docker only"
+elif [ -L "$link" ] && [ "$(readlink "$link")" = "$run/docker/config.json" ]; then
+  :
+elif [ -e "$link" ] || [ -L "$link" ]; then
+  echo "~/.docker/config.json was there before and was kept: the registry credentials are in $run/docker only"
+else
+  [ -d "$home/.docker" ] || { mkdir "$home/.docker" && chown -h "$uid:$gid" "$home/.docker"; }
+  ln -s "$run/docker/config.json" "$link"
+  chown -h "$uid:$gid" "$link"
+fi
+"""
+
+_RUN_SCRIPT = f'[ ! -r {ENVIRONMENT_FILE} ] || . {ENVIRONMENT_FILE}; exec "$@"'
+
+
+def installation_input(
+    environment: Mapping[str, str | SecretText],
+    docker_config: SecretText,
+    remote_env: Mapping[str, str | None] | None = None,
+) -> SecretText:
+    """What INSTALL_SCRIPT reads: a mark, the environment file, the mark, the docker config.
+
+    `remote_env` is the dev container's: it comes first, so that it can replace nothing of `environment`.
+    Raises ValueError for what no variable can be: the caller's names and values are checked before they are stored.
+    """
+    content = environment_file(environment, remote_env or {})
+    mark = "----"
+    while mark in content:
+        mark += "-"
+    return SecretText(f"{mark}\n{content}{mark}\n{docker_config.reveal()}")
+
+
+def environment_file(environment: Mapping[str, str | SecretText], remote_env: Mapping[str, str | None]) -> str:
+    """A file for a POSIX shell to read. Values are quoted; only `${containerEnv:X}` in `remote_env` is expanded."""
+    lines = []
+    for name, value in remote_env.items():
+        if _is_settable(name, value or ""):
+            lines.append(f"unset {name}\n" if value is None else f"export {name}={_expandable(value)}\n")
+    for name, given in environment.items():
+        text = given.reveal() if isinstance(given, SecretText) else given
+        if _is_settable(name, text):
+            lines.append(f"export {name}={shlex.quote(text)}\n")
+    return "".join(lines)
+
+
+def with_environment(command: Sequence[str]) -> tuple[str, ...]:
+    """The command, run by a shell that reads the environment file first, if this user may read it."""
+    return ("/bin/sh", "-c", _RUN_SCRIPT, "berth", *command)
+
+
+def _is_settable(name: str, value: str) -> bool:
+    if not _NAME.fullmatch(name) or "\0" in value:
+        raise ValueError("a variable's name has letters, digits and underscores, and its value holds no NUL")
+    return name not in _READ_ONLY
+
+
+def _expandable(value: str) -> str:
+    parts = []
+    end = 0
+    for match in _CONTAINER_VARIABLE.finditer(value):
+        default = _SPECIAL.sub(r"\\\g<0>", match[2] or "")
+        parts += [_quoted(value[end : match.start()]), f'"${{{match[1]}-{default}}}"']
+        end = match.end()
+    return "".join([*parts, _quoted(value[end:])])
+
+
+def _quoted(text: str) -> str:
+    return shlex.quote(text) if text else ""

@@ -1,0 +1,160 @@
+"""The keys of a dev container configuration: which pass, what their values must be, which are refused and why (L3, L4).
+
+Deny by default: a key in neither table is refused by name. A refused key with an empty value asks for nothing, so it passes.
+Source: containers.dev, "Dev Container metadata reference"; the label's keys: the same site, "Image metadata".
+"""
+
+import posixpath
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+WORKSPACES = "/workspaces"
+
+
+class Hook(StrEnum):
+    """The hooks of a container's life, in the order in which they run."""
+
+    ON_CREATE = "onCreateCommand"
+    UPDATE_CONTENT = "updateContentCommand"
+    POST_CREATE = "postCreateCommand"
+    POST_START = "postStartCommand"
+    POST_ATTACH = "postAttachCommand"  # for editors: never run by Berth
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """A key that may be there, and what its value must be."""
+
+    fits: Callable[[object], bool] = lambda _value: True
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A key that may not be there: why, and what to do instead."""
+
+    code: str
+    why: str
+    instead: str
+
+
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_USER = re.compile(r"(?!-)[A-Za-z0-9_.$-]{1,64}(?::[A-Za-z0-9_.$-]{1,64})?")
+_PLACEHOLDER = re.compile(r"\$\{[^{}/]*\}")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_command(value: object) -> bool:
+    commands = value.values() if isinstance(value, dict) else (value,)
+    return all(_is_text(item) or (isinstance(item, list) and all(map(_is_text, item))) for item in commands)
+
+
+def _is_container_env(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _VARIABLE_NAME.fullmatch(name) and isinstance(item, str) for name, item in value.items()
+    )
+
+
+def _is_remote_env(value: object) -> bool:
+    return isinstance(value, dict) and _is_container_env({name: item or "" for name, item in value.items()})
+
+
+def _is_user(value: object) -> bool:
+    return isinstance(value, str) and (not value or _USER.fullmatch(value) is not None)
+
+
+def _is_folder(value: object) -> bool:
+    path = posixpath.normpath(_PLACEHOLDER.sub("x", value)) if isinstance(value, str) else ""
+    return path == WORKSPACES or path.startswith(f"{WORKSPACES}/")
+
+
+def _is_probe(value: object) -> bool:
+    return isinstance(value, str) and value in {"none", "loginShell", "loginInteractiveShell", "interactiveShell"}
+
+
+_ANYTHING = Allowed()
+_TEXT = Allowed(_is_text, "a text")
+_BOOL = Allowed(lambda value: isinstance(value, bool), "true or false")
+_COMMAND = Allowed(_is_command, "a text, a list of texts, or an object of those")
+_USER_NAME = Allowed(_is_user, "a user's name or number")
+
+_IN_BOTH: Mapping[str, Allowed] = {
+    **dict.fromkeys(Hook, _COMMAND),
+    "name": _TEXT,
+    "containerEnv": Allowed(_is_container_env, "an object of variables, each a text"),
+    "remoteEnv": Allowed(_is_remote_env, "an object of variables, each a text or null"),
+    "containerUser": _USER_NAME,
+    "remoteUser": _USER_NAME,
+    "userEnvProbe": Allowed(_is_probe, "none, loginShell, loginInteractiveShell or interactiveShell"),
+    "overrideCommand": _BOOL,
+    "init": _BOOL,
+    "updateRemoteUserUID": _BOOL,
+    "waitFor": _TEXT,
+    "shutdownAction": _TEXT,
+    "forwardPorts": _ANYTHING,
+    "portsAttributes": _ANYTHING,
+    "otherPortsAttributes": _ANYTHING,
+    "hostRequirements": _ANYTHING,
+    "customizations": _ANYTHING,
+}
+IN_FILE: Mapping[str, Allowed] = {
+    **_IN_BOTH,
+    "image": _TEXT,
+    "workspaceFolder": Allowed(_is_folder, f"a folder below {WORKSPACES}"),
+    "$schema": _ANYTHING,
+    "secrets": _ANYTHING,  # says which secrets would be useful; gives none
+    "extensions": _ANYTHING,  # this and the next two are old spellings of what is now in customizations
+    "settings": _ANYTHING,
+    "devPort": _ANYTHING,
+}
+IN_LABEL: Mapping[str, Allowed] = {**_IN_BOTH, "id": _TEXT}
+
+_UNSUPPORTED = "devcontainer.unsupported"
+_NOT_ALLOWED = "devcontainer.not_allowed"
+_BUILD = Refused(
+    _UNSUPPORTED,
+    "building an image is not supported by this version of Berth",
+    "Build the image in CI, push it, and name it with 'image'.",
+)
+_COMPOSE = Refused(_UNSUPPORTED, "Compose is not supported by this version of Berth", "Use 'image' for one container.")
+_FEATURES = Refused(
+    _UNSUPPORTED,
+    "Features are not supported by this version of Berth",
+    "Build an image that has them (devcontainer build) and name it with 'image'.",
+)
+_MOUNT = Refused(
+    _NOT_ALLOWED,
+    "it could mount folders of the server",
+    "The checkout is mounted below /workspaces; keep other files in the container.",
+)
+_PRIVILEGE = Refused(
+    _NOT_ALLOWED,
+    "it weakens the wall between the container and the server",
+    "Remove it, or ask the administrator of this server.",
+)
+REFUSED: Mapping[str, Refused] = {
+    "initializeCommand": Refused(
+        "devcontainer.host_command",
+        "it would run on the server, outside the container",
+        "Use 'onCreateCommand', which runs in the container.",
+    ),
+    **dict.fromkeys(("build", "dockerFile", "dockerfile", "context"), _BUILD),
+    **dict.fromkeys(("dockerComposeFile", "service", "runServices"), _COMPOSE),
+    **dict.fromkeys(("features", "overrideFeatureInstallOrder"), _FEATURES),
+    **dict.fromkeys(("mounts", "workspaceMount"), _MOUNT),
+    **dict.fromkeys(("privileged", "capAdd", "securityOpt"), _PRIVILEGE),
+    "runArgs": Refused(
+        _NOT_ALLOWED,
+        "arguments for the engine could open the server",
+        "Use the keys for single purposes: 'init', 'containerEnv', 'containerUser'.",
+    ),
+    "appPort": Refused(_NOT_ALLOWED, "it would publish a port of the server", "Use 'forwardPorts'."),
+    "entrypoint": Refused(
+        _NOT_ALLOWED, "start scripts are not run by this version of Berth", "Use 'postStartCommand'."
+    ),
+}
