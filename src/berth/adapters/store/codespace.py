@@ -1,0 +1,121 @@
+"""Queries on codespaces and their logs."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berth.adapters.store.tables import codespace_log, codespaces
+from berth.adapters.store.work import database_now
+from berth.domain.codespace import Codespace, LogEntry, finding_from_json
+from berth.domain.lifecycle import Desired, Phase
+from berth.domain.problem import Conflict
+
+_COLUMNS_OF_LOOP = {"next_at", "lease", "holder"}
+
+
+def to_codespace(row: Row[Any]) -> Codespace:
+    """A row as the domain's value."""
+    fields: dict[str, Any] = {k: v for k, v in row._asdict().items() if k not in _COLUMNS_OF_LOOP}
+    fields["desired"] = Desired(fields["desired"])
+    fields["phase"] = Phase(fields["phase"])
+    fields["finding"] = finding_from_json(fields["finding"]) if fields["finding"] else None
+    return Codespace(**fields)
+
+
+async def insert_codespace(connection: AsyncConnection, values: Mapping[str, Any]) -> Codespace:
+    """A new row, due at once. Raises Conflict if its name is taken."""
+    start = {"desired": Desired.RUNNING, "phase": Phase.QUEUED, "generation": 1, "seen": 0, "epoch": 0, "attempts": 0}
+    statement = insert(codespaces).values(**start, **values, next_at=database_now(connection)).returning(codespaces)
+    try:
+        return to_codespace((await connection.execute(statement)).one())
+    except IntegrityError as error:
+        raise Conflict("A codespace of this name exists.", code="codespace.name_taken") from error
+
+
+async def find_codespace(connection: AsyncConnection, owner_id: int, name: str) -> Codespace | None:
+    """One that its owner can still see: not deleted, its repository there."""
+    statement = select(codespaces).where(
+        codespaces.c.name == name,
+        codespaces.c.owner_id == owner_id,
+        codespaces.c.desired != Desired.DELETED,
+        codespaces.c.repository_id.is_not(None),
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    return None if row is None else to_codespace(row)
+
+
+async def find_codespace_by_id(connection: AsyncConnection, codespace_id: int) -> Codespace | None:
+    row = (await connection.execute(select(codespaces).where(codespaces.c.id == codespace_id))).one_or_none()
+    return None if row is None else to_codespace(row)
+
+
+async def list_codespaces(
+    connection: AsyncConnection, owner_id: int, repository_id: int | None, *, limit: int, offset: int
+) -> tuple[list[Codespace], int]:
+    """A page of the owner's codespaces, newest first, and how many there are."""
+    wanted = [
+        codespaces.c.owner_id == owner_id,
+        codespaces.c.desired != Desired.DELETED,
+        codespaces.c.repository_id.is_not(None),
+    ]
+    if repository_id is not None:
+        wanted.append(codespaces.c.repository_id == repository_id)
+    total = (await connection.execute(select(func.count()).where(*wanted).select_from(codespaces))).scalar_one()
+    statement = select(codespaces).where(*wanted).order_by(codespaces.c.id.desc()).limit(limit).offset(offset)
+    return [to_codespace(row) for row in await connection.execute(statement)], total
+
+
+async def count_codespaces(connection: AsyncConnection, owner_id: int) -> int:
+    """How many count against the owner's limit."""
+    statement = select(func.count()).where(codespaces.c.owner_id == owner_id, codespaces.c.desired != Desired.DELETED)
+    return int((await connection.execute(statement)).scalar_one())
+
+
+async def request(connection: AsyncConnection, codespace_id: int, desired: Desired, values: Mapping[str, Any]) -> None:
+    """Store what its owner wants now; the loop takes it from here."""
+    await connection.execute(
+        update(codespaces)
+        .where(codespaces.c.id == codespace_id, codespaces.c.desired != Desired.DELETED)
+        .values(
+            **values,
+            desired=desired,
+            generation=codespaces.c.generation + 1,
+            attempts=0,
+            next_at=database_now(connection),
+        )
+    )
+
+
+async def delete_row(connection: AsyncConnection, codespace_id: int, epoch: int) -> bool:
+    """The last step of a removal. False: the claim was lost."""
+    statement = delete(codespaces).where(codespaces.c.id == codespace_id, codespaces.c.epoch == epoch)
+    return bool((await connection.execute(statement)).rowcount)
+
+
+async def list_names(connection: AsyncConnection) -> set[str]:
+    """The names of all codespaces that have a row: a container of any other name is an orphan."""
+    return set((await connection.execute(select(codespaces.c.name))).scalars())
+
+
+async def append_log(
+    connection: AsyncConnection, codespace_id: int, at: datetime, lines: list[tuple[str, str]]
+) -> None:
+    """Append (kind, text) lines."""
+    if lines:
+        rows = [{"codespace_id": codespace_id, "at": at, "kind": kind, "text": text} for kind, text in lines]
+        await connection.execute(insert(codespace_log), rows)
+
+
+async def read_log(connection: AsyncConnection, codespace_id: int, *, after: int, limit: int) -> list[LogEntry]:
+    """The lines after a given line's id, oldest first."""
+    statement = (
+        select(codespace_log.c.id, codespace_log.c.at, codespace_log.c.kind, codespace_log.c.text)
+        .where(codespace_log.c.codespace_id == codespace_id, codespace_log.c.id > after)
+        .order_by(codespace_log.c.id)
+        .limit(limit)
+    )
+    return [LogEntry(id=row.id, at=row.at, kind=row.kind, text=row.text) for row in await connection.execute(statement)]

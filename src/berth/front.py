@@ -1,0 +1,54 @@
+"""One origin: which edge answers a request (DESIGN section 3).
+
+`/api/v3/…`, and everything under a Host that begins with `api.`, is REST; `/{owner}/{repo}.git/…` is git; `/healthz` says that the
+process lives, `/readyz` that its database and its engine answer.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from berth.domain.problem import Problem
+from berth.git.app import is_git_path
+from berth.rest.app import API_PREFIX
+
+Check = Callable[[], Awaitable[object]]
+
+
+def make_front(*, rest: ASGIApp, git: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
+    """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
+
+    async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"no edge for {scope['type']}")
+        path: str = scope["path"]
+        if Request(scope).headers.get("host", "").startswith("api."):
+            await rest(scope, receive, send)
+        elif path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
+            below = path.removeprefix(API_PREFIX) or "/"
+            raw = scope.get("raw_path", b"").removeprefix(API_PREFIX.encode()) or b"/"
+            await rest({**scope, "path": below, "raw_path": raw}, receive, send)
+        elif is_git_path(path):
+            await git(scope, receive, send)
+        elif path == "/healthz":
+            await PlainTextResponse("ok\n")(scope, receive, send)
+        elif path == "/readyz":
+            await (await _ready(checks))(scope, receive, send)
+        else:
+            await JSONResponse({"message": "Not Found", "status": "404"}, 404)(scope, receive, send)
+
+    return front
+
+
+async def _ready(checks: Mapping[str, Check]) -> JSONResponse:
+    """200 if every check passes, else 503; each with its state and the code of what is wrong."""
+    states = {}
+    for name, check in checks.items():
+        try:
+            await check()
+            states[name] = "ok"
+        except Problem as problem:
+            states[name] = problem.code
+    return JSONResponse(states, 200 if set(states.values()) <= {"ok"} else 503)

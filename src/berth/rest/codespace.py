@@ -1,0 +1,226 @@
+"""Codespaces of the authenticated user. Source: GITHUB_API section 4 of the references, GitHub's OpenAPI description."""
+
+import base64
+import binascii
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from starlette.responses import Response, StreamingResponse
+
+from berth.domain.access import Action
+from berth.domain.codespace import LogEntry, finding_to_json
+from berth.domain.problem import Invalid
+from berth.domain.repository import Repository
+from berth.domain.scope import Scope
+from berth.rest.app import Route
+from berth.rest.call import Call, json_response
+from berth.rest.views import minimal_repository, simple_user, timestamp
+from berth.services.codespace import MACHINE, CodespaceRequest, CodespaceView
+
+_SCOPES = frozenset({Scope.CODESPACE})
+_MAX_STDIN_BYTES = 512 * 1024
+
+MACHINE_BODY: dict[str, Any] = {
+    "name": MACHINE,
+    "display_name": "As much of the server as it gives",
+    "operating_system": "linux",
+    "storage_in_bytes": 0,
+    "memory_in_bytes": 0,
+    "cpus": 0,
+    "prebuild_availability": None,
+}
+
+
+class CreateCodespace(msgspec.Struct, kw_only=True):
+    """The body of a creation. Empty strings mean "not given": gh sends them (references, GITHUB_API section 2.2)."""
+
+    repository_id: int | None = None
+    ref: str | None = None
+    devcontainer_path: str | None = None
+    display_name: str | None = None
+    machine: str | None = None
+    idle_timeout_minutes: int | None = None
+    retention_period_minutes: int | None = None
+    pull_request: dict[str, Any] | None = None
+
+
+class ExecCommand(msgspec.Struct, kw_only=True):
+    """A command to run to its end; `stdin` is base64."""
+
+    command: list[str]
+    stdin: str | None = None
+
+
+async def create(call: Call) -> Response:
+    body = await call.json(CreateCodespace)
+    if body.pull_request is not None:
+        raise Invalid("Creating from a pull request is not supported by this version of Berth.", field="pull_request")
+    if body.repository_id is None:
+        raise Invalid("repository_id is missing.", field="repository_id", reason="missing_field")
+    repository = await call.services.repositories.get_by_id(call.user, body.repository_id, Action.READ)
+    return await _create(call, repository, body)
+
+
+async def create_in_repository(call: Call) -> Response:
+    body = await call.json(CreateCodespace)
+    return await _create(call, await _repository(call), body)
+
+
+async def _create(call: Call, repository: Repository, body: CreateCodespace) -> Response:
+    wanted = CodespaceRequest(
+        ref=body.ref,
+        devcontainer_path=body.devcontainer_path,
+        display_name=body.display_name,
+        machine=body.machine,
+        idle_timeout_minutes=body.idle_timeout_minutes,
+        retention_period_minutes=body.retention_period_minutes,
+    )
+    view = await call.services.codespaces.create(call.user, repository, wanted)
+    # 201, not 202: after 202 gh waits two minutes at most, and a pull takes longer (references, GITHUB_API section 4.4).
+    return json_response(codespace_body(call, view), 201)
+
+
+async def list_own(call: Call) -> Response:
+    text = call.query("repository_id")
+    repository_id = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
+    return await _list(call, repository_id)
+
+
+async def list_in_repository(call: Call) -> Response:
+    return await _list(call, (await _repository(call)).id)
+
+
+async def _list(call: Call, repository_id: int | None) -> Response:
+    page = call.page()
+    views, total = await call.services.codespaces.list_own(
+        call.user, repository_id, limit=page.limit, offset=page.offset
+    )
+    return call.list_response([codespace_body(call, view) for view in views], total, page, key="codespaces")
+
+
+async def get(call: Call) -> Response:
+    return json_response(codespace_body(call, await call.services.codespaces.get(call.user, call.path("name"))))
+
+
+async def start(call: Call) -> Response:
+    return json_response(codespace_body(call, await call.services.codespaces.start(call.user, call.path("name"))))
+
+
+async def stop(call: Call) -> Response:
+    return json_response(codespace_body(call, await call.services.codespaces.stop(call.user, call.path("name"))))
+
+
+async def delete(call: Call) -> Response:
+    await call.services.codespaces.delete(call.user, call.path("name"))
+    return json_response({}, 202)
+
+
+async def execute(call: Call) -> Response:
+    """Our own: run a command to its end. `{command, stdin?}` → `{exit_code, output}`, both texts base64."""
+    body = await call.json(ExecCommand)
+    if not body.command or not body.command[0]:
+        raise Invalid("The command is empty.", field="command", reason="missing_field")
+    if any("\0" in word for word in body.command):
+        raise Invalid("A command's words hold no NUL.", field="command")
+    try:
+        stdin = base64.b64decode(body.stdin or "", validate=True)
+    except binascii.Error:
+        raise Invalid("stdin is not base64.", field="stdin") from None
+    result = await call.services.codespaces.execute(call.user, call.path("name"), body.command, stdin)
+    return json_response(
+        {"exit_code": result.exit_code, "output": base64.b64encode(result.output).decode(), "encoding": "base64"}
+    )
+
+
+async def logs(call: Call) -> Response:
+    """Our own: the creation log; `?follow=1` as server-sent events until the codespace rests."""
+    name = call.path("name")
+    if call.query("follow") in {"", "0", "false"}:
+        entries = await call.services.codespaces.read_log(call.user, name)
+        return json_response([_log_body(entry) for entry in entries])
+    last = call.request.headers.get("last-event-id", "")
+    after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else 0
+    await call.services.codespaces.get(call.user, name)  # a wrong name is a 404, not an empty stream
+    stream = call.services.codespaces.follow_log(call.user, name, after=after)
+    return StreamingResponse(_events(stream), media_type="text/event-stream")
+
+
+async def _events(entries: AsyncIterator[LogEntry]) -> AsyncIterator[bytes]:
+    """Server-sent events. Source: HTML Living Standard, "Server-sent events"."""
+    yield b": log\n\n"
+    async for entry in entries:
+        data = json.dumps({"at": timestamp(entry.at), "text": entry.text})
+        yield f"id: {entry.id}\nevent: {entry.kind}\ndata: {data}\n\n".encode()
+
+
+def _log_body(entry: LogEntry) -> dict[str, Any]:
+    return {"id": entry.id, "at": timestamp(entry.at), "kind": entry.kind, "text": entry.text}
+
+
+async def _repository(call: Call) -> Repository:
+    return await call.services.repositories.get(call.user, call.path("owner"), call.path("repo"), Action.READ)
+
+
+def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
+    """GitHub's `codespace`, with our `finding` added where it failed."""
+    codespace = view.codespace
+    url = call.links.api(f"/user/codespaces/{codespace.name}")
+    owner = simple_user(call.links, view.owner)
+    body: dict[str, Any] = {
+        "id": codespace.id,
+        "name": codespace.name,
+        "display_name": codespace.display_name,
+        "environment_id": codespace.environment_id,
+        "owner": owner,
+        "billable_owner": owner,
+        "repository": minimal_repository(call.links, view.repository),
+        "machine": MACHINE_BODY,
+        "devcontainer_path": codespace.devcontainer_path,
+        "prebuild": False,
+        "created_at": timestamp(codespace.created_at),
+        "updated_at": timestamp(codespace.updated_at),
+        "last_used_at": timestamp(codespace.last_used_at),
+        "state": codespace.state,
+        "url": url,
+        "git_status": {"ref": codespace.ref},
+        "location": codespace.location,
+        "idle_timeout_minutes": codespace.idle_timeout_minutes,
+        "web_url": call.links.web(f"/codespaces/{codespace.name}"),
+        "machines_url": f"{url}/machines",
+        "start_url": f"{url}/start",
+        "stop_url": f"{url}/stop",
+        "publish_url": None,
+        "pulls_url": None,
+        "recent_folders": [],
+        "runtime_constraints": {"allowed_port_privacy_settings": None},
+        "pending_operation": codespace.is_busy,
+        "pending_operation_disabled_reason": f"The codespace is {codespace.state}." if codespace.is_busy else None,
+        "idle_timeout_notice": None,
+        "last_known_stop_notice": None,
+        "retention_period_minutes": codespace.retention_period_minutes,
+        "retention_expires_at": _maybe(codespace.retention_expires_at),
+    }
+    if codespace.finding is not None:
+        body["finding"] = json.loads(finding_to_json(codespace.finding))
+    return body
+
+
+def _maybe(value: datetime | None) -> str | None:
+    return None if value is None else timestamp(value)
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", "/user/codespaces", list_own, _SCOPES),
+    Route("POST", "/user/codespaces", create, _SCOPES),
+    Route("GET", "/user/codespaces/{name}", get, _SCOPES),
+    Route("DELETE", "/user/codespaces/{name}", delete, _SCOPES),
+    Route("POST", "/user/codespaces/{name}/start", start, _SCOPES),
+    Route("POST", "/user/codespaces/{name}/stop", stop, _SCOPES),
+    Route("GET", "/user/codespaces/{name}/logs", logs, _SCOPES),
+    Route("POST", "/user/codespaces/{name}/exec", execute, _SCOPES),
+    Route("GET", "/repos/{owner}/{repo}/codespaces", list_in_repository, _SCOPES),
+    Route("POST", "/repos/{owner}/{repo}/codespaces", create_in_repository, _SCOPES),
+)

@@ -1,0 +1,61 @@
+"""Every route of the API, in one table. `/repositories/{id}/…` is an alias of every `/repos/{owner}/{repo}/…`."""
+
+from dataclasses import replace
+
+from starlette.responses import Response
+
+from berth.domain.access import Action
+from berth.rest import (
+    access_token,
+    admin,
+    codespace,
+    contents,
+    meta,
+    organization,
+    registry_credential,
+    repository,
+    secret,
+    team,
+    user,
+)
+from berth.rest.app import Route
+from berth.rest.call import Call, Handler
+
+_BY_NAME = "/repos/{owner}/{repo}"
+_BY_ID = "/repositories/{repository_number}"
+
+_NAMED: tuple[Route, ...] = (
+    *meta.ROUTES,
+    *user.ROUTES,
+    *access_token.ROUTES,
+    *admin.ROUTES,
+    *organization.ROUTES,
+    *team.ROUTES,
+    *repository.ROUTES,
+    *contents.ROUTES,
+    *secret.ROUTES,
+    *registry_credential.ROUTES,
+    *codespace.ROUTES,
+)
+
+
+def _by_id(handler: Handler) -> Handler:
+    """The same handler for a repository given by its id; who may know it is decided before its name is used."""
+
+    async def respond(call: Call) -> Response:
+        number = call.path_id("repository_number")
+        found = await call.services.repositories.get_by_id(call.subject, number, Action.READ)
+        call.request.path_params.update(owner=found.owner_login, repo=found.name)
+        return await handler(call)
+
+    return respond
+
+
+ROUTES: tuple[Route, ...] = (
+    *_NAMED,
+    *(
+        replace(route, path=route.path.replace(_BY_NAME, _BY_ID, 1), handler=_by_id(route.handler))
+        for route in _NAMED
+        if route.path.startswith(_BY_NAME)
+    ),
+)

@@ -1,0 +1,155 @@
+"""Running a server: its sockets, its first start, its orderly end. What it is made of is `wiring.py`'s business."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+from pathlib import Path
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+
+from berth.adapters.log_lines import set_up_logging
+from berth.adapters.sealer import HEADER_BYTES
+from berth.domain.problem import Invalid, UpstreamFailed
+from berth.domain.secret_text import SecretText
+from berth.settings import Settings, TCPAddress, UnixAddress
+from berth.wiring import Berth, make_berth, open_local
+
+_BACKLOG = 512
+_GRACE_S = 5
+_LOG = logging.getLogger(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT. Raises a Problem for what keeps the server from starting."""
+    set_up_logging()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(settings))
+
+
+def new_admin_token(settings: Settings) -> None:
+    """Write a new administrator's token to DATA_DIR; the old one ends. The server may be running."""
+    token = asyncio.run(_new_admin_token(settings))
+    write_token(settings.admin_token_file, token)
+
+
+async def _new_admin_token(settings: Settings) -> SecretText:
+    async with open_local(settings) as local:
+        return await local.tokens.renew_site_admin_token()
+
+
+def rotate_key(settings: Settings) -> str:
+    """Make a new master key, wrap all data keys with it, drop old keys that nothing needs. The server may be running."""
+    return asyncio.run(_rotate_key(settings))
+
+
+async def _rotate_key(settings: Settings) -> str:
+    async with open_local(settings) as local:
+        key_id = local.sealer.rotate()
+        report = await local.secrets.rewrap_all()
+        if report.failed:
+            raise UpstreamFailed(
+                f"Key {key_id} is the newest now, but some secrets open with no key: {' '.join(report.failed)}",
+                code="secret.undecryptable",
+                remedy="Restore the master key file that they were stored with and run this again, or set them again.",
+            )
+        dropped = local.sealer.drop_retired(await local.secrets.value_headers(HEADER_BYTES))
+    gone = f" Dropped {', '.join(dropped)}." if dropped else ""
+    return f"Key {key_id} is the newest now; {report.rewrapped} secrets were wrapped with it.{gone}"
+
+
+async def _serve(settings: Settings) -> None:
+    berth = await make_berth(settings)
+    try:
+        await _first_start(berth, settings)
+        sockets = [(_listen(address), address) for address in settings.listen]
+        servers = [_server(berth.app, settings, address) for _, address in sockets]
+        async with berth.running():
+            for bound, address in sockets:
+                _LOG.info("server.listening", extra={"address": _shown(bound, address)})
+            runs = zip(servers, sockets, strict=True)
+            await asyncio.gather(*(server.serve(sockets=[bound]) for server, (bound, _) in runs))
+    finally:
+        await berth.close()
+        for address in settings.listen:
+            if isinstance(address, UnixAddress):
+                address.path.unlink(missing_ok=True)
+
+
+async def _first_start(berth: Berth, settings: Settings) -> None:
+    """The site administrator's token, once."""
+    token = await berth.services.access_tokens.ensure_site_admin()
+    if token is not None:
+        write_token(settings.admin_token_file, token)
+        _LOG.info("server.first_start", extra={"admin_token_file": str(settings.admin_token_file)})
+
+
+def write_token(path: Path, token: SecretText) -> None:
+    """Write a token to a file that only its owner may read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, stat.S_IRUSR | stat.S_IWUSR)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(f"{token.reveal()}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+
+
+def _server(app: ASGIApp, settings: Settings, address: TCPAddress | UnixAddress) -> uvicorn.Server:
+    tls = isinstance(address, TCPAddress) and settings.tls_cert is not None
+    config = uvicorn.Config(
+        app,
+        loop="none",  # we run in ours
+        http="httptools",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=settings.tls_cert if tls else None,
+        ssl_keyfile=settings.tls_key if tls else None,
+        backlog=_BACKLOG,
+    )
+    return uvicorn.Server(config)
+
+
+def _listen(address: TCPAddress | UnixAddress) -> socket.socket:
+    """A listening socket. Raises Invalid naming the address."""
+    try:
+        if isinstance(address, UnixAddress):
+            return _listen_on_path(address.path)
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((address.host, address.port))
+    except OSError as error:
+        raise Invalid(
+            f"Berth cannot listen on {address}: {error.strerror or error}.",
+            field="LISTEN",
+            code="server.listen",
+            remedy="Stop what uses it, or set LISTEN to another address.",
+        ) from error
+    return bound
+
+
+def _listen_on_path(path: Path) -> socket.socket:
+    """A socket in the file system for its owner and group; a dead one of an earlier server is replaced."""
+    if path.is_socket():
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as probe:
+            if probe.connect_ex(str(path)) == 0:
+                raise OSError(None, "another server listens there")
+        path.unlink()
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    bound.bind(str(path))
+    path.chmod(0o660)
+    return bound
+
+
+def _shown(bound: socket.socket, address: TCPAddress | UnixAddress) -> str:
+    """The address as people write it, with the port that the system chose."""
+    return f"{address.host}:{bound.getsockname()[1]}" if isinstance(address, TCPAddress) else f"unix:{address.path}"

@@ -1,0 +1,56 @@
+"""The right to an image, proven before it is used (L2): asked for with the user's credential, pulled by digest, reviewed."""
+
+from dataclasses import dataclass, replace
+
+from berth.domain.dev_container import ImageMetadata, review_image_metadata
+from berth.domain.finding import Finding
+from berth.domain.image_reference import ImageReference
+from berth.domain.problem import UpstreamFailed
+from berth.domain.registry_credential import CredentialNote, Failed, NoCredential, RegistryCredentials
+from berth.services.creation_log import CreationLog
+from berth.services.launch_failure import LaunchFailed
+from berth.services.ports import Engine, ImageRefused, RegistryClient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedImage:
+    """The image, proven and pulled."""
+
+    image: ImageReference  # by digest
+    metadata: ImageMetadata
+    user: str
+
+
+class ImageAccess:
+    """Fetches images for launches. What the engine holds already proves nothing, and is only not transferred again."""
+
+    def __init__(self, *, registry: RegistryClient, engine: Engine) -> None:
+        self._registry = registry
+        self._engine = engine
+
+    async def fetch(self, image: ImageReference, registries: RegistryCredentials, log: CreationLog) -> FetchedImage:
+        """Prove the right to the image with this user's credential, pull it by digest, review its label (L2, L4)."""
+        choice = registries.for_image(image)
+        if isinstance(choice, Failed):
+            raise LaunchFailed(choice.finding)
+        if isinstance(choice, NoCredential):
+            await log.output(f"No secrets name {image.host}: it is asked without a credential.")
+        answer = await self._registry.resolve(image, choice.credential)
+        if isinstance(answer, ImageRefused):
+            raise LaunchFailed(_with_notes(answer.finding, choice.notes))
+        pinned = answer.image
+        await log.phase(f"Pulling {image}")
+        async for progress in self._engine.pull(pinned, choice.credential):
+            await log.progress(progress)
+        local = await self._engine.find_image(pinned.pull_name)
+        if local is None:
+            raise UpstreamFailed("The engine pulled the image but does not hold it.", code="image.pull_failed")
+        return FetchedImage(image=pinned, metadata=review_image_metadata(local.labels), user=local.user)
+
+
+def _with_notes(finding: Finding, notes: tuple[CredentialNote, ...]) -> Finding:
+    """The finding with what the triples left to say: an incomplete one may be the cause."""
+    if not notes:
+        return finding
+    said = " ".join(note.text for note in notes)
+    return replace(finding, evidence={**finding.evidence, "credentials": said})

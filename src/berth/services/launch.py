@@ -1,0 +1,376 @@
+"""Launching a codespace: from a row to a running container, in the sequence of the rules L1 to L9.
+
+1. The repository, by the user's own rights, at the commit that the ref names now.
+2. Its dev container configuration, reviewed: what is not allowed is refused, with the source named (L3, L4).
+3. The secrets, and from them the registry credentials: one level at a time, whole triples only (C1, C2).
+4. The image, asked for with this user's credential, whatever the engine holds already (L2); pulled by digest.
+5. The checkout; the container, made by the dev container CLI in a sandbox (L5), by digest; onCreateCommand, updateContentCommand.
+6. Secrets and docker config on a tmpfs (L7), then postCreateCommand and postStartCommand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from berth.adapters.store import account as account_rows
+from berth.adapters.store import repository as repository_rows
+from berth.adapters.store.database import Store
+from berth.domain.access import role_without_token
+from berth.domain.account import Account
+from berth.domain.codespace import DEFAULT_CONFIGURATIONS, LABEL, SERVER_LABEL, Codespace
+from berth.domain.dev_container import (
+    DevContainerConfig,
+    Hook,
+    ImageMetadata,
+    find_remote_user,
+    lifecycle_commands,
+    override_configuration,
+    parse_dev_container,
+    remote_environment,
+    review_configuration,
+    review_image_metadata,
+)
+from berth.domain.finding import Finding, Fixer
+from berth.domain.image_reference import parse_image_reference
+from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
+from berth.domain.registry_credential import (
+    RegistryCredentials,
+    assemble,
+    docker_config,
+    names_a_registry,
+)
+from berth.domain.repository import Repository
+from berth.domain.role import Role
+from berth.domain.secret import choose_environment
+from berth.domain.secret_text import SecretText
+from berth.domain.unix_user import find_unix_user, is_root
+from berth.services.access_token import AccessTokenService
+from berth.services.codespace_exec import CodespaceExec
+from berth.services.creation_log import CreationLog, OutputLines
+from berth.services.image_access import FetchedImage, ImageAccess
+from berth.services.launch_failure import LaunchFailed
+from berth.services.ports import (
+    Container,
+    DevContainers,
+    Engine,
+    GitRepositories,
+    UpRequest,
+    Workspaces,
+)
+from berth.services.secret import SecretService
+
+_STOP_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launched:
+    """What the row keeps of a launch."""
+
+    commit_id: str
+    container_id: str
+    image: str
+    remote_user: str
+    remote_folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Run:
+    """What the hooks of one container need to know."""
+
+    launched: Launched
+    config: DevContainerConfig
+    metadata: ImageMetadata
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Source:
+    """What is launched, and for whom."""
+
+    owner: Account
+    repository: Repository
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Credentials:
+    """What the user's secrets came to."""
+
+    environment: Mapping[str, SecretText]
+    registries: RegistryCredentials
+
+
+class Launcher:
+    """Makes, starts, stops and removes the containers of codespaces. Holds no state: every call looks first."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        engine: Engine,
+        dev_containers: DevContainers,
+        images: ImageAccess,
+        git: GitRepositories,
+        secrets: SecretService,
+        tokens: AccessTokenService,
+        executor: CodespaceExec,
+        workspaces: Workspaces,
+        server_id: str,
+        origin: str,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._dev_containers = dev_containers
+        self._images = images
+        self._git = git
+        self._secrets = secrets
+        self._tokens = tokens
+        self._executor = executor
+        self._workspaces = workspaces
+        self._server_id = server_id
+        self._origin = origin
+
+    async def look(self, codespace: Codespace) -> tuple[Container, ...]:
+        """The codespace's containers, as the engine shows them now."""
+        return await self._engine.list_containers(self._labels(codespace))
+
+    async def look_at_all(self) -> tuple[Container, ...]:
+        """All containers of this installation's codespaces."""
+        return await self._engine.list_containers({SERVER_LABEL: self._server_id})
+
+    def list_checkouts(self) -> set[str]:
+        """The names of the codespaces that have a checkout on this host."""
+        return self._workspaces.names()
+
+    async def remove_orphan(self, container: Container) -> None:
+        """Remove a container that belongs to no codespace any more."""
+        await self._engine.remove_container(container.container_id)
+
+    async def remove_checkout(self, name: str) -> None:
+        """Remove a codespace's files on this host. Nothing happens if there are none."""
+        await self._workspaces.remove(name)
+
+    def _labels(self, codespace: Codespace) -> dict[str, str]:
+        return {LABEL: codespace.name, SERVER_LABEL: self._server_id}
+
+    async def launch(self, codespace: Codespace, log: CreationLog) -> Launched:
+        """All of it. Raises LaunchFailed or a Problem; what was made by then is the caller's to undo."""
+        await log.phase("Reading the dev container configuration")
+        source = await self._source(codespace)
+        commit = await self._find_commit(codespace, source.repository)
+        config = await self._read_configuration(codespace, source.repository, commit)
+        image = parse_image_reference(config.image)
+        await log.phase(f"Finding the credential for {image.host}")
+        credentials = await self._open_credentials(codespace, source, log)
+        fetched = await self._images.fetch(image, credentials.registries, log)
+        pinned = fetched.image
+        await log.phase(f"Checking out {codespace.ref}")
+        identity = self._identity(codespace, source)
+        workspace = await self._check_out(codespace, source.repository, commit)
+        await self._give_workspace(codespace, config, fetched)
+        await log.phase("Creating the container")
+        request = UpRequest(
+            codespace=codespace.name,
+            workspace=workspace,
+            configuration=override_configuration(
+                config,
+                image=pinned.pull_name,
+                codespace=codespace.name,
+                workspace=workspace,
+                repository_name=source.repository.name,
+                environment=container_environment(identity),
+            ),
+            labels=self._labels(codespace),
+        )
+        up = await self._dev_containers.up(request, log.output)
+        launched = Launched(
+            commit_id=commit,
+            container_id=up.container_id,
+            image=pinned.pull_name,
+            remote_user=up.remote_user,
+            remote_folder=up.remote_workspace_folder,
+        )
+        run = _Run(launched=launched, config=config, metadata=fetched.metadata)
+        await self._install(codespace, identity, credentials, run, log)
+        for hook in (Hook.POST_CREATE, Hook.POST_START):
+            await self._run_hook(hook, run, log)
+        return launched
+
+    async def start(self, codespace: Codespace, container: Container, log: CreationLog) -> None:
+        """Start a stopped container, with the secrets of now (S8). Raises LaunchFailed or a Problem."""
+        await log.phase("Starting the container")
+        source = await self._source(codespace)
+        commit = codespace.commit_id or ""
+        config = await self._read_configuration(codespace, source.repository, commit)
+        credentials = await self._open_credentials(codespace, source, log)
+        await self._engine.start_container(container.container_id)
+        launched = Launched(
+            commit_id=commit,
+            container_id=container.container_id,
+            image=codespace.image or "",
+            remote_user=codespace.remote_user or "",
+            remote_folder=codespace.remote_folder or "",
+        )
+        run = _Run(launched=launched, config=config, metadata=review_image_metadata(container.labels))
+        await self._install(codespace, self._identity(codespace, source), credentials, run, log)
+        await self._run_hook(Hook.POST_START, run, log)
+
+    async def stop(self, codespace: Codespace, container: Container) -> None:
+        """Stop the container; its token is void from now on, its secrets are gone with the tmpfs."""
+        await self._tokens.revoke_of_codespace(codespace.id)
+        await self._engine.stop_container(container.container_id, timeout_s=_STOP_TIMEOUT_S)
+
+    async def undo(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
+        """Remove everything of it but its row: containers, token, checkout. May be repeated."""
+        await self._tokens.revoke_of_codespace(codespace.id)
+        for container in containers:
+            await self._engine.remove_container(container.container_id)
+        await self.remove_checkout(codespace.name)
+
+    async def _source(self, codespace: Codespace) -> _Source:
+        """Whose it is and what it is launched from, with the owner's rights as they are now (A13)."""
+        async with self._store.read() as connection:
+            owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
+            repository_id = codespace.repository_id or -1
+            repository = await repository_rows.find_repository_by_id(connection, repository_id)
+            facts = await repository_rows.gather_facts(connection, codespace.owner_id, repository_id)
+        if owner is None or repository is None or facts is None or role_without_token(facts) < Role.PULL:
+            raise LaunchFailed(
+                Finding(
+                    code="repository.not_readable",
+                    sentence="The repository is gone, or its owner does not let you read it any more.",
+                    fixer=Fixer.REPOSITORY_ADMIN,
+                    next_step="Ask an administrator of the repository for read access.",
+                )
+            )
+        return _Source(owner=owner, repository=repository)
+
+    async def _find_commit(self, codespace: Codespace, repository: Repository) -> str:
+        commit = await self._git.find_commit(repository.id, codespace.ref)
+        if commit is None:
+            raise LaunchFailed(
+                Finding(
+                    code="codespace.ref_gone",
+                    sentence=f"The repository {repository.full_name} has no branch, tag or commit '{codespace.ref}' any more.",
+                    fixer=Fixer.DEVELOPER,
+                    next_step="Push it again, or create a codespace from another ref.",
+                )
+            )
+        return commit
+
+    async def _read_configuration(
+        self, codespace: Codespace, repository: Repository, commit: str
+    ) -> DevContainerConfig:
+        """The configuration at that commit, read from git's objects: a symlink in the checkout leads nowhere."""
+        wanted = codespace.devcontainer_path
+        for path in (wanted,) if wanted else DEFAULT_CONFIGURATIONS:
+            data = await self._git.read_file(repository.id, commit, path)
+            if data is not None:
+                config = parse_dev_container(data)
+                review_configuration(config)
+                return config
+        looked_for = wanted or " or ".join(DEFAULT_CONFIGURATIONS)
+        raise LaunchFailed(
+            Finding(
+                code="devcontainer.missing",
+                sentence=f"{repository.full_name} has no {looked_for} at {codespace.ref} ({commit[:12]}).",
+                fixer=Fixer.DEVELOPER,
+                next_step='Commit one, for example {"image": "debian:12"}, and create the codespace again.',
+            )
+        )
+
+    async def _open_credentials(self, codespace: Codespace, source: _Source, log: CreationLog) -> _Credentials:
+        opened = await self._secrets.open_for_codespace(codespace.owner_id, source.repository.id)
+        log.mask(secret.value for secret in opened.secrets if not names_a_registry(secret))
+        if opened.withheld_reason:
+            await log.output(opened.withheld_reason)
+        registries = assemble(opened.secrets)
+        log.mask(credential.password for credential in registries.chosen.values())
+        for note in registries.trail:
+            await log.output(note.text)
+        return _Credentials(environment=choose_environment(opened.secrets), registries=registries)
+
+    async def _give_workspace(self, codespace: Codespace, config: DevContainerConfig, fetched: FetchedImage) -> None:
+        """The checkout belongs to the codespace's user before anything of it runs."""
+        user = find_remote_user(fetched.metadata, config) or fetched.user
+        if is_root(user):
+            return
+        passwd = await self._engine.read_image_file(fetched.image.pull_name, "/etc/passwd")
+        owner = find_unix_user(user, passwd or b"")
+        if owner is None:
+            raise LaunchFailed(
+                Finding(
+                    code="devcontainer.user_unknown",
+                    sentence=f"The image has no user '{user}'.",
+                    fixer=Fixer.DEVELOPER,
+                    next_step="Name a user that is in the image's /etc/passwd as remoteUser, or a number.",
+                )
+            )
+        await self._workspaces.give_to(codespace.name, owner)
+
+    def _identity(self, codespace: Codespace, source: _Source) -> CodespaceIdentity:
+        owner = source.owner
+        return CodespaceIdentity(
+            name=codespace.name,
+            user_login=owner.login,
+            user_name=owner.name or owner.login,
+            user_email=owner.email or f"{owner.id}+{owner.login}@users.noreply.localhost",
+            repository_full_name=source.repository.full_name,
+            origin=self._origin,
+        )
+
+    async def _check_out(self, codespace: Codespace, repository: Repository, commit: str) -> Path:
+        target = self._workspaces.path(codespace.name, repository.name)
+        is_commit = commit.startswith(codespace.ref)
+        await self._git.check_out(
+            repository.id,
+            commit,
+            branch=None if is_commit else codespace.ref,
+            target=target,
+            origin=f"{self._origin}/{repository.full_name}.git",
+        )
+        return target
+
+    async def _install(
+        self,
+        codespace: Codespace,
+        identity: CodespaceIdentity,
+        credentials: _Credentials,
+        run: _Run,
+        log: CreationLog,
+    ) -> None:
+        """Secrets, a new token and the docker config into the container; older tokens of the codespace are void."""
+        await log.phase("Installing secrets and registry credentials")
+        token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
+        said = await self._executor.install(
+            run.launched.container_id,
+            run.launched.remote_user,
+            session_environment(identity, credentials.environment, token),
+            docker_config(credentials.registries.chosen.values()),
+            remote_environment(run.metadata, run.config, folder=run.launched.remote_folder),
+        )
+        log.mask((token,))
+        await log.output(said)
+
+    async def _run_hook(self, hook: Hook, run: _Run, log: CreationLog) -> None:
+        """The image's hooks, then the file's. Raises LaunchFailed with the exit code of the first that fails."""
+        folder = run.launched.remote_folder
+        for command in lifecycle_commands(run.metadata, run.config, hook, folder=folder):
+            await log.phase(f"Running {hook}")
+            lines = OutputLines(log)
+            result = await self._executor.run(
+                run.launched.container_id,
+                user=run.launched.remote_user,
+                folder=folder,
+                command=command,
+                on_output=lines.feed,
+            )
+            await lines.end()
+            if result.exit_code != 0:
+                raise LaunchFailed(
+                    Finding(
+                        code="devcontainer.hook_failed",
+                        sentence=f"{hook} ended with exit code {result.exit_code}.",
+                        fixer=Fixer.DEVELOPER,
+                        next_step="Read its output above, mend the command in devcontainer.json, and create the codespace again.",
+                        evidence={"hook": hook, "exit_code": str(result.exit_code)},
+                    )
+                )

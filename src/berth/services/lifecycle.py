@@ -1,0 +1,179 @@
+"""The worker of the reconcile loop for codespaces: looks at the engine, lets the domain choose the step, does it."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from berth.adapters.store import codespace as rows
+from berth.adapters.store.database import Store
+from berth.adapters.store.tables import codespaces
+from berth.domain.codespace import LABEL, Codespace, finding_to_json
+from berth.domain.finding import Finding
+from berth.domain.launch import INTERNAL, LOST, finding_of
+from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
+from berth.domain.problem import LimitReached, Problem, UpstreamFailed
+from berth.services.creation_log import CreationLog
+from berth.services.launch import Launcher
+from berth.services.launch_failure import LaunchFailed
+from berth.services.ports import Clock, Container, ContainerStatus
+from berth.services.reconcile import Claim, Fenced, Outcome
+
+_LOOK_AGAIN_S = 60.0
+_MAX_ATTEMPTS = 6
+_LOG = logging.getLogger(__name__)
+
+
+class CodespaceWorker:
+    """One idempotent step at a time. Containers are found by label, removed by the id seen in the same look."""
+
+    table = codespaces
+
+    def __init__(self, *, store: Store, clock: Clock, launcher: Launcher) -> None:
+        self._store = store
+        self._clock = clock
+        self._launcher = launcher
+        self._steps: dict[Step, Callable[[Claim, Codespace, tuple[Container, ...]], Awaitable[Outcome]]] = {
+            Step.REST: self._rest,
+            Step.LAUNCH: self._launch,
+            Step.START: self._start,
+            Step.STOP: self._stop,
+            Step.UNDO: self._undo,
+            Step.FAIL_LOST: self._fail_lost,
+            Step.REMOVE: self._remove,
+        }
+
+    async def act(self, claim: Claim) -> Outcome:
+        """Look, choose, do. A Problem on the way is an answer: the codespace fails with it, unless it is passing."""
+        codespace = rows.to_codespace(claim.row)
+        containers = await self._launcher.look(codespace)
+        step = choose_step(
+            codespace.desired,
+            codespace.phase,
+            _world(codespace, containers),
+            launched=codespace.container_id is not None,
+            changed=codespace.generation != codespace.seen,
+        )
+        _LOG.info("codespace.step", extra={"codespace": codespace.name, "step": step, "generation": claim.generation})
+        return await self._steps[step](claim, codespace, containers)
+
+    async def give_up(self, claim: Claim, error: Exception) -> Outcome | None:
+        """Removals are tried for ever, at growing distances; what was to run fails after a few attempts."""
+        codespace = rows.to_codespace(claim.row)
+        if codespace.desired is Desired.DELETED or claim.attempts < _MAX_ATTEMPTS:
+            return None
+        finding = finding_of(error) if isinstance(error, Problem) else INTERNAL
+        return await self._failed(codespace, finding)
+
+    async def sweep(self) -> None:
+        """Remove containers and checkouts of this installation that no row stands for: what a crash between two steps left.
+
+        Safe beside other replicas: a row is stored before anything is made for it, and goes after all of it is gone.
+        """
+        containers = await self._launcher.look_at_all()
+        checkouts = self._launcher.list_checkouts()
+        async with self._store.read() as connection:
+            names = await rows.list_names(connection)
+        for container in containers:
+            if container.labels.get(LABEL) not in names:
+                _LOG.warning("codespace.orphan_removed", extra={"container": container.name})
+                await self._launcher.remove_orphan(container)
+        for name in checkouts - names:
+            await self._launcher.remove_checkout(name)
+
+    async def _rest(self, _claim: Claim, codespace: Codespace, _containers: tuple[Container, ...]) -> Outcome:
+        running = codespace.phase is Phase.AVAILABLE
+        return Outcome(next_in_s=_LOOK_AGAIN_S if running else None)
+
+    async def _launch(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        await claim.note(phase=Phase.PROVISIONING, finding=None)
+        await self._launcher.undo(codespace, containers)  # what an interrupted attempt left
+        log = self._log_of(codespace)
+        try:
+            launched = await self._launcher.launch(codespace, log)
+        except LaunchFailed as failure:
+            await self._clean_up(codespace)
+            return await self._failed(codespace, failure.finding, log)
+        except Problem as problem:
+            if _is_passing(problem) and claim.attempts < _MAX_ATTEMPTS:
+                await log.flush()
+                raise
+            await self._clean_up(codespace)
+            return await self._failed(codespace, finding_of(problem), log)
+        await log.phase("Available")
+        return self._available(
+            commit_id=launched.commit_id,
+            container_id=launched.container_id,
+            image=launched.image,
+            remote_user=launched.remote_user,
+            remote_folder=launched.remote_folder,
+        )
+
+    async def _start(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        await claim.note(phase=Phase.STARTING, finding=None)
+        log = self._log_of(codespace)
+        try:
+            await self._launcher.start(codespace, _own(codespace, containers), log)
+        except LaunchFailed as failure:
+            return await self._failed(codespace, failure.finding, log)
+        except Problem as problem:
+            if _is_passing(problem) and claim.attempts < _MAX_ATTEMPTS:
+                raise
+            return await self._failed(codespace, finding_of(problem), log)
+        await log.phase("Available")
+        return self._available()
+
+    def _available(self, **values: Any) -> Outcome:
+        now = self._clock.now()
+        return Outcome(
+            values={**values, "phase": Phase.AVAILABLE, "finding": None, "updated_at": now, "last_used_at": now},
+            next_in_s=_LOOK_AGAIN_S,
+        )
+
+    async def _stop(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        await claim.note(phase=Phase.STOPPING)
+        await self._launcher.stop(codespace, _own(codespace, containers))
+        return Outcome(values={"phase": Phase.SHUTDOWN, "updated_at": self._clock.now()})
+
+    async def _undo(self, _claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        await self._launcher.undo(codespace, containers)
+        return Outcome(values={"phase": Phase.QUEUED, "finding": None, "updated_at": self._clock.now()})
+
+    async def _fail_lost(self, _claim: Claim, codespace: Codespace, _containers: tuple[Container, ...]) -> Outcome:
+        return await self._failed(codespace, LOST)
+
+    async def _remove(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        await self._launcher.undo(codespace, containers)
+        async with self._store.begin() as connection:
+            if not await rows.delete_row(connection, codespace.id, claim.epoch):
+                raise Fenced
+        return Outcome(removed=True)
+
+    async def _clean_up(self, codespace: Codespace) -> None:
+        """Nothing half-made is left (L8)."""
+        await self._launcher.undo(codespace, await self._launcher.look(codespace))
+
+    async def _failed(self, codespace: Codespace, finding: Finding, log: CreationLog | None = None) -> Outcome:
+        shown = await (log or self._log_of(codespace)).finding(finding)
+        now = self._clock.now()
+        return Outcome(values={"phase": Phase.FAILED, "finding": finding_to_json(shown), "updated_at": now})
+
+    def _log_of(self, codespace: Codespace) -> CreationLog:
+        return CreationLog(self._store, self._clock, codespace.id)
+
+
+def _own(codespace: Codespace, containers: tuple[Container, ...]) -> Container:
+    return next(container for container in containers if container.container_id == codespace.container_id)
+
+
+def _world(codespace: Codespace, containers: tuple[Container, ...]) -> World:
+    for container in containers:
+        if container.container_id == codespace.container_id:
+            running = container.status is ContainerStatus.RUNNING
+            return World.RUNNING if running else World.STOPPED
+    return World.ABSENT
+
+
+def _is_passing(problem: Problem) -> bool:
+    """Whether the same again may succeed without anybody doing anything."""
+    retryable = isinstance(problem, UpstreamFailed) and problem.retryable
+    return retryable or (isinstance(problem, LimitReached) and problem.code == "store.unavailable")

@@ -1,0 +1,24 @@
+"""All use cases together: what `wiring.py` makes and hands to the edges."""
+
+from dataclasses import dataclass
+
+from berth.services.access_token import AccessTokenService
+from berth.services.account import AccountService
+from berth.services.codespace import CodespaceService
+from berth.services.contents import ContentsService
+from berth.services.repository import RepositoryService
+from berth.services.secret import SecretService
+from berth.services.team import TeamService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """One object per word of the domain. Edges call these and nothing below them."""
+
+    accounts: AccountService
+    teams: TeamService
+    repositories: RepositoryService
+    contents: ContentsService
+    access_tokens: AccessTokenService
+    secrets: SecretService
+    codespaces: CodespaceService

@@ -1,0 +1,331 @@
+"""The settings: one table, read from `BERTH_*` variables and `berth.toml`; the only reader of both.
+
+1. A variable beats the file, the file beats the default.
+2. A name that is not in the table is an error, and the nearest name is offered.
+3. All problems are reported at once. The value of a secret setting is never repeated in a message.
+
+`docs/settings.md` is written from the table: `python -m berth.settings > docs/settings.md`.
+"""
+
+import difflib
+import os
+import sys
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from berth.domain.address_policy import parse_private_addresses
+from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
+from berth.domain.problem import Invalid
+from berth.domain.registry_host import parse_host_and_port
+from berth.domain.secret_text import SecretText
+
+PREFIX = "BERTH_"
+DEFAULT_FILE = "berth.toml"
+CLIENT_VARIABLES = frozenset({"BERTH_CONFIG", "BERTH_HOST", "BERTH_TOKEN"})  # of the command line, not of the server
+
+
+@dataclass(frozen=True, slots=True)
+class TCPAddress:
+    """Where to listen. IPv6 addresses are without brackets; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnixAddress:
+    """A socket in the file system."""
+
+    path: Path
+
+
+ListenAddress = TCPAddress | UnixAddress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Every setting, parsed. None means "not set"; what that means stands in the table."""
+
+    data_dir: Path
+    listen: tuple[ListenAddress, ...]
+    external_url: str | None
+    tls_cert: Path | None
+    tls_key: Path | None
+    workers: int
+    database_url: SecretText | None
+    blobs: str | None
+    master_key_file: Path | None
+    engine: str
+    docker_host: str
+    private_addresses: tuple[str, ...]
+    insecure_registries: tuple[str, ...]
+    token_realms: tuple[str, ...]
+    ca_file: Path | None
+    ecr_endpoint: str | None
+    resolve: tuple[str, ...]
+    registry_token_ttl_s: int
+    idle_timeout_default_min: int
+    retention_default_min: int
+    max_codespaces_per_user: int
+
+    @property
+    def admin_token_file(self) -> Path:
+        return self.data_dir / "admin-token"
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _path(value: str) -> Path:
+    return Path(value).expanduser()
+
+
+def _secret(value: str) -> SecretText:
+    return SecretText(value)
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _addresses(value: str) -> tuple[str, ...]:
+    entries = _list(value)
+    parse_private_addresses(entries)
+    return entries
+
+
+def _hosts(value: str) -> tuple[str, ...]:
+    entries = _list(value)
+    for entry in entries:
+        parse_host_and_port(entry)
+    return entries
+
+
+def _pairs(value: str) -> tuple[str, ...]:
+    entries = _list(value)
+    for entry in entries:
+        left, separator, right = entry.partition("=")
+        if not (left and separator and right):
+            raise ValueError("each entry is host=target")
+    return entries
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        scheme, separator, rest = value.partition("://")
+        if not separator or not rest or scheme not in schemes:
+            raise ValueError(f"it begins with {' or '.join(f'{each}://' for each in schemes)}")
+        return value.rstrip("/")
+
+    return parse
+
+
+def _database_url(value: str) -> SecretText:
+    scheme = value.partition("://")[0].partition("+")[0]
+    if "://" not in value or scheme not in {"sqlite", "postgresql"}:
+        raise ValueError("it begins with sqlite:// or postgresql://")
+    return SecretText(value)
+
+
+def _number(least: int, most: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        if not (value.isascii() and value.isdecimal() and len(value) < 12 and least <= int(value) <= most):
+            raise ValueError(f"it is a whole number from {least} to {most}")
+        return int(value)
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value not in words:
+            raise ValueError(f"it is one of {', '.join(words)}")
+        return value
+
+    return parse
+
+
+def _listen(value: str) -> tuple[ListenAddress, ...]:
+    entries = tuple(_listen_address(entry) for entry in _list(value))
+    if not entries:
+        raise ValueError("at least one address")
+    return entries
+
+
+def _listen_address(entry: str) -> ListenAddress:
+    if entry.startswith("unix:"):
+        path = entry.removeprefix("unix:")
+        if not path.startswith("/"):
+            raise ValueError("after unix: comes an absolute path")
+        return UnixAddress(Path(path))
+    host, separator, port = entry.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    is_port = port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 65536
+    if not separator or not bare or not is_port or (":" in bare and bare == host):
+        raise ValueError("each entry is host:port, [IPv6]:port or unix:/path")
+    return TCPAddress(bare, int(port))
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A row of the table. `default` is in the variable's own syntax; empty is "not set"."""
+
+    name: str
+    type: str
+    unit: str
+    default: str
+    sentence: str
+    parse: Callable[[str], Any]
+    secret: bool = False
+
+    @property
+    def field(self) -> str:
+        return self.name.lower()
+
+
+_PATH, _TEXT, _INT, _LIST, _URL = "path", "text", "number", "list", "URL"
+_HTTP = _url("http", "https")
+
+# fmt: off
+TABLE: tuple[Setting, ...] = (
+    Setting("DATA_DIR", _PATH, "", "berth-data", "Folder for everything that the server keeps.", _path),
+    Setting("LISTEN", _LIST, "host:port or unix:/path", "127.0.0.1:8080", "Where the server listens.", _listen),
+    Setting("EXTERNAL_URL", _URL, "", "", "The address that users type; not set: taken from each request.", _HTTP),
+    Setting("TLS_CERT", _PATH, "", "", "Certificate chain (PEM); with TLS_KEY it turns HTTPS on.", _path),
+    Setting("TLS_KEY", _PATH, "", "", "Private key (PEM) of TLS_CERT.", _path),
+    Setting("WORKERS", _INT, "processes", "1", "How many processes answer requests.", _number(1, 256)),
+    Setting("DATABASE_URL", _URL, "", "", "SQLite or PostgreSQL; not set: SQLite in DATA_DIR.", _database_url, secret=True),
+    Setting("BLOBS", _TEXT, "", "", "Where image layers lie: a folder or s3://bucket/prefix; not set: in DATA_DIR.", _text),
+    Setting("MASTER_KEY_FILE", _PATH, "", "", "The key that encrypts secrets; not set: in DATA_DIR.", _path),
+    Setting("ENGINE", _TEXT, "", "docker", "What runs containers.", _one_of("docker")),
+    Setting("DOCKER_HOST", _URL, "", "unix:///var/run/docker.sock", "Where the Docker engine listens.",
+            _url("unix", "tcp", "http", "https")),
+    Setting("PRIVATE_ADDRESSES", _LIST, "host:port or CIDR", "",
+            "Addresses that are not public and may be called for a user all the same.", _addresses),
+    Setting("INSECURE_REGISTRIES", _LIST, "host:port", "", "Registries that may be spoken to in plain HTTP.", _hosts),
+    Setting("TOKEN_REALMS", _LIST, "registry=token service", "",
+            "Further token services that may receive a registry's password.", _pairs),
+    Setting("CA_FILE", _PATH, "", "", "Certificates (PEM) to trust besides the system's.", _path),
+    Setting("ECR_ENDPOINT", _URL, "", "", "Stands in for AWS's own ECR addresses; for tests.", _HTTP),
+    Setting("RESOLVE", _LIST, "host=address:port", "", "Where these names lead instead of asking DNS; for tests.", _pairs),
+    Setting("REGISTRY_TOKEN_TTL_S", _INT, "seconds", "300", "How long a token for /v2 lasts.", _number(60, 3600)),
+    Setting("IDLE_TIMEOUT_DEFAULT_MIN", _INT, "minutes", "30", "When an unused codespace stops, if it does not say itself.",
+            _number(MIN_IDLE_MINUTES, MAX_IDLE_MINUTES)),
+    Setting("RETENTION_DEFAULT_MIN", _INT, "minutes", "43200",
+            "When a stopped codespace is deleted, if it does not say itself.", _number(0, MAX_RETENTION_MINUTES)),
+    Setting("MAX_CODESPACES_PER_USER", _INT, "codespaces", "10", "How many codespaces a user may have.",
+            _number(1, 10_000)),
+)
+# fmt: on
+_BY_NAME = {setting.name: setting for setting in TABLE}
+
+
+def load(environ: Mapping[str, str], file_text: str | None) -> Settings:
+    """The settings. Raises Invalid with the list of all problems."""
+    problems: list[str] = []
+    given = _from_file(file_text, problems) | _from_environ(environ, problems)
+    fields: dict[str, Any] = {}
+    for setting in TABLE:
+        value, source = given.get(setting.name, (setting.default, "default"))
+        fields[setting.field] = _parse(setting, value, source, problems)
+    if (fields["tls_cert"] is None) != (fields["tls_key"] is None):
+        problems.append("TLS_CERT and TLS_KEY belong together: set both or none.")
+    if problems:
+        lines = "".join(f"\n  - {problem}" for problem in problems)
+        raise Invalid(f"The settings cannot be used:{lines}", code="settings", remedy="See docs/settings.md.")
+    return Settings(**fields)
+
+
+def _parse(setting: Setting, value: str, source: str, problems: list[str]) -> Any:
+    if not value and setting.type != _LIST:
+        value = setting.default  # an empty variable is an unset one
+        if not value:
+            return None
+    try:
+        return setting.parse(value)
+    except (ValueError, Invalid) as error:
+        shown = "" if setting.secret else f" '{value[:80]}'"
+        text = error.message if isinstance(error, Invalid) else f"{error}."
+        problems.append(f"{source}{shown}: {text}")
+        return None
+
+
+def _from_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, tuple[str, str]]:
+    given: dict[str, tuple[str, str]] = {}
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or variable in CLIENT_VARIABLES:
+            continue
+        name = variable.removeprefix(PREFIX)
+        if name in _BY_NAME:
+            given[name] = (environ[variable], variable)
+        else:
+            problems.append(f"{variable} is not a setting.{_nearest(name, PREFIX)}")
+    return given
+
+
+def _from_file(file_text: str | None, problems: list[str]) -> dict[str, tuple[str, str]]:
+    """The file's keys are the names, in lower or upper case; lists and numbers may be TOML's own."""
+    try:
+        content = tomllib.loads(file_text or "")
+    except tomllib.TOMLDecodeError as error:
+        problems.append(f"{DEFAULT_FILE} is not TOML: {error}.")
+        return {}
+    given: dict[str, tuple[str, str]] = {}
+    for key, value in content.items():
+        name, source = key.upper(), f"{key} in {DEFAULT_FILE}"
+        if name not in _BY_NAME:
+            problems.append(f"{source} is not a setting.{_nearest(name, '')}")
+        elif isinstance(value, list) and all(isinstance(item, str) for item in value):
+            given[name] = (",".join(value), source)
+        elif isinstance(value, str) or type(value) is int:
+            given[name] = (str(value), source)
+        else:
+            problems.append(f"{source} is neither a text nor a whole number nor a list of texts.")
+    return given
+
+
+def _nearest(name: str, prefix: str) -> str:
+    found = difflib.get_close_matches(name.upper(), _BY_NAME, n=1)
+    return f" Did you mean {prefix}{found[0]}?" if found else ""
+
+
+def read_settings() -> Settings:
+    """The settings of this process: its environment and `BERTH_CONFIG`, or `berth.toml` if there is one. Raises Invalid."""
+    named = os.environ.get("BERTH_CONFIG")
+    path = Path(named or DEFAULT_FILE)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        if named:
+            raise Invalid(f"BERTH_CONFIG names {path}, which does not exist.", code="settings") from None
+        text = None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read: {error}.", code="settings") from error
+    return load(os.environ, text)
+
+
+def to_markdown() -> str:
+    """The text of docs/settings.md."""
+    rows = "".join(
+        f"| `{each.name}` | {each.type}{f' ({each.unit})' if each.unit else ''} | {f'`{each.default}`' if each.default else '-'} "
+        f"| {'yes' if each.secret else 'no'} | {each.sentence} |\n"
+        for each in TABLE
+    )
+    return (
+        "# Settings\n\n"
+        "Written by `python -m berth.settings > docs/settings.md`; do not edit.\n\n"
+        "Each setting is a variable `BERTH_<NAME>` or a key of `berth.toml` (the file that `BERTH_CONFIG` names, otherwise the\n"
+        "one in the working directory; keys may be in lower case). A variable beats the file. Lists are separated by commas, or\n"
+        "TOML lists. An unknown name is an error, and `berth serve` names all problems at once.\n\n"
+        "| name | type (unit) | default | secret | what it does |\n|---|---|---|---|---|\n"
+        f"{rows}\n"
+        "The command line has two variables of its own: `BERTH_HOST` and `BERTH_TOKEN` take the place of `berth login`.\n"
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(to_markdown())

@@ -1,0 +1,274 @@
+"""The composition root: the only place that knows every adapter, makes the services and hands them to the edges."""
+
+import asyncio
+import logging
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from starlette.types import ASGIApp
+
+from berth.adapters.clock_system import SystemClock
+from berth.adapters.dev_container_cli import DevContainerCLI
+from berth.adapters.engine_docker import DockerEngine
+from berth.adapters.entropy_system import SystemEntropy
+from berth.adapters.git_http_backend import GitHTTPBackend
+from berth.adapters.git_repositories import BareGitRepositories
+from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
+from berth.adapters.registry_http import RegistryHTTP
+from berth.adapters.sealer import Sealer
+from berth.adapters.store.database import Store
+from berth.adapters.store.installation import get_server_id
+from berth.adapters.workspaces_disk import DiskWorkspaces
+from berth.domain.address_policy import parse_private_addresses
+from berth.domain.problem import Invalid, Problem
+from berth.front import make_front
+from berth.git.app import make_git_app
+from berth.rest.app import make_rest_app
+from berth.rest.routes import ROUTES
+from berth.services.access_token import AccessTokenService
+from berth.services.account import AccountService
+from berth.services.codespace import CodespaceLimits, CodespaceService
+from berth.services.codespace_exec import CodespaceExec
+from berth.services.contents import ContentsService
+from berth.services.image_access import ImageAccess
+from berth.services.launch import Launcher
+from berth.services.lifecycle import CodespaceWorker
+from berth.services.reconcile import Reconciler
+from berth.services.repository import RepositoryService
+from berth.services.secret import SecretService
+from berth.services.services import Services
+from berth.services.team import TeamService
+from berth.settings import Settings, TCPAddress
+
+_SWEEP_EVERY_S = 600
+_NODE_MODULES = Path(__file__).parents[2] / "node_modules"  # beside the sources, where dev/setup puts it
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Berth:
+    """A whole server, without its sockets."""
+
+    store: Store
+    services: Services
+    worker: CodespaceWorker
+    reconciler: Reconciler
+    dev_containers: DevContainerCLI
+    app: ASGIApp
+    resources: AsyncExitStack  # closed in the reverse order of opening
+
+    async def close(self) -> None:
+        await self.resources.aclose()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The background work: the loop, and the sweep of what crashes left."""
+        await self.dev_containers.sweep()
+        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_sweeping())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _keep_sweeping(self) -> None:
+        while True:
+            try:
+                await self.worker.sweep()
+            except Problem as problem:
+                _LOG.warning("codespace.sweep_failed", extra={"code": problem.code})
+            await asyncio.sleep(_SWEEP_EVERY_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """The adapters, and the services that others stand on."""
+
+    settings: Settings
+    data: Path
+    clock: SystemClock
+    entropy: SystemEntropy
+    store: Store
+    engine: DockerEngine
+    git: BareGitRepositories
+    secrets: SecretService
+    tokens: AccessTokenService
+    executor: CodespaceExec
+
+
+async def make_berth(settings: Settings) -> Berth:
+    """Everything, wired. The database is migrated, the data folder and its keys are there."""
+    resources = AsyncExitStack()
+    parts = _make_parts(settings)
+    resources.push_async_callback(parts.store.close)
+    try:
+        parts.store.claim_host()
+        await parts.store.migrate()
+        server_id = await get_server_id(parts.store, str(uuid4()))
+        dev_containers = DevContainerCLI(
+            settings.docker_host, node_modules=_NODE_MODULES, scratch=parts.data / "scratch", node=_find_node()
+        )
+        launcher = _make_launcher(parts, dev_containers, _registry_client(settings, resources), server_id)
+    except BaseException:
+        await resources.aclose()
+        raise
+    worker = CodespaceWorker(store=parts.store, clock=parts.clock, launcher=launcher)
+    reconciler = Reconciler(parts.store, worker, holder=f"{socket.gethostname()[:40]}:{os.getpid()}")
+    services = _make_services(parts, reconciler.wake)
+    app = make_front(
+        rest=make_rest_app(services, ROUTES, settings.external_url),
+        git=make_git_app(services, GitHTTPBackend()),
+        checks={"database": parts.store.ping, "engine": parts.engine.ping},
+    )
+    return Berth(
+        store=parts.store,
+        services=services,
+        worker=worker,
+        reconciler=reconciler,
+        dev_containers=dev_containers,
+        app=app,
+        resources=resources,
+    )
+
+
+def _make_parts(settings: Settings) -> _Parts:
+    data = _data_dir(settings)
+    clock, entropy = SystemClock(), SystemEntropy()
+    store = _store(settings)
+    engine = DockerEngine(settings.docker_host)
+    return _Parts(
+        settings=settings,
+        data=data,
+        clock=clock,
+        entropy=entropy,
+        store=store,
+        engine=engine,
+        git=BareGitRepositories(data / "repositories"),
+        secrets=SecretService(store=store, sealer=_sealer(settings), clock=clock),
+        tokens=AccessTokenService(store=store, clock=clock, entropy=entropy),
+        executor=CodespaceExec(engine),
+    )
+
+
+def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
+    return Launcher(
+        store=parts.store,
+        engine=parts.engine,
+        dev_containers=dev_containers,
+        images=ImageAccess(registry=registry, engine=parts.engine),
+        git=parts.git,
+        secrets=parts.secrets,
+        tokens=parts.tokens,
+        executor=parts.executor,
+        workspaces=DiskWorkspaces(parts.data / "codespaces"),
+        server_id=server_id,
+        origin=parts.settings.external_url or _own_origin(parts.settings),
+    )
+
+
+def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
+    store, clock, git = parts.store, parts.clock, parts.git
+    repositories = RepositoryService(store=store, clock=clock, git=git)
+    limits = CodespaceLimits(
+        per_user=parts.settings.max_codespaces_per_user,
+        idle_timeout_minutes=parts.settings.idle_timeout_default_min,
+        retention_minutes=parts.settings.retention_default_min,
+    )
+    return Services(
+        accounts=AccountService(store=store, clock=clock),
+        teams=TeamService(store=store, clock=clock),
+        repositories=repositories,
+        contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
+        access_tokens=parts.tokens,
+        secrets=parts.secrets,
+        codespaces=CodespaceService(
+            store=store, clock=clock, entropy=parts.entropy, git=git, executor=parts.executor, limits=limits, wake=wake
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Local:
+    """What an administrator's commands on the server's own machine work with, beside a running server."""
+
+    tokens: AccessTokenService
+    secrets: SecretService
+    sealer: Sealer
+
+
+@asynccontextmanager
+async def open_local(settings: Settings) -> AsyncIterator[Local]:
+    """The store and the keys of this machine's server, without starting anything."""
+    clock, store, sealer = SystemClock(), _store(settings), _sealer(settings)
+    try:
+        await store.migrate()
+        yield Local(
+            tokens=AccessTokenService(store=store, clock=clock, entropy=SystemEntropy()),
+            secrets=SecretService(store=store, sealer=sealer, clock=clock),
+            sealer=sealer,
+        )
+    finally:
+        await store.close()
+
+
+def _data_dir(settings: Settings) -> Path:
+    """The data folder, for its owner only. Raises Invalid."""
+    data = settings.data_dir.resolve()
+    try:
+        data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Invalid(f"{data} cannot be used: {error.strerror}.", field="DATA_DIR", code="settings") from error
+    return data
+
+
+def _store(settings: Settings) -> Store:
+    return Store(
+        settings.database_url.reveal() if settings.database_url else f"sqlite:///{_data_dir(settings)}/berth.db"
+    )
+
+
+def _sealer(settings: Settings) -> Sealer:
+    return Sealer(settings.master_key_file or _data_dir(settings) / "master-key", SystemClock())
+
+
+def _registry_client(settings: Settings, resources: AsyncExitStack) -> RegistryHTTP:
+    insecure = frozenset(settings.insecure_registries)
+    http = GuardedHTTP(
+        GuardedHTTPSettings(
+            private_addresses=parse_private_addresses(settings.private_addresses),
+            insecure_hosts=insecure,
+            resolve=parse_resolve(settings.resolve),
+            ca_file=settings.ca_file,
+        )
+    )
+    resources.callback(http.close)
+    realms = dict(entry.split("=", 1) for entry in settings.token_realms)
+    return RegistryHTTP(http, realm_table=realms, insecure_registries=insecure)
+
+
+def _own_origin(settings: Settings) -> str:
+    """What codespaces call us by, if EXTERNAL_URL does not say it: the first address that we listen on."""
+    scheme = "https" if settings.tls_cert else "http"
+    for address in settings.listen:
+        if isinstance(address, TCPAddress):
+            host = f"[{address.host}]" if ":" in address.host else address.host
+            return f"{scheme}://{host}:{address.port}"
+    raise Invalid(
+        "A server that listens on a unix socket only needs EXTERNAL_URL: codespaces must know how to call it.",
+        field="EXTERNAL_URL",
+        code="settings",
+    )
+
+
+def _find_node() -> str:
+    """The node that came with the virtual environment, else the machine's."""
+    own = Path(sys.prefix) / "bin" / "node"
+    return str(own) if own.exists() else shutil.which("node") or "node"

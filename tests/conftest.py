@@ -1,0 +1,59 @@
+"""Fixtures that more than one folder uses: the database on both engines, a real Docker engine, a real registry, a server."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.adapters.postgres import Cluster, start_cluster
+from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, make_world
+
+from berth.adapters.engine_private import PrivateEngine
+from berth.adapters.store.database import Store
+from berth.cli.demo_registry import DemoRegistry
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL of the tests' own."""
+    with start_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """A migrated, empty database of each kind."""
+    sqlite = request.param == "sqlite"
+    database = Store(
+        f"sqlite:///{tmp_path}/berth.db" if sqlite else request.getfixturevalue("postgres").create_database()
+    )
+    await database.migrate()
+    yield database
+    await database.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def docker_host() -> AsyncIterator[str]:
+    """A Docker engine of the tests' own; no test depends on what the machine's engine holds."""
+    async with PrivateEngine() as engine:
+        yield engine.docker_host
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def busybox_image(docker_host: str) -> str:
+    """A small dev image that the engine holds under this name."""
+    return await import_image(docker_host, "localhost/busybox", "1")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def registry_host() -> AsyncIterator[str]:
+    """A docker-registry that knows one account."""
+    async with DemoRegistry({REGISTRY_USER: REGISTRY_PASSWORD}) as registry:
+        yield registry.host
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(docker_host: str, registry_host: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A server with everything that the main job needs, shared: each test makes names of its own."""
+    async with make_world(tmp_path_factory.mktemp("world"), docker_host, registry_host) as made:
+        yield made

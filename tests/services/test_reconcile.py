@@ -1,0 +1,179 @@
+"""The loop, on a real database: leases, fencing, overtaking requests, back-off. The worker is a small real one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, select, update
+
+from berth.adapters.store import work
+from berth.adapters.store.database import Store
+from berth.services.reconcile import Claim, Fenced, Outcome, Reconciler
+
+metadata = MetaData()
+jobs = Table(
+    "test_jobs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("generation", Integer, nullable=False, default=1),
+    Column("seen", Integer, nullable=False, default=0),
+    Column("next_at", Float),
+    Column("lease", Float),
+    Column("epoch", Integer, nullable=False, default=0),
+    Column("holder", String(64)),
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("result", String(64)),
+)
+
+
+class Job:
+    """A worker whose step is given by the test."""
+
+    table = jobs
+
+    def __init__(self, step: Callable[[Claim], AsyncIterator[None]] | None = None) -> None:
+        self.steps: list[tuple[int, int]] = []
+        self.cancelled: list[int] = []
+        self.duration_s = 0.0
+        self.error: Exception | None = None
+        self.give_up_after = 100
+
+    async def act(self, claim: Claim) -> Outcome:
+        self.steps.append((claim.id, claim.generation))
+        try:
+            await asyncio.sleep(self.duration_s)
+        except asyncio.CancelledError:
+            self.cancelled.append(claim.id)
+            raise
+        if self.error is not None:
+            raise self.error
+        return Outcome(values={"result": f"done {claim.generation}"})
+
+    async def give_up(self, claim: Claim, error: Exception) -> Outcome | None:
+        return Outcome(values={"result": "gave up"}) if claim.attempts >= self.give_up_after else None
+
+
+@pytest.fixture
+async def queue(store: Store) -> AsyncIterator[Store]:
+    async with store.begin() as connection:
+        await connection.run_sync(metadata.create_all)
+    yield store
+    async with store.begin() as connection:
+        await connection.run_sync(metadata.drop_all)
+
+
+async def add(store: Store, number: int = 1) -> None:
+    async with store.begin() as connection:
+        rows = [{"id": row_id, "next_at": 0.0} for row_id in range(1, number + 1)]
+        await connection.execute(insert(jobs), rows)
+
+
+async def results(store: Store) -> list[str | None]:
+    async with store.read() as connection:
+        return list((await connection.execute(select(jobs.c.result).order_by(jobs.c.id))).scalars())
+
+
+@asynccontextmanager
+async def running(store: Store, worker: Job, holder: str = "a") -> AsyncIterator[Reconciler]:
+    loop = Reconciler(store, worker, holder=holder)
+    task = asyncio.create_task(loop.run())
+    try:
+        yield loop
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object], timeout_s: float = 20) -> None:
+    async with asyncio.timeout(timeout_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_every_due_row_gets_one_step(queue: Store) -> None:
+    await add(queue, 40)
+    worker = Job()
+    async with running(queue, worker):
+        while await results(queue) != ["done 1"] * 40:
+            await asyncio.sleep(0.02)
+    assert sorted(worker.steps) == [(row_id, 1) for row_id in range(1, 41)]
+
+
+async def test_a_request_during_a_step_cancels_it_and_is_met(queue: Store) -> None:
+    await add(queue)
+    worker = Job()
+    worker.duration_s = 30
+    async with running(queue, worker) as loop:
+        await until(lambda: worker.steps)
+        worker.duration_s = 0
+        async with queue.begin() as connection:
+            await connection.execute(
+                update(jobs).values(generation=jobs.c.generation + 1, next_at=work.database_now(connection))
+            )
+        loop.wake()
+        await until(lambda: len(worker.steps) == 2)
+        await asyncio.sleep(0.2)
+    assert worker.cancelled == [1]
+    assert await results(queue) == ["done 2"]
+
+
+async def test_a_lost_claim_cannot_store_anything(queue: Store) -> None:
+    await add(queue)
+    async with queue.begin() as connection:
+        (row,) = await work.claim(connection, jobs, holder="slow", lease_s=-1, limit=1)
+    async with queue.begin() as connection:
+        (other,) = await work.claim(connection, jobs, holder="quick", lease_s=10, limit=1)
+    with pytest.raises(Fenced):
+        await Claim(queue, jobs, row).put(Outcome(values={"result": "stale"}))
+    with pytest.raises(Fenced):
+        await Claim(queue, jobs, row).note(result="stale")
+    await Claim(queue, jobs, other).put(Outcome(values={"result": "fresh"}))
+    assert await results(queue) == ["fresh"]
+
+
+async def test_a_claimed_row_is_not_claimed_again_before_its_lease_ends(queue: Store) -> None:
+    await add(queue)
+    async with queue.begin() as connection:
+        assert len(await work.claim(connection, jobs, holder="a", lease_s=10, limit=5)) == 1
+        assert await work.claim(connection, jobs, holder="b", lease_s=10, limit=5) == []
+
+
+async def test_a_step_that_raises_backs_off_and_does_not_stop_others(queue: Store) -> None:
+    await add(queue)
+    worker = Job()
+    worker.error = ValueError("a bug")
+    async with running(queue, worker):
+        await until(lambda: worker.steps)
+        await asyncio.sleep(0.5)
+        assert len(worker.steps) == 1  # the next attempt is seconds away
+    async with queue.read() as connection:
+        row = (await connection.execute(select(jobs))).one()
+        now = (await connection.execute(select(work.database_now(connection)))).scalar_one()
+    assert row.attempts == 1
+    assert row.next_at - float(now) > 0.5
+    assert row.seen == 0
+
+
+async def test_after_too_many_attempts_the_worker_gives_up(queue: Store) -> None:
+    await add(queue)
+    worker = Job()
+    worker.error = ValueError("a bug")
+    worker.give_up_after = 1
+    async with running(queue, worker):
+        await until(lambda: worker.steps)
+        await asyncio.sleep(0.2)
+    assert await results(queue) == ["gave up"]
+
+
+async def test_a_loop_that_ends_gives_its_rows_back(queue: Store) -> None:
+    await add(queue)
+    worker = Job()
+    worker.duration_s = 30
+    async with running(queue, worker):
+        await until(lambda: worker.steps)
+    again = Job()
+    async with running(queue, again, holder="b"):
+        await until(lambda: again.steps)
+        await asyncio.sleep(0.2)
+    assert await results(queue) == ["done 1"]

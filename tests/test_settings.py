@@ -1,0 +1,93 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from berth.domain.problem import Invalid
+from berth.settings import TABLE, Settings, TCPAddress, UnixAddress, load, to_markdown
+
+
+def test_the_table_and_the_class_are_the_same() -> None:
+    assert [setting.field for setting in TABLE] == [field.name for field in dataclasses.fields(Settings)]
+    assert [setting.name for setting in TABLE if not setting.sentence.endswith(".")] == []
+
+
+def test_the_committed_document_is_current() -> None:
+    path = Path(__file__).parents[1] / "docs" / "settings.md"
+    assert path.read_text() == to_markdown(), "run: python -m berth.settings > docs/settings.md"
+
+
+def test_nothing_given_is_the_defaults() -> None:
+    settings = load({}, None)
+    assert settings.listen == (TCPAddress("127.0.0.1", 8080),)
+    assert settings.data_dir == Path("berth-data")
+    assert settings.max_codespaces_per_user == 10
+    assert settings.private_addresses == ()
+    assert settings.database_url is None
+
+
+def test_a_variable_beats_the_file_and_the_file_the_default() -> None:
+    text = 'workers = 3\nmax_codespaces_per_user = 4\nPRIVATE_ADDRESSES = ["10.0.0.0/8", "r:5000"]\n'
+    settings = load({"BERTH_WORKERS": "5", "BERTH_PRIVATE_ADDRESSES": "", "PATH": "/bin"}, text)
+    assert (settings.workers, settings.max_codespaces_per_user, settings.private_addresses) == (5, 4, ())
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("0.0.0.0:80", (TCPAddress("0.0.0.0", 80),)),
+        ("[::1]:443, unix:/run/berth.sock", (TCPAddress("::1", 443), UnixAddress(Path("/run/berth.sock")))),
+        ("localhost:0", (TCPAddress("localhost", 0),)),
+    ],
+    ids=["IPv4", "IPv6 and a socket", "any port"],
+)
+def test_listen_addresses(text: str, expected: tuple[TCPAddress | UnixAddress, ...]) -> None:
+    assert load({"BERTH_LISTEN": text}, None).listen == expected
+
+
+REFUSED = [
+    ("LISTEN", "::1:80"),
+    ("LISTEN", "8080"),
+    ("LISTEN", "host:70000"),
+    ("LISTEN", "unix:relative"),
+    ("LISTEN", ","),
+    ("WORKERS", "0"),
+    ("WORKERS", "two"),
+    ("EXTERNAL_URL", "berth.example.com"),
+    ("DATABASE_URL", "mysql://x"),
+    ("ENGINE", "podman"),
+    ("PRIVATE_ADDRESSES", "10.0.0.1/8"),
+    ("TOKEN_REALMS", "no-pair"),
+    ("IDLE_TIMEOUT_DEFAULT_MIN", "4"),
+    ("TLS_CERT", "cert.pem"),
+]
+
+
+@pytest.mark.parametrize("name, value", REFUSED, ids=[f"{name}={value}" for name, value in REFUSED])
+def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(Invalid, match=name):
+        load({f"BERTH_{name}": value}, None)
+
+
+def test_all_problems_come_at_once_with_the_nearest_names() -> None:
+    with pytest.raises(Invalid) as caught:
+        load({"BERTH_WORKER": "1", "BERTH_WORKERS": "x"}, "blob = 1\nengine = true\nmystery_of_the_sea = 1\n")
+    text = str(caught.value)
+    for part in ("Did you mean BERTH_WORKERS?", "BERTH_WORKERS 'x'", "Did you mean BLOBS?", "engine in", "mystery"):
+        assert part in text
+
+
+def test_the_clients_own_variables_are_no_settings() -> None:
+    load({"BERTH_HOST": "x", "BERTH_TOKEN": "x", "BERTH_CONFIG": "x"}, None)
+
+
+def test_a_secret_setting_shows_neither_in_errors_nor_in_the_settings() -> None:
+    with pytest.raises(Invalid) as caught:
+        load({"BERTH_DATABASE_URL": "mysql://berth:canary@db/x"}, None)
+    assert "canary" not in str(caught.value)
+    assert "canary" not in repr(load({"BERTH_DATABASE_URL": "postgresql://berth:canary@db/x"}, None))
+
+
+def test_a_broken_file_is_one_of_the_problems() -> None:
+    with pytest.raises(Invalid, match="not TOML"):
+        load({}, "workers = ")
