@@ -1,0 +1,70 @@
+"""`berth admin`: for whoever runs the server. `token` and `rotate-key` work on the local DATA_DIR, the others by the API."""
+
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from berth.cli.hosts import connect
+from berth.cli.options import AsJSON
+from berth.cli.terminal import clean_line, out, out_json, say
+from berth.domain.problem import NotFound
+from berth.settings import read_settings
+
+app = typer.Typer(help="Run the server: accounts, the administrator's token, keys.", no_args_is_help=True)
+
+
+@app.command()
+def token(new: Annotated[bool, typer.Option("--new", help="Make a new one; the old one ends.")] = False) -> None:
+    """Print where the administrator's token is."""
+    settings = read_settings()
+    if new:
+        import_module("berth.server").new_admin_token(settings)
+    path = settings.admin_token_file.resolve()
+    if not path.is_file():
+        remedy = "The first start of berth serve writes it; or make one with: berth admin token --new"
+        raise NotFound(f"There is no administrator's token at {path}.", code="cli.admin_token", remedy=remedy)
+    out(str(path))
+    say("Log in with: berth login URL --token-file " + str(path))
+
+
+@app.command("rotate-key")
+def rotate_key() -> None:
+    """Make a new master key and wrap all secrets' keys with it."""
+    out(clean_line(str(import_module("berth.server").rotate_key(read_settings()))))
+
+
+@app.command("create-user")
+def create_user(
+    login: str,
+    email: Annotated[str, typer.Option("--email", help="The user's address.")],
+    scopes: Annotated[
+        str | None, typer.Option("--token-scopes", metavar="A,B", help="Make a token for the user too, and print it.")
+    ] = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Create a user."""
+    with connect() as client:
+        user = client.create_user(login, email)
+        made = client.create_user_token(login, [word for word in scopes.split(",") if word]) if scopes else None
+    if as_json:
+        out_json({"user": user, "token": made.token if made else None})
+        return
+    say(f"Created the user {clean_line(user.login)}.")
+    out(clean_line(made.token or "") if made else clean_line(user.login))
+
+
+@app.command("create-organization")
+def create_organization(
+    login: str,
+    admin: Annotated[str, typer.Option("--admin", metavar="LOGIN", help="Its first owner.")],
+    as_json: AsJSON = False,
+) -> None:
+    """Create an organization."""
+    with connect() as client:
+        organization = client.create_organization(login, admin)
+    if as_json:
+        out_json(organization)
+    else:
+        say(f"Created the organization {clean_line(organization.login)}, owned by {admin}.")
+        out(clean_line(organization.login))

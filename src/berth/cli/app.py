@@ -1,0 +1,46 @@
+"""The program `berth`: its commands, one module per noun."""
+
+import importlib.util
+from importlib import import_module
+
+import typer
+
+from berth.cli import access_token, admin, codespace, login, registry, repository, secret, serve
+from berth.cli.problems import ProblemGroup
+
+
+def make_app() -> typer.Typer:
+    """All commands. `demo` is there where its module is."""
+    app = typer.Typer(
+        name="berth",
+        cls=ProblemGroup,
+        help="Self-hosted codespaces that open private images.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,  # with it a bug would print local variables, and ours hold passwords
+        pretty_exceptions_show_locals=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.command("serve")(serve.serve)
+    if importlib.util.find_spec("berth.cli.demo"):
+        app.command("demo")(import_module("berth.cli.demo").run)
+    app.command("login")(login.login)
+    app.command("logout")(login.logout)
+    for name, module in (
+        ("admin", admin),
+        ("token", access_token),
+        ("repo", repository),
+        ("secret", secret),
+        ("registry", registry),
+        ("codespace", codespace),
+    ):
+        app.add_typer(module.app, name=name)
+    return app
+
+
+app = make_app()
+
+
+def main() -> None:
+    """Never returns: the exit code is 0, 1 failed, 2 usage, 4 not logged in, or that of `codespace exec`'s command."""
+    app()

@@ -1,0 +1,175 @@
+"""`berth codespace`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from berth.cli.hosts import connect
+from berth.cli.launch_progress import plain_text, show_finding, show_launch
+from berth.cli.options import AsJSON, Yes, confirm
+from berth.cli.problems import FAILED
+from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say
+from berth.client import Client, Codespace
+
+app = typer.Typer(help="Codespaces.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="As berth codespace list shows it.")]
+
+
+@app.command()
+def create(
+    repository: Annotated[str, typer.Option("--repo", metavar="O/R", help="What to open.")],
+    ref: Annotated[str | None, typer.Option("--ref", help="A branch; otherwise the repository's own.")] = None,
+    devcontainer_path: Annotated[
+        str | None, typer.Option("--devcontainer-path", help="Which devcontainer.json, if not the usual one.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show the launch until it is done.")] = True,
+    as_json: AsJSON = False,
+) -> None:
+    """Create a codespace, show how it starts, and print its name."""
+    fields = {"ref": ref, "devcontainer_path": devcontainer_path}
+    with connect() as client:
+        made = client.create_codespace(repository, **{key: value for key, value in fields.items() if value})
+        name = clean_line(made.name)
+        say(f"Codespace {name} of {clean_line(repository)}")
+        failed = False
+        if wait:
+            made, failed = _watch(client, made.name)
+    if as_json:
+        out_json(made)
+    else:
+        out(name)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _watch(client: Client, name: str) -> tuple[Codespace, bool]:
+    """Show the launch to its end; the codespace then, and whether it failed. Ctrl-C leaves it running."""
+    shown = clean_line(name)
+    try:
+        with show_launch() as progress:
+            progress.follow(client.follow_log(name))
+        codespace = client.get_codespace(name)
+    except KeyboardInterrupt:
+        say(f"The launch goes on without you. See it: berth codespace logs {shown} --follow")
+        say(f"Give it up: berth codespace delete {shown}")
+        raise typer.Exit(FAILED) from None
+    if codespace.state == "Available":
+        say(f"Ready. Try: berth codespace exec {shown} -- COMMAND")
+        return codespace, False
+    say(f"The codespace is {clean_line(codespace.state)}, not Available.")
+    finding = codespace.finding or progress.finding
+    if finding is not None:
+        codespace.finding = finding
+        show_finding(finding)
+    return codespace, True
+
+
+@app.command("list")
+def list_codespaces(as_json: AsJSON = False) -> None:
+    """List your codespaces."""
+    with connect() as client:
+        codespaces = client.list_codespaces()
+    if as_json:
+        out_json(codespaces)
+        return
+    rows = [(each.name, _repository(each), each.git_status.ref or "", each.state) for each in codespaces]
+    out_table(("name", "repository", "ref", "state"), rows)
+
+
+@app.command()
+def view(name: Name, as_json: AsJSON = False) -> None:
+    """Show a codespace; if it failed, why."""
+    with connect() as client:
+        codespace = client.get_codespace(name)
+    if as_json:
+        out_json(codespace)
+        return
+    rows = (
+        ("name", codespace.name),
+        ("display name", codespace.display_name or ""),
+        ("state", codespace.state),
+        ("repository", _repository(codespace)),
+        ("ref", codespace.git_status.ref or ""),
+        ("created", codespace.created_at),
+        ("last used", codespace.last_used_at),
+        ("url", codespace.web_url),
+    )
+    out_table(("", ""), rows)
+    if codespace.finding is not None:
+        show_finding(codespace.finding)
+
+
+@app.command()
+def logs(
+    name: Name,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the launch is done.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Print the creation log. With --json: a list; with --follow too."""
+    with connect() as client:
+        entries = client.follow_log(name) if follow else iter(client.read_log(name))
+        if as_json:
+            out_json(list(entries))
+            return
+        for entry in entries:
+            text = plain_text(entry)
+            if text:
+                out(text)
+
+
+@app.command("exec")
+def execute(
+    name: Name,
+    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT]...", help="What to run.")],
+    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Hand stdin to the command.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Run a command in a codespace; its exit code is this program's."""
+    data = sys.stdin.buffer.read() if stdin else None
+    with connect() as client:
+        result = client.execute(name, command, data)
+    if as_json:
+        out_json({"exit_code": result.exit_code, "output": result.data.decode(errors="replace")})
+    elif sys.stdout.isatty():
+        sys.stdout.write(clean(result.data.decode(errors="replace")))
+    else:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(result.data)  # to a file or a program byte for byte
+    sys.stdout.flush()
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def stop(name: Name, as_json: AsJSON = False) -> None:
+    """Stop a codespace; its files stay."""
+    with connect() as client:
+        _show_state(client.stop_codespace(name), as_json)
+
+
+@app.command()
+def start(name: Name, as_json: AsJSON = False) -> None:
+    """Start a stopped codespace."""
+    with connect() as client:
+        _show_state(client.start_codespace(name), as_json)
+
+
+def _show_state(codespace: Codespace, as_json: bool) -> None:
+    if as_json:
+        out_json(codespace)
+    else:
+        say(f"Codespace {clean_line(codespace.name)} is {clean_line(codespace.state)}.")
+
+
+@app.command()
+def delete(name: Name, yes: Yes = False) -> None:
+    """Delete a codespace and everything in it."""
+    confirm(f"Delete {clean_line(name)} and everything in it?", yes)
+    with connect() as client:
+        client.delete_codespace(name)
+    say(f"Deleted {clean_line(name)}.")
+
+
+def _repository(codespace: Codespace) -> str:
+    return codespace.repository.full_name if codespace.repository else ""

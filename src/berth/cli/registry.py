@@ -1,0 +1,168 @@
+"""`berth registry`: the three secrets of a registry login as one thing.
+
+1. PASSWORD and USER are stored before SERVER, and a replaced SERVER is deleted first: at no moment can a codespace see a
+   new password beside an old server.
+2. If a step fails, what was stored is deleted again: all three or none. Nobody can read an old value back, so a failed
+   `--replace` ends with none, and says so.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from berth.cli.hosts import connect
+from berth.cli.options import (
+    AsJSON,
+    OfOrganization,
+    OfRepository,
+    OfUser,
+    Repositories,
+    SecretVisibility,
+    choose_owner,
+    read_secret,
+    secret_fields,
+)
+from berth.cli.terminal import clean, out_json, out_table, say
+from berth.client import Client, RegistryLogin, SecretOwner
+from berth.domain.problem import Conflict, NotFound, Problem
+from berth.domain.registry_host import normalise_registry_host
+from berth.domain.secret import parse_secret_name
+from berth.domain.secret_text import SecretText
+
+app = typer.Typer(help="Logins to image registries for codespaces.", no_args_is_help=True)
+
+Server = Annotated[str, typer.Argument(metavar="SERVER", help="The registry, such as registry.example.com:5000.")]
+Prefix = Annotated[
+    str | None, typer.Option("--prefix", help="Begins the secrets' names; made from SERVER if not given.")
+]
+
+
+@app.command()
+def add(
+    server: Server,
+    username: Annotated[str, typer.Option("--username", help="The registry's user.")],
+    prefix: Prefix = None,
+    of_user: OfUser = False,
+    repository: OfRepository = None,
+    organization: OfOrganization = None,
+    visibility: SecretVisibility = None,
+    repositories: Repositories = None,
+    password_file: Annotated[Path | None, typer.Option("--password-file", help="- is stdin.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the three secrets if they exist.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Store a registry's login as three secrets. The password comes from stdin, a file or a prompt; it is not tried."""
+    owner = choose_owner(of_user, repository, organization)
+    host = normalise_registry_host(server)
+    for repair in host.repairs:
+        say(repair)
+    names = _names(prefix or _prefix_of(host.host))
+    with connect() as client:
+        fields = secret_fields(client, organization, visibility, repositories, of_user=of_user)
+        existing = {each.name for each in client.list_secrets(owner)} & set(names)
+        if existing and not replace:
+            text = f"{', '.join(sorted(existing))} of {owner.words} exists already."
+            raise Conflict(text, code="cli.registry_exists", remedy="Overwrite with --replace, or choose a --prefix.")
+        password = read_secret("Password", password_file)
+        values = (SecretText(host.host), SecretText(username), password)
+        _store(client, owner, dict(zip(names, values, strict=True)), fields, existing)
+    if as_json:
+        out_json({"server": host.host, "secrets": list(names)})
+    say(f"Stored the login to {host.host} at {owner.words}: {', '.join(names)}.")
+
+
+def _store(
+    client: Client, owner: SecretOwner, values: dict[str, SecretText], fields: dict[str, Any], existing: set[str]
+) -> None:
+    """The module's rules 1 and 2."""
+    server = next(iter(values))
+    try:
+        if server in existing:
+            client.delete_secret(owner, server)
+        for name in reversed(values):
+            client.set_secret(owner, name, values[name], **fields)
+    except (Problem, KeyboardInterrupt):
+        left = _undo(client, owner, list(values))
+        if left:
+            say(f"Warning: {', '.join(left)} of {owner.words} may be left; delete with: berth secret delete NAME.")
+        else:
+            say(
+                "Nothing is stored." if not existing else "The login was incomplete and has been removed; add it again."
+            )
+        raise
+
+
+def _undo(client: Client, owner: SecretOwner, names: list[str]) -> list[str]:
+    """Delete them all, SERVER first; answers the names for which that failed. One whose PUT got no answer may be there."""
+    left = []
+    for name in names:
+        try:
+            client.delete_secret(owner, name)
+        except NotFound:
+            continue
+        except Problem:
+            left.append(name)
+    return left
+
+
+@app.command("list")
+def list_registries(
+    repository: Annotated[str, typer.Option("--repo", metavar="O/R", help="Whose codespaces.")], as_json: AsJSON = False
+) -> None:
+    """Show which registries your codespaces of a repository would be logged in to, and why. Never a password."""
+    with connect() as client:
+        found = client.list_registries(repository)
+    if as_json:
+        out_json(found)
+        return
+    rows = [
+        (each.server or "?", _state(each), each.level, each.prefix or "", each.kind or "", "; ".join(each.warnings))
+        for each in found.registries
+    ]
+    out_table(("server", "login", "level", "prefix", "kind", "remarks"), rows)
+    if found.withheld_reason:
+        say(f"Your codespaces get none of these: {clean(found.withheld_reason)}")
+
+
+def _state(login: RegistryLogin) -> str:
+    if login.incomplete:
+        return "no, incomplete"
+    return "no, shadowed" if login.shadowed else "yes"
+
+
+@app.command()
+def remove(
+    server: Server,
+    prefix: Prefix = None,
+    of_user: OfUser = False,
+    repository: OfRepository = None,
+    organization: OfOrganization = None,
+) -> None:
+    """Delete the three secrets of a registry's login."""
+    owner = choose_owner(of_user, repository, organization)
+    chosen = prefix or _prefix_of(normalise_registry_host(server).host)
+    with connect() as client:
+        existing = {each.name for each in client.list_secrets(owner)}
+        names = [name for name in _names(chosen) if name in existing]
+        if not names:
+            text = f"{owner.words} has no login with the prefix {chosen}."
+            remedy = "It may have another one: berth secret list, then --prefix."
+            raise NotFound(text, code="cli.registry_missing", remedy=remedy)
+        for name in names:
+            client.delete_secret(owner, name)
+    say(f"Deleted {', '.join(names)} of {owner.words}.")
+
+
+def _prefix_of(host: str) -> str:
+    """`registry.example.com:5000` → `REGISTRY_EXAMPLE_COM_5000`; never a reserved or impossible name."""
+    text = re.sub(r"[^A-Z0-9]+", "_", host.upper()).strip("_")
+    return f"R_{text}" if text[:1].isdigit() or text.startswith("GITHUB_") else text
+
+
+def _names(prefix: str) -> tuple[str, str, str]:
+    server, user, password = (
+        parse_secret_name(f"{prefix}_CONTAINER_REGISTRY_{part}") for part in ("SERVER", "USER", "PASSWORD")
+    )
+    return server, user, password

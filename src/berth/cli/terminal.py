@@ -1,0 +1,72 @@
+"""What goes to the terminal: results on stdout, progress and remarks on stderr, nothing that a server could steer it with."""
+
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+# Escape sequences (ECMA-48: strings such as OSC with their content, CSI, the rest), so that no half of one stays behind.
+_SEQUENCE = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+# Control characters but tab and newline; marks that turn the direction of text or hide in it; lone surrogates.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def clean(text: str) -> str:
+    """The text with all that could steer a terminal taken out; a carriage return ends a line."""
+    return _CONTROL.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+def clean_line(text: str) -> str:
+    """The same on one line."""
+    return " ".join(clean(text).split())
+
+
+def err_console() -> Console:
+    """Made anew each time: tests and pipes replace the stream."""
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """A remark for the person, on stderr."""
+    err_console().print(Text(text))
+
+
+def out(text: str) -> None:
+    """A result, on stdout."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def out_json(value: Any) -> None:
+    """A result for programs. Everything but ASCII is escaped, so that it can be looked at in a terminal too."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    out(re.sub("[\x7f-\U0010ffff]", _escape, text))
+
+
+def _escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{int.from_bytes(units[at : at + 2]):04x}" for at in range(0, len(units), 2))
+
+
+def out_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns for a person; tab separated and without a heading where stdout is no terminal."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            out("\t".join(clean_line(cell) for cell in row))
+        return
+    table = Table(box=SIMPLE, show_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean_line(cell)) for cell in row))
+    Console(highlight=False, markup=False).print(table)

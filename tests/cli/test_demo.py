@@ -1,0 +1,58 @@
+"""`berth demo` as a person runs it: it shows what it promises, hides the password, and leaves nothing behind."""
+
+import asyncio
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.world import engine_api
+
+from berth.cli.demo import PASSWORD_PREFIX, REGISTRY_USER
+
+pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.timeout(180)]
+
+
+def forms_of_the_password() -> tuple[str, str]:
+    encoded = base64.b64encode(f"{REGISTRY_USER}:{PASSWORD_PREFIX}".encode()).decode()
+    return PASSWORD_PREFIX, encoded[: len(f"{REGISTRY_USER}:{PASSWORD_PREFIX}") // 3 * 4]
+
+
+def run_demo(docker_host: str, temporary: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DOCKER_HOST": docker_host, "TMPDIR": str(temporary)}
+    return subprocess.run(
+        [sys.executable, "-m", "berth", "demo"],
+        env=environment, capture_output=True, text=True, check=False, timeout=170,
+    )  # fmt: skip
+
+
+async def what_is_there(docker_host: str) -> tuple[set[str], set[str]]:
+    async with engine_api(docker_host) as engine:
+        containers = (await engine.get("/containers/json", params={"all": "1"})).json()
+        images = (await engine.get("/images/json")).json()
+    return {each["Id"] for each in containers}, {each["Id"] for each in images}
+
+
+async def test_the_demo(docker_host: str, tmp_path: Path) -> None:
+    before = await what_is_there(docker_host)
+    done = await asyncio.to_thread(run_demo, docker_host, tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "What was done" in done.stdout
+    for code in ("image.unauthorized", "credential.incomplete", "image.not_found"):
+        assert code in done.stdout
+    assert f"{REGISTRY_USER}:********" in done.stdout
+    assert not [form for form in forms_of_the_password() if form in done.stdout + done.stderr]
+    assert max(map(len, done.stdout.splitlines())) <= 100
+    assert await what_is_there(docker_host) == before, (
+        "an engine of others gets back what it had, and keeps what it has"
+    )
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 in an async function
+
+
+async def test_an_engine_that_is_elsewhere_is_named_and_not_used(tmp_path: Path) -> None:
+    done = await asyncio.to_thread(run_demo, "tcp://engine.example:2375", tmp_path)
+    assert "engine.example" in done.stdout
+    assert "another machine" in done.stdout
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,114 @@
+"""`codespace create` and `logs --follow`: phases, a broken connection, a finding, Ctrl-C, hostile text."""
+
+import json
+
+import pytest
+from tests.cli.conftest import Berth
+from tests.fakes.github_like import CODESPACE, GitHubLike
+
+from berth.cli.terminal import clean
+from berth.client import Client, parse_events
+
+FINDING = {
+    "code": "pull.denied",
+    "sentence": "The registry refused the password.",
+    "fixer": "organization_owner",
+    "next_step": "berth registry add registry.example.com --replace",
+    "evidence": {"status": "401"},
+}
+CREATE = ("codespace", "create", "--repo", "acme/shop")
+
+
+def test_create_shows_the_phases_and_prints_the_name(berth: Berth) -> None:
+    result = berth(*CREATE)
+    assert (result.exit_code, result.stdout) == (0, f"{CODESPACE}\n")
+    for text in ("Pulling the image", "1.0 MB of 2.0 MB", "postCreateCommand", "installed", "Ready"):
+        assert text in result.stderr
+
+
+def test_create_does_not_wait_if_told_so(berth: Berth, server: GitHubLike) -> None:
+    result = berth(*CREATE, "--no-wait", "--json")
+    assert json.loads(result.stdout)["state"] == "Queued"
+    assert server.streams == []
+
+
+def test_a_failed_launch_shows_its_finding_and_is_exit_1(berth: Berth, server: GitHubLike) -> None:
+    server.state = "Failed"
+    server.log[3] = (4, "finding", json.dumps(FINDING))
+    result = berth(*CREATE, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["finding"]["code"] == "pull.denied"
+    for text in ("refused the password", "pull.denied", "an owner of the organization", "berth registry add", "401"):
+        assert text in result.stderr
+
+
+def test_a_broken_stream_is_taken_up_where_it_broke(berth: Berth, server: GitHubLike) -> None:
+    server.break_after = 3
+    result = berth("codespace", "logs", "--follow", CODESPACE)
+    assert server.streams == ["", "3"]
+    assert result.stdout == "== Pulling the image\n== Running postCreateCommand\ninstalled\n"
+
+
+def test_ctrl_c_says_how_to_go_on(berth: Berth, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(self: Client, name: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "follow_log", interrupt)
+    result = berth(*CREATE)
+    assert result.exit_code == 1
+    assert f"berth codespace logs {CODESPACE} --follow" in result.stderr
+
+
+HOSTILE = [
+    ("\x1b]0;owned\x07title", "title"),
+    ("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\", "link"),
+    ("\x1b[2J\x1b[1;31mred\x1b[0m", "red"),
+    ("\x9b31mC1", "C1"),
+    ("\x1bP1$r\x1b\\dcs", "dcs"),
+    ("\x1bcreset", "reset"),
+    ("over\rwritten", "over\nwritten"),
+    ("back\x08space\x00\x7f", "backspace"),
+    ("\u202egnp.exe", "gnp.exe"),
+    ("zero\u200bwidth", "zerowidth"),
+    ("unfinished\x1b[", "unfinished"),
+    ("tab\tnewline\nä", "tab\tnewline\nä"),
+]
+
+
+@pytest.mark.parametrize("text, expected", HOSTILE, ids=[repr(text) for text, _ in HOSTILE])
+def test_nothing_that_steers_a_terminal_survives(text: str, expected: str) -> None:
+    assert clean(text) == expected
+
+
+HOSTILE_TEXT = "".join(text for text, _ in HOSTILE[:-1]) + "[red]markup[/red]"
+
+
+def test_hostile_text_of_a_server_never_reaches_the_terminal(berth: Berth, server: GitHubLike) -> None:
+    server.state = "Failed\x1b[2J"
+    finding = dict.fromkeys(("code", "sentence", "fixer", "next_step"), HOSTILE_TEXT)
+    server.finding = {**finding, "evidence": {HOSTILE_TEXT: HOSTILE_TEXT}}
+    kinds = ("phase", "output", "finding", "progress", HOSTILE_TEXT.replace("\n", "").replace("\r", ""))
+    server.log = [(number, kind, HOSTILE_TEXT) for number, kind in enumerate(kinds, 1)]
+    server.log += [(9, "finding", json.dumps(server.finding)), (10, "end", "")]
+    server.answers["GET /user/tokens"] = (422, {"message": HOSTILE_TEXT})
+    commands = [
+        CREATE,
+        ("codespace", "logs", CODESPACE),
+        ("codespace", "logs", CODESPACE, "--follow"),
+        ("codespace", "logs", CODESPACE, "--json"),
+        ("codespace", "view", CODESPACE),
+        ("codespace", "list"),
+        ("codespace", "stop", CODESPACE),
+        ("token", "list"),
+    ]
+    for argv in commands:
+        result = berth(*argv)
+        found = [sign for sign in result.stdout + result.stderr if sign not in "\n\t" and clean(sign) != sign]
+        assert found == [], argv
+        assert "Traceback" not in result.stderr, argv
+
+
+def test_an_event_may_arrive_in_pieces_and_have_lines_within_lines() -> None:
+    raw = 'id: 4\r\nevent: output\r\ndata: {"at": "x",\r\ndata: "text": "a\u2028b"}\r\n\r\n: comment\n\n'.encode()
+    entries = list(parse_events(raw[at : at + 1] for at in range(len(raw))))
+    assert [(entry.id, entry.kind, entry.text) for entry in entries] == [(4, "output", "a\u2028b")]
