@@ -27,9 +27,9 @@ def test_nothing_given_is_the_defaults() -> None:
 
 
 def test_a_variable_beats_the_file_and_the_file_the_default() -> None:
-    text = 'workers = 3\nmax_codespaces_per_user = 4\nPRIVATE_ADDRESSES = ["10.0.0.0/8", "r:5000"]\n'
-    settings = load({"BERTH_WORKERS": "5", "BERTH_PRIVATE_ADDRESSES": "", "PATH": "/bin"}, text)
-    assert (settings.workers, settings.max_codespaces_per_user, settings.private_addresses) == (5, 4, ())
+    text = 'retention_default_min = 3\nmax_codespaces_per_user = 4\nPRIVATE_ADDRESSES = ["10.0.0.0/8", "r:5000"]\n'
+    settings = load({"BERTH_RETENTION_DEFAULT_MIN": "5", "BERTH_PRIVATE_ADDRESSES": "", "PATH": "/bin"}, text)
+    assert (settings.retention_default_min, settings.max_codespaces_per_user, settings.private_addresses) == (5, 4, ())
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,13 @@ def test_all_problems_come_at_once_with_the_nearest_names() -> None:
     text = str(caught.value)
     for part in ("Did you mean BERTH_WORKERS?", "BERTH_WORKERS 'x'", "Did you mean BLOBS?", "engine in", "mystery"):
         assert part in text
+
+
+@pytest.mark.parametrize("name, value", [("WORKERS", "2"), ("BLOBS", "s3://bucket"), ("REGISTRY_TOKEN_TTL_S", "60")])
+def test_a_setting_that_nothing_uses_yet_is_refused(name: str, value: str) -> None:
+    with pytest.raises(Invalid, match="has no use for"):
+        load({f"BERTH_{name}": value}, None)
+    load({"BERTH_WORKERS": "1", "BERTH_BLOBS": ""}, None)
 
 
 def test_the_clients_own_variables_are_no_settings() -> None:

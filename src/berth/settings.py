@@ -181,6 +181,7 @@ class Setting:
     sentence: str
     parse: Callable[[str], Any]
     secret: bool = False
+    reserved: bool = False  # nothing uses it yet: another value than the default is an error, not a silent nothing
 
     @property
     def field(self) -> str:
@@ -197,9 +198,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("EXTERNAL_URL", _URL, "", "", "The address that users type; not set: taken from each request.", _HTTP),
     Setting("TLS_CERT", _PATH, "", "", "Certificate chain (PEM); with TLS_KEY it turns HTTPS on.", _path),
     Setting("TLS_KEY", _PATH, "", "", "Private key (PEM) of TLS_CERT.", _path),
-    Setting("WORKERS", _INT, "processes", "1", "How many processes answer requests.", _number(1, 256)),
+    Setting("WORKERS", _INT, "processes", "1", "How many processes answer requests.", _number(1, 256), reserved=True),
     Setting("DATABASE_URL", _URL, "", "", "SQLite or PostgreSQL; not set: SQLite in DATA_DIR.", _database_url, secret=True),
-    Setting("BLOBS", _TEXT, "", "", "Where image layers lie: a folder or s3://bucket/prefix; not set: in DATA_DIR.", _text),
+    Setting("BLOBS", _TEXT, "", "", "Where image layers lie: a folder or s3://bucket/prefix; not set: in DATA_DIR.", _text,
+            reserved=True),
     Setting("MASTER_KEY_FILE", _PATH, "", "", "The key that encrypts secrets; not set: in DATA_DIR.", _path),
     Setting("ENGINE", _TEXT, "", "docker", "What runs containers.", _one_of("docker")),
     Setting("DOCKER_HOST", _URL, "", "unix:///var/run/docker.sock", "Where the Docker engine listens.",
@@ -210,9 +212,10 @@ TABLE: tuple[Setting, ...] = (
     Setting("TOKEN_REALMS", _LIST, "registry=token service", "",
             "Further token services that may receive a registry's password.", _pairs),
     Setting("CA_FILE", _PATH, "", "", "Certificates (PEM) to trust besides the system's.", _path),
-    Setting("ECR_ENDPOINT", _URL, "", "", "Stands in for AWS's own ECR addresses; for tests.", _HTTP),
+    Setting("ECR_ENDPOINT", _URL, "", "", "Stands in for AWS's own ECR addresses; for tests.", _HTTP, reserved=True),
     Setting("RESOLVE", _LIST, "host=address:port", "", "Where these names lead instead of asking DNS; for tests.", _pairs),
-    Setting("REGISTRY_TOKEN_TTL_S", _INT, "seconds", "300", "How long a token for /v2 lasts.", _number(60, 3600)),
+    Setting("REGISTRY_TOKEN_TTL_S", _INT, "seconds", "300", "How long a token for /v2 lasts.", _number(60, 3600),
+            reserved=True),
     Setting("IDLE_TIMEOUT_DEFAULT_MIN", _INT, "minutes", "30", "When an unused codespace stops, if it does not say itself.",
             _number(MIN_IDLE_MINUTES, MAX_IDLE_MINUTES)),
     Setting("RETENTION_DEFAULT_MIN", _INT, "minutes", "43200",
@@ -245,6 +248,8 @@ def _parse(setting: Setting, value: str, source: str, problems: list[str]) -> An
         value = setting.default  # an empty variable is an unset one
         if not value:
             return None
+    if setting.reserved and value != setting.default:
+        problems.append(f"{source}: this version has no use for {setting.name} yet; remove it.")
     try:
         return setting.parse(value)
     except (ValueError, Invalid) as error:
@@ -312,7 +317,7 @@ def to_markdown() -> str:
     """The text of docs/settings.md."""
     rows = "".join(
         f"| `{each.name}` | {each.type}{f' ({each.unit})' if each.unit else ''} | {f'`{each.default}`' if each.default else '-'} "
-        f"| {'yes' if each.secret else 'no'} | {each.sentence} |\n"
+        f"| {'yes' if each.secret else 'no'} | {each.sentence}{' *Reserved: not used yet.*' if each.reserved else ''} |\n"
         for each in TABLE
     )
     return (
