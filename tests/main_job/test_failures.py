@@ -202,3 +202,17 @@ async def test_deleting_and_stopping_in_the_middle_of_a_launch(world: World) -> 
 
 async def _has_container(world: World, name: str) -> bool:
     return any(c["Labels"]["dev.berth.codespace"] == name for c in await world.containers())
+
+
+async def test_l2_an_image_that_the_engine_holds_is_not_free_for_everybody(world: World) -> None:
+    async with world.server.api() as api:
+        name = (await api.post(f"/repos/{world.repository}/codespaces", json={})).json()["name"]
+        assert (await world.server.until_at_rest(api, name))["state"] == "Available", "the positive control"
+        full_name = await repository(world, api, json.dumps({"image": world.image}))
+        assert (await fail(world, api, full_name))["code"] == "image.credential_missing"
+        (container,) = [c for c in await world.containers() if c["Labels"]["dev.berth.codespace"] == name]
+        for cached in (container["ImageID"].removeprefix("sha256:"), container["ImageID"]):
+            other = await repository(world, api, json.dumps({"image": cached}))
+            assert (await fail(world, api, other))["code"].startswith(("image_reference.", "registry."))
+        await api.delete(f"/user/codespaces/{name}")
+        await world.until_gone(name)
