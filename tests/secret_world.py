@@ -66,12 +66,21 @@ class SecretWorld:
             codespace_repository_id=self.repositories[codespace_of] if codespace_of else None,
         )
 
-    def sealed(self, value: str) -> SecretChange:
-        key_id, box = self.seal(value)
+    def owner(self, login: str, place: SecretPlace) -> str:
+        """The text of whose secrets they are; id 0 where the place does not exist."""
+        found = {
+            SecretLevel.USER: self.accounts[login],
+            SecretLevel.ORGANIZATION: self.accounts.get(place.owner, 0),
+            SecretLevel.REPOSITORY: self.repositories.get(f"{place.owner}/{place.repository}", 0),
+        }
+        return f"{place.level}/{found[place.level]}"
+
+    def sealed(self, login: str, place: SecretPlace, value: str) -> SecretChange:
+        key_id, box = self.seal(login, place, value)
         return SecretChange(encrypted_value=box, key_id=key_id)
 
-    def seal(self, value: str) -> tuple[str, str]:
-        key_id, key = self.sealer.public_key()
+    def seal(self, login: str, place: SecretPlace, value: str) -> tuple[str, str]:
+        key_id, key = self.sealer.public_key(owner=self.owner(login, place))
         box = SealedBox(PublicKey(base64.b64decode(key))).encrypt(value.encode())
         return key_id, base64.b64encode(box).decode()
 
@@ -85,7 +94,7 @@ class SecretWorld:
         visibility: SecretVisibility | None = None,
         repositories: tuple[str, ...] | None = None,
     ) -> bool:
-        key_id, box = (None, None) if value is None else self.seal(value)
+        key_id, box = (None, None) if value is None else self.seal(login, place, value)
         ids = None if repositories is None else tuple(self.repositories[one] for one in repositories)
         change = SecretChange(encrypted_value=box, key_id=key_id, visibility=visibility, repository_ids=ids)
         return await self.service.put(self.subject(login), place, name, change)

@@ -21,6 +21,8 @@ from berth.adapters.sealer import HEADER_BYTES, Sealer
 from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
 
+OWNER = "user/1"
+
 
 @dataclass
 class StoppedClock:
@@ -49,17 +51,17 @@ def sealer(path: Path, clock: StoppedClock) -> Sealer:
     return Sealer(path, clock)
 
 
-def seal(sealer: Sealer, value: bytes) -> tuple[str, str]:
-    key_id, key = sealer.public_key()
+def seal(sealer: Sealer, value: bytes, owner: str = OWNER) -> tuple[str, str]:
+    key_id, key = sealer.public_key(owner=owner)
     return key_id, base64.b64encode(SealedBox(PublicKey(base64.b64decode(key))).encrypt(value)).decode()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(value=st.text(), context=st.text())
-def test_what_goes_in_comes_out(sealer: Sealer, value: str, context: str) -> None:
+@given(value=st.text(), context=st.text(), owner=st.text())
+def test_what_goes_in_comes_out(sealer: Sealer, value: str, context: str, owner: str) -> None:
     blob = sealer.encrypt(SecretText(value), context=context)
     assert sealer.decrypt(blob, context=context).reveal() == value
-    assert sealer.open_sealed(*seal(sealer, value.encode())).reveal() == value
+    assert sealer.open_sealed(*seal(sealer, value.encode(), owner), owner=owner).reveal() == value
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -91,10 +93,42 @@ def test_equal_values_look_different_and_hide_theirs(sealer: Sealer) -> None:
 
 
 def test_the_public_key_is_as_gh_needs_it(sealer: Sealer) -> None:
-    key_id, key = sealer.public_key()
+    key_id, key = sealer.public_key(owner=OWNER)
     assert key_id
     assert len(key) == 44
     assert len(base64.b64decode(key, validate=True)) == 32
+
+
+def test_every_owner_has_a_sealing_key_of_his_own(sealer: Sealer) -> None:
+    owners = [f"{level}/{number}" for level in ("user", "organization", "repository") for number in (1, 2, 11)]
+    assert len({sealer.public_key(owner=owner) for owner in owners}) == len(owners)
+    assert len({sealer.public_key(owner=owner)[0] for owner in owners}) == 1  # the master key's id
+    for owner in owners:
+        sealed = seal(sealer, b"v", owner)
+        assert sealer.open_sealed(*sealed, owner=owner).reveal() == "v"
+        for other in {*owners, "", "user"} - {owner}:
+            with pytest.raises(Invalid) as caught:
+                sealer.open_sealed(*sealed, owner=other)
+            assert caught.value.code == "secret.seal_broken"
+
+
+def test_an_owners_key_is_the_same_after_restarts_and_on_all_replicas(
+    sealer: Sealer, path: Path, clock: StoppedClock
+) -> None:
+    before, sealed = sealer.public_key(owner=OWNER), seal(sealer, b"v")
+    replica = Sealer(path, clock)
+    assert replica.public_key(owner=OWNER) == before
+    script = (
+        "import sys; from pathlib import Path; from berth.adapters.clock_system import SystemClock;"
+        "from berth.adapters.sealer import Sealer;"
+        "print(*Sealer(Path(sys.argv[1]), SystemClock()).public_key(owner=sys.argv[2]))"
+    )
+    command = [sys.executable, "-c", script, str(path), OWNER]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == list(before)
+    replica.rotate()
+    assert sealer.public_key(owner=OWNER) == replica.public_key(owner=OWNER) != before
+    for one in (sealer, replica, Sealer(path, clock)):
+        assert one.open_sealed(*sealed, owner=OWNER).reveal() == "v"
 
 
 @pytest.mark.parametrize(
@@ -102,20 +136,31 @@ def test_the_public_key_is_as_gh_needs_it(sealer: Sealer) -> None:
     [
         (lambda s: ("none", seal(s, b"x")[1]), "secret.key_unknown"),
         (lambda s: ("", seal(s, b"x")[1]), "secret.key_unknown"),
-        (lambda s: (s.public_key()[0], "not base64"), "secret.seal_broken"),
-        (lambda s: (s.public_key()[0], "é"), "secret.seal_broken"),
-        (lambda s: (s.public_key()[0], ""), "secret.seal_broken"),
-        (lambda s: (s.public_key()[0], base64.b64encode(bytes(100)).decode()), "secret.seal_broken"),
-        (lambda s: (s.public_key()[0], seal(s, b"x")[1].rstrip("=") + "!"), "secret.seal_broken"),
+        (lambda s: (s.public_key(owner=OWNER)[0], "not base64"), "secret.seal_broken"),
+        (lambda s: (s.public_key(owner=OWNER)[0], "é"), "secret.seal_broken"),
+        (lambda s: (s.public_key(owner=OWNER)[0], ""), "secret.seal_broken"),
+        (lambda s: (s.public_key(owner=OWNER)[0], base64.b64encode(bytes(100)).decode()), "secret.seal_broken"),
+        (lambda s: (s.public_key(owner=OWNER)[0], seal(s, b"x")[1].rstrip("=") + "!"), "secret.seal_broken"),
         (lambda s: seal(s, b"canary\xff"), "secret.seal_broken"),
+        (lambda s: seal(s, b"canary", "user/2"), "secret.seal_broken"),
     ],
-    ids=["unknown key", "no key", "no base64", "no ascii", "empty", "no box", "rubbish behind", "no utf-8"],
+    ids=[
+        "unknown key",
+        "no key",
+        "no base64",
+        "no ascii",
+        "empty",
+        "no box",
+        "rubbish behind",
+        "no utf-8",
+        "other owner",
+    ],
 )
 def test_what_was_not_sealed_for_us_is_refused(
     sealer: Sealer, make: Callable[[Sealer], tuple[str, str]], code: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        sealer.open_sealed(*make(sealer))
+        sealer.open_sealed(*make(sealer), owner=OWNER)
     assert caught.value.code == code
     assert caught.value.__context__ is None  # a decoding error would hold the value
 
@@ -127,8 +172,8 @@ def test_rotation_reaches_a_running_sealer_and_keeps_what_clients_hold(
     old_key, sealed = seal(running, b"fetched before")
     blob = running.encrypt(SecretText("stored before"), context="c")
     new_key = sealer.rotate()
-    assert running.public_key()[0] == new_key != old_key
-    assert running.open_sealed(old_key, sealed).reveal() == "fetched before"
+    assert running.public_key(owner=OWNER)[0] == new_key != old_key
+    assert running.open_sealed(old_key, sealed, owner=OWNER).reveal() == "fetched before"
     assert running.decrypt(blob, context="c").reveal() == "stored before"
     wrapped = running.rewrap(blob)
     assert wrapped is not None
@@ -152,7 +197,7 @@ def test_an_old_key_goes_only_unused_and_a_day_after_it_retired(sealer: Sealer, 
     assert sealer.drop_retired([wrapped[:HEADER_BYTES]]) == (old_key,)
     assert sealer.drop_retired([]) == ()  # never the newest
     with pytest.raises(Invalid, match="not one of this server's"):
-        sealer.open_sealed(old_key, sealed)
+        sealer.open_sealed(old_key, sealed, owner=OWNER)
     with pytest.raises(UpstreamFailed, match="is not in the master key file"):
         sealer.decrypt(blob, context="c")
     assert sealer.decrypt(wrapped, context="c").reveal() == "v"
@@ -172,9 +217,9 @@ def test_a_file_that_others_can_open_is_refused(sealer: Sealer, path: Path, cloc
         Sealer(path, clock)
     assert "chmod 600" in caught.value.remedy
     with pytest.raises(Invalid, match="can be opened by others"):
-        sealer.public_key()  # a running one notices
+        sealer.public_key(owner=OWNER)  # a running one notices
     path.chmod(0o600)
-    assert sealer.public_key() == Sealer(path, clock).public_key()
+    assert sealer.public_key(owner=OWNER) == Sealer(path, clock).public_key(owner=OWNER)
 
 
 def _another_key(text: str) -> str:
@@ -202,7 +247,7 @@ def test_a_damaged_file_is_refused(path: Path, sealer: Sealer, damage: Callable[
     text = path.read_text()
     path.write_text(damage(text))
     with pytest.raises(Invalid, match="is damaged") as caught:
-        sealer.public_key()
+        sealer.public_key(owner=OWNER)
     assert text.split()[-1] not in str(caught.value)
 
 
@@ -230,7 +275,7 @@ def test_replicas_that_start_together_agree(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from berth.adapters.clock_system import SystemClock;"
         "from berth.adapters.sealer import Sealer; s = Sealer(Path(sys.argv[1]), SystemClock());"
-        "s.rotate(); print(s.public_key()[0])"
+        "s.rotate(); print(s.public_key(owner='user/1')[0])"
     )
     command = [sys.executable, "-c", script, str(tmp_path / "master")]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(6)]
@@ -243,7 +288,7 @@ def test_replicas_that_start_together_agree(tmp_path: Path) -> None:
 def test_killed_at_any_step_of_a_rotation_the_file_is_whole(
     sealer: Sealer, path: Path, clock: StoppedClock, step: str
 ) -> None:
-    before = sealer.public_key()
+    before = sealer.public_key(owner=OWNER)
     script = f"""
 import os, signal, sys
 from pathlib import Path
@@ -260,7 +305,7 @@ sealer.rotate()
 """
     process = subprocess.run([sys.executable, "-c", script, str(path)], check=False, stderr=subprocess.DEVNULL)
     assert process.returncode == -9
-    assert sealer.public_key() == before
+    assert sealer.public_key(owner=OWNER) == before
     rotated = sealer.rotate()  # nothing left behind is in the way
     assert [key.id for key in read_keyring(path)[0]] == [rotated, before[0]]
 

@@ -1,5 +1,6 @@
 """Secrets through the API: every operation, the failures, and what clients trip over (GITHUB_API sections 3 and 9)."""
 
+import base64
 import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -9,14 +10,19 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from tests.secret_world import SecretWorld, make_secret_world
+from nacl.public import PublicKey, SealedBox
+from tests.secret_world import MINE, SecretWorld, make_secret_world
 
+from berth.adapters.store import account as account_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
+from berth.domain.account import AccountType, OrganizationRole
 from berth.domain.scope import Scope
+from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.rest import registry_credential, secret
 from berth.rest.app import make_rest_app
+from berth.services.secret_access import SecretPlace
 from berth.services.services import Services
 
 CANARY = "canary-3f9a77-value"
@@ -41,8 +47,9 @@ class API:
     async def put(self, path: str, value: str = CANARY, login: str = "olga", **body: Any) -> httpx.Response:
         key = (await self("GET", f"{path.rpartition('/')[0]}/public-key", login)).json()
         assert isinstance(key["key_id"], str)
-        key_id, box = self.world.seal(value)
-        assert key == {"key_id": key_id, "key": self.world.sealer.public_key()[1]}
+        place = place_of(path)
+        key_id, box = self.world.seal(login, place, value)
+        assert key == {"key_id": key_id, "key": self.world.sealer.public_key(owner=self.world.owner(login, place))[1]}
         return await self("PUT", path, login, json={"encrypted_value": box, "key_id": key_id, **body})
 
 
@@ -67,6 +74,16 @@ async def api(store: Store, tmp_path: Path) -> AsyncIterator[API]:
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api.berth.test:8080") as client:
         yield API(world, client, [])
+
+
+def place_of(path: str) -> SecretPlace:
+    match path.split("/")[1:]:
+        case ["orgs", login, *_]:
+            return SecretPlace(level=SecretLevel.ORGANIZATION, owner=login)
+        case ["repos", owner, repository, *_]:
+            return SecretPlace(level=SecretLevel.REPOSITORY, owner=owner, repository=repository)
+        case _:
+            return MINE
 
 
 def body_for(base: str, **more: Any) -> dict[str, Any]:
@@ -163,6 +180,50 @@ async def test_bad_bodies_are_422_in_json(api: API, base: str, body: dict[str, A
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert answer.json()["message"]
     assert (await api("GET", base)).json()["total_count"] == 0
+
+
+OTTOS_BASES = (BASES[0], "/repos/otto/own/codespaces/secrets", "/orgs/ottos/codespaces/secrets")
+
+
+async def give_otto_an_organization(world: SecretWorld) -> None:
+    async with world.store.begin() as connection:
+        made = await account_rows.insert_account(
+            connection, login="ottos", kind=AccountType.ORGANIZATION, now=world.clock.now()
+        )
+        world.accounts["ottos"] = made.id
+        await account_rows.set_membership(connection, made.id, world.accounts["otto"], OrganizationRole.ADMIN)
+
+
+async def sealed_for(api: API, base: str, login: str) -> dict[str, Any]:
+    """The body that a client sends, and that a Terraform state keeps. Sealed to what the API says is the key."""
+    key = (await api("GET", f"{base}/public-key", login)).json()
+    box = SealedBox(PublicKey(base64.b64decode(key["key"]))).encrypt(CANARY.encode())
+    return {"encrypted_value": base64.b64encode(box).decode(), "key_id": key["key_id"]}
+
+
+@pytest.mark.parametrize("victims", BASES)
+@pytest.mark.parametrize("attackers", OTTOS_BASES, ids=["his own", "his repository", "his organization"])
+async def test_a_sealed_value_that_another_got_hold_of_is_worthless(api: API, victims: str, attackers: str) -> None:
+    """Attack on S5: otto has what olga's client sent, stores it as his secret and would read it in his codespace."""
+    await give_otto_an_organization(api.world)
+    stolen = await sealed_for(api, victims, "olga")
+    his = await sealed_for(api, attackers, "otto")
+    for _ in ("create", "update"):
+        refused = await api("PUT", f"{attackers}/A", "otto", json=body_for(attackers, **stolen))
+        assert (refused.status_code, refused.json()["code"]) == (422, "secret.seal_broken")
+        assert CANARY not in refused.text
+        stored = await api("PUT", f"{attackers}/A", "otto", json=body_for(attackers, **his))  # what he sealed himself
+        assert stored.status_code in {201, 204}
+    assert his["key_id"] == stolen["key_id"]  # refused for the owner, not for an unknown key
+    rightful = await api("PUT", f"{victims}/A", "olga", json=body_for(victims, **stolen))
+    assert rightful.status_code == 201
+
+
+async def test_a_sealed_value_does_not_move_between_the_levels_of_one_person(api: API) -> None:
+    for source in BASES:
+        sealed = await sealed_for(api, source, "olga")
+        answers = [(await api("PUT", f"{one}/A", json=body_for(one, **sealed))).status_code for one in BASES]
+        assert answers == [201 if one == source else 422 for one in BASES]
 
 
 async def test_other_failures_have_githubs_statuses(api: API) -> None:

@@ -83,7 +83,7 @@ async def test_a_codespaces_token_never_changes_secrets(world: SecretWorld, plac
     inside = world.subject("olga", codespace_of="acme/web")
     service = world.service
     for call in (
-        service.put(inside, place, "A", world.sealed("planted")),
+        service.put(inside, place, "A", world.sealed("olga", place, "planted")),
         service.delete(inside, place, "A"),
         service.set_repositories(inside, place, "A", ()),
         service.add_repository(inside, place, "A", world.repositories["acme/web"]),
@@ -100,15 +100,15 @@ async def test_a_tokens_scopes_cap_the_role(world: SecretWorld) -> None:
         await world.service.list_names(weak, WEB, limit=1, offset=0)
     with pytest.raises(Denied):
         await world.service.list_names(weak, SITE, limit=1, offset=0)
-    key_id, box = world.seal("value")
+    key_id, box = world.seal("olga", MINE, "value")
     change = SecretChange(key_id=key_id, encrypted_value=box, repository_ids=(world.repositories["acme/web"],))
     with pytest.raises(Invalid):
         await world.service.put(weak, MINE, "A", change)
     assert await world.service.put(world.subject("olga"), MINE, "A", change)
 
 
-def _sealed(world: SecretWorld, value: str = "value") -> dict[str, str]:
-    key_id, box = world.seal(value)
+def _sealed(world: SecretWorld, place: SecretPlace, value: str) -> dict[str, str]:
+    key_id, box = world.seal("olga", place, value)
     return {"key_id": key_id, "encrypted_value": box}
 
 
@@ -147,6 +147,17 @@ def _web(place: SecretPlace) -> tuple[str, ...] | None:
     return ("acme/web",) if place is MINE else None
 
 
+async def test_the_public_key_is_the_owners_whoever_asks(world: SecretWorld) -> None:
+    """Whoever may list gets the key; it depends on whose secrets they are, not on who asks."""
+    service = world.service
+    keys = {
+        (login, place): await service.public_key(world.subject(login), place)
+        for login, place in (("olga", MINE), ("olga", ACME), ("olga", WEB), ("olga", SITE), ("wim", MINE), ("wim", WEB))
+    }
+    assert keys["olga", WEB] == keys["wim", WEB]
+    assert len(set(keys.values())) == len(keys) - 1  # all others differ
+
+
 @pytest.mark.parametrize(
     "place, change, kind, code",
     [
@@ -172,7 +183,7 @@ async def test_a_put_that_is_refused_stores_nothing(
 ) -> None:
     fields = dict(change)
     if "seal" in fields:
-        fields |= _sealed(world, str(fields.pop("seal")))
+        fields |= _sealed(world, place, str(fields.pop("seal")))
     olga = world.subject("olga")
     with pytest.raises(kind) as caught:
         await world.service.put(olga, place, "A", SecretChange(**fields))  # type: ignore[arg-type]
@@ -460,7 +471,7 @@ async def test_an_owner_that_is_gone_has_no_secrets(world: SecretWorld) -> None:
         await connection.execute(delete(team_members))
         await connection.execute(delete(accounts).where(accounts.c.login == "mia"))
     with pytest.raises(NotFound):
-        await world.service.put(subject, MINE, "A", world.sealed("x"))
+        await world.service.put(subject, MINE, "A", world.sealed("mia", MINE, "x"))
 
 
 async def test_a_repository_deleted_between_check_and_insert_is_a_conflict(world: SecretWorld) -> None:
@@ -486,7 +497,7 @@ async def test_facts_of_many_are_the_facts_of_each(world: SecretWorld) -> None:
     ids = sorted(world.repositories.values())
     for account_id in world.accounts.values():
         async with world.store.read() as connection:
-            many = await rows.gather_facts_of_many(connection, account_id, [*ids, 10**9])
+            many = await repository_rows.gather_facts_of_many(connection, account_id, [*ids, 10**9])
             each = [await repository_rows.gather_facts(connection, account_id, one) for one in ids]
         assert many == each
 

@@ -7,7 +7,8 @@
 2. Every change writes a new file beside it, flushes it to the disk and renames it; two changes take turns. Killed at any
    moment, the old list or the new one is there, whole.
 3. A key's id is derived from the key: a damaged line is noticed, and an id never means two keys.
-4. From each master key two others are derived (HKDF): one wraps data keys, one is the X25519 key that clients seal to.
+4. From each master key others are derived (HKDF): one wraps data keys, and one per owner of secrets is the X25519 key
+   that clients seal to.
 
 Decided: sealing keys are derived, not stored. Servers that share the file agree on them without another secret to
 share, back up or rotate; and a retired one stays usable as long as its master key is in the file.

@@ -71,10 +71,10 @@ class SecretService:
         self._clock = clock
 
     async def public_key(self, subject: Subject, place: SecretPlace) -> tuple[str, str]:
-        """(key id, base64 of the key) to seal with."""
+        """(key id, base64 of the key) to seal this owner's values with. They open as no other owner's."""
         async with self._store.read() as connection:
-            await find_owner(connection, subject, place, write=False)
-        return self._sealer.public_key()
+            owner = await find_owner(connection, subject, place, write=False)
+        return self._sealer.public_key(owner=owner.text)
 
     async def list_names(
         self, subject: Subject, place: SecretPlace, *, limit: int, offset: int
@@ -122,7 +122,7 @@ class SecretService:
         if create:
             values |= {"name": name, "created_at": now}
         if change.encrypted_value is not None:
-            value = self._sealer.open_sealed(change.key_id or "", change.encrypted_value)
+            value = self._sealer.open_sealed(change.key_id or "", change.encrypted_value, owner=owner.text)
             check_value(value)
             values["value"] = self._sealer.encrypt(value, context=owner.context(name))
         elif create:

@@ -40,9 +40,14 @@ class SecretOwner:
     account_id: int
     label: str
 
+    @property
+    def text(self) -> str:
+        """The owner as one text, no other owner's: what clients seal is bound to it."""
+        return f"{self.level}/{self.id}"
+
     def context(self, name: str) -> str:
         """What the stored value is bound to."""
-        return f"{self.level}/{self.id}/{name}"
+        return f"{self.text}/{name}"
 
 
 async def find_owner(connection: AsyncConnection, subject: Subject, place: SecretPlace, *, write: bool) -> SecretOwner:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import secret as rows
 from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.problem import Invalid, LimitReached
@@ -24,7 +25,7 @@ async def find_selectable(
     """Those of the ids that the caller may select, and may see selected. One query."""
     if owner.level is SecretLevel.ORGANIZATION:
         return await rows.find_organization_repositories(connection, owner.id, repository_ids)
-    facts = await rows.gather_facts_of_many(connection, subject.account_id, repository_ids)
+    facts = await repository_rows.gather_facts_of_many(connection, subject.account_id, repository_ids)
     return {one.repository_id for one in facts if decide_repository(subject, one, Action.READ)}
 
 

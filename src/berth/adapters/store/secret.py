@@ -26,20 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.tables import (
     accounts,
-    collaborators,
-    memberships,
     repositories,
     secret_repositories,
     secrets,
-    team_members,
-    team_repositories,
-    teams,
 )
-from berth.domain.access import RepositoryFacts
-from berth.domain.account import OrganizationRole
 from berth.domain.problem import Conflict
-from berth.domain.repository import Visibility
-from berth.domain.role import Role
 from berth.domain.secret import SecretLevel, SecretVisibility
 
 
@@ -184,48 +175,6 @@ async def find_organization_repositories(
         repositories.c.owner_id == organization_id, repositories.c.id.in_(list(repository_ids))
     )
     return set((await connection.execute(statement)).scalars())
-
-
-async def gather_facts_of_many(
-    connection: AsyncConnection, account_id: int, repository_ids: Iterable[int]
-) -> list[RepositoryFacts]:
-    """`repository.gather_facts` for many ids in one query; ids of nothing are left out."""
-    by_team = (
-        select(team_repositories.c.repository_id, func.max(team_repositories.c.role).label("role"))
-        .join(team_members, team_members.c.team_id == team_repositories.c.team_id)
-        .join(teams, teams.c.id == team_repositories.c.team_id)
-        .join(repositories, repositories.c.id == team_repositories.c.repository_id)
-        .where(team_members.c.user_id == account_id, teams.c.organization_id == repositories.c.owner_id)
-        .group_by(team_repositories.c.repository_id)
-        .subquery()
-    )
-    mine, own = memberships.c.user_id == account_id, collaborators.c.user_id == account_id
-    statement = (
-        select(
-            repositories.c.id,
-            repositories.c.owner_id,
-            repositories.c.visibility,
-            memberships.c.role.label("membership"),
-            func.coalesce(collaborators.c.role, 0).label("collaborator"),
-            func.coalesce(by_team.c.role, 0).label("team"),
-        )
-        .outerjoin(memberships, and_(memberships.c.organization_id == repositories.c.owner_id, mine))
-        .outerjoin(collaborators, and_(collaborators.c.repository_id == repositories.c.id, own))
-        .outerjoin(by_team, by_team.c.repository_id == repositories.c.id)
-        .where(repositories.c.id.in_(list(repository_ids)))
-        .order_by(repositories.c.id)
-    )
-    return [
-        RepositoryFacts(
-            repository_id=row.id,
-            visibility=Visibility(row.visibility),
-            is_owner=row.owner_id == account_id or row.membership == OrganizationRole.ADMIN,
-            is_member=row.membership is not None,
-            collaborator_role=Role(row.collaborator),
-            team_role=Role(row.team),
-        )
-        for row in await connection.execute(statement)
-    ]
 
 
 async def list_values_for_codespace(connection: AsyncConnection, user_id: int, repository_id: int) -> list[StoredValue]:
