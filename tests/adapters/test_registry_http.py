@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,16 @@ from berth.services.ports import ImageRefused, RegistryClient, ResolvedImage
 CANARY = "c4nary-p4ssword"
 TOKEN = "c4nary-t0ken"
 BASIC = "Basic " + base64.b64encode(f"ana:{CANARY}".encode()).decode()
-BODY = json.dumps({"mediaType": MANIFEST_TYPES[1]}).encode()
+CONFIG_BODY = b'{"rootfs": {"type": "layers", "diff_ids": []}}'
+CONFIG = f"/v2/acme/app/blobs/{Digest.of(CONFIG_BODY)}"
+
+
+def manifest(config: Digest) -> bytes:
+    described = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": str(config), "size": 46}
+    return json.dumps({"mediaType": MANIFEST_TYPES[1], "config": described, "layers": []}).encode()
+
+
+BODY = manifest(Digest.of(CONFIG_BODY))
 HOST = "registry.test"
 IMAGE = parse_image_reference(f"{HOST}/acme/app:1")
 CREDENTIAL = RegistryCredential(
@@ -36,6 +45,7 @@ QUICK = GuardedHTTPSettings(resolve_timeout_s=0.5, connect_timeout_s=1, read_tim
 
 
 FOUND = Reply(headers={"Content-Type": MANIFEST_TYPES[1], "Docker-Content-Digest": str(Digest.of(BODY))}, body=BODY)
+CONTENT = {"/v2/acme/app/manifests/1": FOUND, CONFIG: Reply(body=CONFIG_BODY)}
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,7 @@ class Registry:
     scheme: str = "Bearer"
     accepts: str = BASIC
     rights: bool = True
+    content: Mapping[str, Reply] = field(default_factory=lambda: CONTENT)
 
     def __call__(self, request: Asked) -> Reply:
         if request.path == "/token":
@@ -60,9 +71,7 @@ class Registry:
             return Reply(body=b"{}")
         if not self.rights:
             return self.error(403, "DENIED")
-        if request.path != "/v2/acme/app/manifests/1":
-            return self.error(404, "MANIFEST_UNKNOWN")
-        return FOUND
+        return self.content.get(request.path, self.error(404, "MANIFEST_UNKNOWN"))
 
     def error(self, status: int, code: str) -> Reply:
         return Reply(status=status, body=json.dumps({"errors": [{"code": code}]}).encode())
@@ -94,7 +103,7 @@ async def serving(
 
 
 async def finding_of(client: RegistryClient, credential: RegistryCredential | Anonymous = CREDENTIAL) -> Finding:
-    result = await client.resolve(IMAGE, credential)
+    result = await client.resolve(IMAGE, credential, "amd64")
     assert isinstance(result, ImageRefused)
     finding = result.finding
     text = f"{finding!r}"
@@ -106,23 +115,36 @@ async def finding_of(client: RegistryClient, credential: RegistryCredential | An
     return finding
 
 
-RESOLVED = ResolvedImage(image=IMAGE.pinned(Digest.of(BODY)), media_type=MANIFEST_TYPES[1], size_bytes=len(BODY))
+RESOLVED = ResolvedImage(
+    image=IMAGE.pinned(Digest.of(BODY)),
+    media_type=MANIFEST_TYPES[1],
+    size_bytes=len(BODY),
+    pull_token=SecretText(TOKEN),
+    password_shown=False,
+)
+WITH_BASIC = replace(RESOLVED, pull_token=None, password_shown=True)
 
 
 @pytest.mark.parametrize(
-    "registry,credential,authorizations",
+    "registry,credential,resolved,authorizations",
     [
-        pytest.param(Registry(), CREDENTIAL, [BASIC, f"Bearer {TOKEN}"], id="Bearer with a credential"),
-        pytest.param(Registry(), Anonymous(), [f"Bearer {TOKEN}"], id="Bearer anonymously"),
-        pytest.param(Registry(scheme="Basic"), CREDENTIAL, [BASIC], id="Basic with a credential"),
+        pytest.param(
+            Registry(), CREDENTIAL, RESOLVED, [BASIC, *[f"Bearer {TOKEN}"] * 2], id="Bearer with a credential"
+        ),
+        pytest.param(Registry(), Anonymous(), RESOLVED, [f"Bearer {TOKEN}"] * 2, id="Bearer anonymously"),
+        pytest.param(Registry(scheme="Basic"), CREDENTIAL, WITH_BASIC, [BASIC] * 2, id="Basic with a credential"),
     ],
 )
 async def test_an_image_is_resolved(
-    authority: Authority, registry: Registry, credential: RegistryCredential | Anonymous, authorizations: list[str]
+    authority: Authority,
+    registry: Registry,
+    credential: RegistryCredential | Anonymous,
+    resolved: ResolvedImage,
+    authorizations: list[str],
 ) -> None:
     async with serving(authority, registry) as (server, settings):
         with registries(settings) as client:
-            assert await client.resolve(IMAGE, credential) == RESOLVED
+            assert await client.resolve(IMAGE, credential, "amd64") == resolved
     assert server.authorizations == authorizations
 
 
@@ -181,7 +203,7 @@ async def test_a_refusal_says_why_and_who_can_mend_it(
 async def test_a_missing_tag(authority: Authority) -> None:
     async with serving(authority, Registry()) as (_, settings):
         with registries(settings) as client:
-            result = await client.resolve(parse_image_reference(f"{HOST}/acme/app:2"), CREDENTIAL)
+            result = await client.resolve(parse_image_reference(f"{HOST}/acme/app:2"), CREDENTIAL, "amd64")
     assert isinstance(result, ImageRefused)
     assert result.finding.code == "image.not_found"
     assert result.finding.evidence["error_code"] == "MANIFEST_UNKNOWN"
@@ -196,6 +218,8 @@ async def with_sink(
     def greedy(request: Asked) -> Reply:
         if request.path == "/token":
             return Reply(body=json.dumps({"token": TOKEN}).encode())
+        if request.path == "/blob":
+            return Reply(body=CONFIG_BODY)
         return Reply(status=401, headers={"WWW-Authenticate": 'Basic realm="give it to me"'})
 
     async with (
@@ -220,19 +244,19 @@ async def test_c7_a_realm_elsewhere_gets_nothing(authority: Authority) -> None:
 async def test_c7_control_a_realm_in_the_table_gets_the_password(authority: Authority) -> None:
     async with with_sink(authority, Registry(realm="https://sink.test/token")) as (_, sink, settings):
         with registries(settings, realm_table={HOST: "sink.test"}) as client:
-            assert await client.resolve(IMAGE, CREDENTIAL) == RESOLVED
+            assert await client.resolve(IMAGE, CREDENTIAL, "amd64") == RESOLVED
     assert sink.authorizations == [BASIC]
 
 
 async def test_c7_control_anonymous_callers_may_use_a_realm_elsewhere(authority: Authority) -> None:
     async with with_sink(authority, Registry(realm="https://sink.test/token")) as (_, sink, settings):
         with registries(settings) as client:
-            assert await client.resolve(IMAGE, Anonymous()) == RESOLVED
+            assert await client.resolve(IMAGE, Anonymous(), "amd64") == RESOLVED
     assert (len(sink.asked), sink.authorizations) == (1, [])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-@pytest.mark.parametrize("where", ["/v2/", "/token", "/v2/acme/app/manifests/1"])
+@pytest.mark.parametrize("where", ["/v2/", "/token", "/v2/acme/app/manifests/1", CONFIG])
 async def test_c7_no_redirect_carries_the_credential(authority: Authority, where: str, status: int) -> None:
     def redirecting(request: Asked) -> Reply:
         if request.path == where:
@@ -241,10 +265,10 @@ async def test_c7_no_redirect_carries_the_credential(authority: Authority, where
 
     async with with_sink(authority, redirecting) as (_, sink, settings):
         with registries(settings) as client:
-            await client.resolve(IMAGE, CREDENTIAL)
+            await client.resolve(IMAGE, CREDENTIAL, "amd64")
             await client.check_login(CREDENTIAL)
     assert sink.authorizations == []
-    assert bool(sink.asked) is (where == "/v2/acme/app/manifests/1")
+    assert bool(sink.asked) is (where in CONTENT)
 
 
 async def test_c7_control_a_redirect_on_the_way_is_followed_without_the_credential(authority: Authority) -> None:
@@ -257,8 +281,52 @@ async def test_c7_control_a_redirect_on_the_way_is_followed_without_the_credenti
 
     async with serving(authority, redirecting) as (server, settings):
         with registries(settings) as client:
-            assert await client.resolve(IMAGE, CREDENTIAL) == RESOLVED
-    assert "authorization" not in server.asked[-1].headers
+            assert await client.resolve(IMAGE, CREDENTIAL, "amd64") == RESOLVED
+    (elsewhere,) = [request for request in server.asked if request.path == "/elsewhere"]
+    assert "authorization" not in elsewhere.headers
+
+
+async def test_c7_control_the_configuration_may_lie_elsewhere(authority: Authority) -> None:
+    moved = {**CONTENT, CONFIG: Reply(status=307, headers={"Location": "https://sink.test/blob?sig=1"})}
+    async with with_sink(authority, Registry(content=moved)) as (_, sink, settings):
+        with registries(settings) as client:
+            assert await client.resolve(IMAGE, CREDENTIAL, "amd64") == RESOLVED
+    assert ([request.target for request in sink.asked], sink.authorizations) == (["/blob?sig=1"], [])
+
+
+@pytest.mark.parametrize(
+    "config,code",
+    [
+        pytest.param(None, "image.unproven", id="none"),
+        pytest.param(Reply(body=b"{}"), "image.unproven", id="another one"),
+        pytest.param(Reply(body=b" " * 5_000_000), "registry.answer_too_big", id="too big"),
+    ],
+)
+async def test_l2_to_know_an_image_s_id_proves_nothing(authority: Authority, config: Reply | None, code: str) -> None:
+    """The control is `test_an_image_is_resolved`: the same registry with the configuration."""
+    content = {**CONTENT, CONFIG: config} if config else {path: CONTENT[path] for path in CONTENT if path != CONFIG}
+    async with serving(authority, Registry(content=content)) as (_, settings):
+        with registries(settings) as client:
+            finding = await finding_of(client)
+    assert finding.code == code
+    assert finding.evidence["phase"] == "config"
+
+
+async def test_an_image_for_another_platform(authority: Authority) -> None:
+    platform = {"os": "linux", "architecture": "arm64"}
+    index = json.dumps({"manifests": [{"digest": str(Digest.of(BODY)), "platform": platform}]}).encode()
+    there = {
+        "/v2/acme/app/manifests/1": Reply(headers={"Content-Type": MANIFEST_TYPES[0]}, body=index),
+        f"/v2/acme/app/manifests/{Digest.of(BODY)}": FOUND,
+        CONFIG: CONTENT[CONFIG],
+    }
+    async with serving(authority, Registry(content=there)) as (_, settings):
+        with registries(settings) as client:
+            finding = await finding_of(client)
+            assert await client.resolve(IMAGE, CREDENTIAL, "arm64") == RESOLVED
+    assert finding.code == "image.platform_missing"
+    assert "linux/amd64" in finding.sentence
+    assert "linux/arm64" in finding.sentence
 
 
 async def test_c4_a_credential_for_another_host_is_not_sent(authority: Authority) -> None:
@@ -296,7 +364,7 @@ async def test_c9_a_private_address_is_named_and_the_administrator_asked() -> No
     async with HTTPServer.run(Registry()) as server:
         image = parse_image_reference(f"{server.address}/acme/app:1")
         with registries(QUICK) as client:
-            result = await client.resolve(image, Anonymous())
+            result = await client.resolve(image, Anonymous(), "amd64")
         assert isinstance(result, ImageRefused)
         assert result.finding.code == "registry.address_forbidden"
         assert result.finding.fixer is Fixer.SITE_ADMIN
@@ -319,7 +387,7 @@ async def test_there_is_no_way_from_https_to_http() -> None:
         settings = replace(QUICK, private_addresses=parse_private_addresses([server.address]))
         image = parse_image_reference(f"{server.address}/acme/app:1")
         with registries(settings) as client:
-            result = await client.resolve(image, replace(CREDENTIAL, host=server.address))
+            result = await client.resolve(image, replace(CREDENTIAL, host=server.address), "amd64")
     assert isinstance(result, ImageRefused)
     assert result.finding.code in {"registry.tls", "registry.timeout", "registry.unreachable"}
     assert server.asked == []
@@ -386,7 +454,7 @@ async def test_the_real_docker_registry(tmp_path: Path, user: str, password: str
         )
         image = parse_image_reference(f"{address}/acme/app:{tag}")
         with registries(settings) as client:
-            result = await client.resolve(image, credential)
+            result = await client.resolve(image, credential, "amd64")
             login = await client.check_login(credential) if isinstance(credential, RegistryCredential) else None
     if code:
         assert isinstance(result, ImageRefused)

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -23,7 +23,18 @@ from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 
 OCI = MANIFEST_TYPES[1]
-BODY = json.dumps({"schemaVersion": 2, "mediaType": OCI}).encode()
+CONFIG_BODY = json.dumps({"architecture": "amd64", "rootfs": {"type": "layers", "diff_ids": ["sha256:1"]}}).encode()
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+
+
+def manifest(config: bytes = CONFIG_BODY, /, **changes: object) -> bytes:
+    described = {"mediaType": CONFIG_TYPE, "digest": str(Digest.of(config)), "size": len(config)}
+    return json.dumps(
+        {"schemaVersion": 2, "mediaType": OCI, "config": described, "layers": [{"digest": "sha256:2"}], **changes}
+    ).encode()
+
+
+BODY = manifest()
 DIGEST = Digest.of(BODY)
 IMAGE = parse_image_reference("ghcr.io/acme/app:1")
 CREDENTIAL = RegistryCredential(
@@ -36,14 +47,14 @@ BEARER_401 = ExchangeResponse(
 )
 BASIC_401 = ExchangeResponse(status=401, headers={"www-authenticate": 'Basic realm="x"'})
 TOKEN = ExchangeResponse(status=200, body=b'{"token": "t0k"}')
-FOUND = ExchangeResponse(
-    status=200,
-    headers={"docker-content-digest": str(DIGEST), "content-type": OCI, "content-length": str(len(BODY))},
-)
-GOT = ExchangeResponse(status=200, headers={"content-type": OCI}, body=BODY)
+MANIFEST = ExchangeResponse(status=200, headers={"docker-content-digest": str(DIGEST), "content-type": OCI}, body=BODY)
+CONFIG = ExchangeResponse(status=200, body=CONFIG_BODY)
+FOUND = (MANIFEST, CONFIG)
 OPEN = ExchangeResponse(status=200, headers={"content-type": "application/json"}, body=b"{}")
 HTML = ExchangeResponse(status=200, headers={"content-type": "text/html; charset=utf-8"}, body=b"<html>")
 RESOLVED = Resolved(digest=DIGEST, media_type=OCI, size_bytes=len(BODY))
+WITH_TOKEN = replace(RESOLVED, token=SecretText("t0k"))
+WITH_BASIC = replace(RESOLVED, password_shown=True)
 
 
 def answer(status: int, code: str = "", **headers: str) -> ExchangeResponse:
@@ -64,7 +75,7 @@ class Story:
 
     @property
     def lines(self) -> list[str]:
-        return [f"{r.phase} {r.method} {(r.authorization.reveal() if r.authorization else '-')}" for r in self.asked]
+        return [f"{r.phase} {(r.authorization.reveal() if r.authorization else '-')}" for r in self.asked]
 
 
 def play(
@@ -76,7 +87,7 @@ def play(
     """Play the answers in order; all must be used."""
     exchange: Generator[ExchangeRequest, ExchangeResponse, Resolved | LoggedIn | ExchangeFailure]
     if image is not None:
-        exchange = pull_exchange(image, credential, policy)
+        exchange = pull_exchange(image, credential, policy, "amd64")
     else:
         assert isinstance(credential, RegistryCredential)
         exchange = login_exchange(credential, policy)
@@ -93,31 +104,32 @@ def play(
 
 
 def test_a_bearer_exchange_in_full() -> None:
-    story = play(BEARER_401, TOKEN, FOUND)
-    assert story.result == RESOLVED
-    assert story.lines == ["ping GET -", f"token GET {BASIC}", "manifest HEAD Bearer t0k"]
-    ping, token, manifest = story.asked
+    story = play(BEARER_401, TOKEN, *FOUND)
+    assert story.result == WITH_TOKEN
+    assert story.lines == ["ping -", f"token {BASIC}", "manifest Bearer t0k", "config Bearer t0k"]
+    ping, token, asked, config = story.asked
     assert ping.url == "https://ghcr.io/v2/"
     assert urlsplit(token.url)._replace(query="").geturl() == "https://ghcr.io/token"
     assert parse_qs(urlsplit(token.url).query) == {"service": ["ghcr.io"], "scope": ["repository:acme/app:pull"]}
-    assert manifest.url == "https://ghcr.io/v2/acme/app/manifests/1"
-    assert set(MANIFEST_TYPES) == set(manifest.accept.split(", "))
+    assert asked.url == "https://ghcr.io/v2/acme/app/manifests/1"
+    assert config.url == f"https://ghcr.io/v2/acme/app/blobs/{Digest.of(CONFIG_BODY)}"
+    assert set(MANIFEST_TYPES) == set(asked.accept.split(", "))
 
 
 def test_a_basic_exchange_in_full() -> None:
-    story = play(BASIC_401, FOUND)
-    assert story.result == RESOLVED
-    assert story.lines == ["ping GET -", f"manifest HEAD {BASIC}"]
+    story = play(BASIC_401, *FOUND)
+    assert story.result == WITH_BASIC
+    assert story.lines == ["ping -", f"manifest {BASIC}", f"config {BASIC}"]
 
 
 def test_an_anonymous_exchange_in_full() -> None:
-    story = play(BEARER_401, TOKEN, FOUND, credential=Anonymous())
-    assert story.result == RESOLVED
-    assert story.lines == ["ping GET -", "token GET -", "manifest HEAD Bearer t0k"]
+    story = play(BEARER_401, TOKEN, *FOUND, credential=Anonymous())
+    assert story.result == WITH_TOKEN
+    assert story.lines == ["ping -", "token -", "manifest Bearer t0k", "config Bearer t0k"]
 
 
 def test_an_open_registry_is_asked_without_the_credential() -> None:
-    assert play(OPEN, FOUND).lines == ["ping GET -", "manifest HEAD -"]
+    assert play(OPEN, *FOUND).lines == ["ping -", "manifest -", "config -"]
 
 
 def test_docker_hub_is_asked_at_its_api_and_its_token_service() -> None:
@@ -126,82 +138,176 @@ def test_docker_hub_is_asked_at_its_api_and_its_token_service() -> None:
     )
     challenge = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"'
     story = play(
-        answer(401, www_authenticate=challenge), TOKEN, FOUND, credential=hub, image=parse_image_reference("acme/app")
+        answer(401, www_authenticate=challenge), TOKEN, *FOUND, credential=hub, image=parse_image_reference("acme/app")
     )
-    assert story.result == RESOLVED
+    assert story.result == WITH_TOKEN
     assert [urlsplit(r.url).netloc for r in story.asked] == [
-        "registry-1.docker.io", "auth.docker.io", "registry-1.docker.io",
+        "registry-1.docker.io", "auth.docker.io", "registry-1.docker.io", "registry-1.docker.io",
     ]  # fmt: skip
 
 
 def test_an_insecure_registry_is_asked_over_plain_http() -> None:
-    story = play(OPEN, FOUND, policy=ExchangePolicy(insecure_hosts={"ghcr.io"}))
+    story = play(OPEN, *FOUND, policy=ExchangePolicy(insecure_hosts={"ghcr.io"}))
     assert story.asked[0].url == "http://ghcr.io/v2/"
 
 
 def test_a_registry_with_an_open_ping_may_ask_for_the_login_later() -> None:
-    story = play(OPEN, BEARER_401, TOKEN, FOUND)
-    assert story.result == RESOLVED
-    assert story.lines == ["ping GET -", "manifest HEAD -", f"token GET {BASIC}", "manifest HEAD Bearer t0k"]
+    story = play(OPEN, BEARER_401, TOKEN, *FOUND)
+    assert story.result == WITH_TOKEN
+    assert story.lines == ["ping -", "manifest -", f"token {BASIC}", "manifest Bearer t0k", "config Bearer t0k"]
 
 
 def test_bearer_is_preferred_to_basic() -> None:
     both = 'Basic realm="x", Bearer realm="https://ghcr.io/token"'
-    assert play(answer(401, www_authenticate=both), TOKEN, FOUND).lines[1] == f"token GET {BASIC}"
+    assert play(answer(401, www_authenticate=both), TOKEN, *FOUND).lines[1] == f"token {BASIC}"
 
 
 @pytest.mark.parametrize("name", ["token", "access_token"])
 def test_d1_either_name_of_the_token_is_taken(name: str) -> None:
     token = ExchangeResponse(status=200, body=json.dumps({name: "t0k"}).encode())
-    assert play(BEARER_401, token, FOUND).lines[-1] == "manifest HEAD Bearer t0k"
+    assert play(BEARER_401, token, *FOUND).lines[-1] == "config Bearer t0k"
 
 
 def test_the_scope_is_ours_whatever_the_registry_names() -> None:
     challenge = 'Bearer realm="https://ghcr.io/token?a=b",scope="repository:other/app:push"'
-    token = play(answer(401, www_authenticate=challenge), TOKEN, FOUND).asked[1]
+    token = play(answer(401, www_authenticate=challenge), TOKEN, *FOUND).asked[1]
     assert token.url == "https://ghcr.io/token?a=b&scope=repository%3Aacme%2Fapp%3Apull"
-
-
-@pytest.mark.parametrize(
-    "head",
-    [
-        pytest.param(answer(200, content_type=OCI, content_length="5"), id="no digest"),
-        pytest.param(
-            answer(200, docker_content_digest="sha256:x", content_type=OCI, content_length="5"), id="a bad digest"
-        ),
-        pytest.param(answer(200, docker_content_digest=str(DIGEST), content_length="5"), id="no media type"),
-        pytest.param(answer(200, docker_content_digest=str(DIGEST), content_type=OCI), id="no length"),
-        pytest.param(answer(405), id="HEAD is not allowed"),
-        pytest.param(answer(404), id="HEAD is not understood"),
-    ],
-)
-def test_get_where_head_does_not_say_it_all(head: ExchangeResponse) -> None:
-    story = play(OPEN, head, GOT)
-    assert story.result == RESOLVED
-    assert story.asked[-1].method == "GET"
 
 
 def test_the_media_type_may_stand_in_the_manifest() -> None:
     got = ExchangeResponse(status=200, headers={"content-type": "application/json"}, body=BODY)
-    assert play(OPEN, answer(405), got).result == RESOLVED
+    assert play(OPEN, got, CONFIG).result == RESOLVED
 
 
 def test_a_digest_in_the_reference_is_binding() -> None:
     pinned = IMAGE.pinned(DIGEST)
     other = IMAGE.pinned(Digest.of(b"other"))
     strong = IMAGE.pinned(Digest.of(BODY, DigestAlgorithm.SHA512))
-    assert play(OPEN, FOUND, image=pinned).result == RESOLVED
-    assert play(OPEN, FOUND, image=other).code == "image.digest_mismatch"
-    assert play(OPEN, answer(200), GOT, image=pinned).result == RESOLVED
-    assert play(OPEN, answer(200), GOT, image=other).code == "image.digest_mismatch"
-    assert isinstance(play(OPEN, FOUND, GOT, image=strong).result, Resolved)
+    assert play(OPEN, *FOUND, image=pinned).result == RESOLVED
+    assert play(OPEN, MANIFEST, image=other).code == "image.digest_mismatch"
+    assert isinstance(play(OPEN, *FOUND, image=strong).result, Resolved)
 
 
 def test_a_digest_header_that_lies_about_the_body_is_found_out() -> None:
-    lie = ExchangeResponse(
-        status=200, headers={"docker-content-digest": str(Digest.of(b"x")), "content-type": OCI}, body=BODY
+    lie = replace(MANIFEST, headers={"docker-content-digest": str(Digest.of(b"x")), "content-type": OCI})
+    assert play(OPEN, lie).code == "image.digest_mismatch"
+
+
+INDEX = MANIFEST_TYPES[0]
+
+
+def index(*entries: tuple[str, str, str, bytes]) -> ExchangeResponse:
+    manifests: list[object] = [
+        {"digest": str(Digest.of(body)), "platform": {"os": system, "architecture": machine, "variant": variant}}
+        for system, machine, variant, body in entries
+    ]
+    body = json.dumps({"schemaVersion": 2, "manifests": [*manifests, {"digest": "x"}, "no object"]}).encode()
+    return ExchangeResponse(status=200, headers={"content-type": INDEX}, body=body)
+
+
+def test_l2_of_an_index_the_platform_s_manifest_is_the_image() -> None:
+    """Not the index: an engine that is given that could choose another manifest of it."""
+    there = index(
+        ("windows", "amd64", "", b"w"),
+        ("linux", "amd64", "v3", b"3"),
+        ("linux", "amd64", "", BODY),
+        ("linux", "arm64", "v8", b"a"),
     )
-    assert play(OPEN, answer(405), lie).code == "image.digest_mismatch"
+    story = play(BASIC_401, there, *FOUND)
+    assert story.result == WITH_BASIC
+    assert story.lines == ["ping -", *(f"{phase} {BASIC}" for phase in ("manifest", "platform", "config"))]
+    assert story.asked[2].url == f"https://ghcr.io/v2/acme/app/manifests/{DIGEST}"
+
+
+def test_a_platform_that_is_missing_is_named_with_those_that_are_there() -> None:
+    there = index(("linux", "arm64", "", b"a"), ("unknown", "unknown", "", b"u"), ("{evil}", "amd64", "", b"e"))
+    result = play(OPEN, there).result
+    assert isinstance(result, ExchangeFailure)
+    assert result.code == "image.platform_missing"
+    assert "linux/amd64; there is linux/arm64." in result.reason
+    assert play(OPEN, replace(there, body=b'{"manifests": 7}')).code == "image.platform_missing"
+
+
+def test_l2_an_index_proves_as_little_as_a_manifest() -> None:
+    there = index(("linux", "amd64", "", BODY))
+    assert play(OPEN, there, answer(404)).code == "image.unproven"
+    assert play(OPEN, there, replace(MANIFEST, body=b"{}")).code == "image.digest_mismatch"
+    assert play(OPEN, there, answer(302)).code == "registry.not_a_registry"
+    assert play(OPEN, there, MANIFEST, answer(404)).code == "image.unproven"
+    nested = index(("linux", "amd64", "", there.body))
+    assert play(OPEN, nested, there).code == "image.unsupported"
+
+
+@pytest.mark.parametrize(
+    "config,code",
+    [
+        pytest.param(answer(404), "image.unproven", id="not there"),
+        pytest.param(HTML, "registry.not_a_registry", id="a web page"),
+        pytest.param(replace(CONFIG, body=b"{}"), "image.unproven", id="another configuration"),
+        pytest.param(answer(401), "image.unauthorized", id="401"),
+        pytest.param(answer(403), "image.denied", id="403"),
+        pytest.param(answer(503), "registry.server_error", id="503"),
+        pytest.param(answer(302), "registry.not_a_registry", id="a redirect to nowhere"),
+    ],
+)
+def test_l2_the_configuration_must_be_served(config: ExchangeResponse, code: str) -> None:
+    story = play(BASIC_401, MANIFEST, config)
+    assert story.code == code
+    assert story.asked[-1].phase == "config"
+
+
+@pytest.mark.parametrize(
+    "config", [b"[]", b"{}", b'{"rootfs": []}', b'{"rootfs": {"diff_ids": 1}}', b'{"rootfs": {"diff_ids": []}}']
+)
+def test_l2_the_configuration_must_fit_the_layers(config: bytes) -> None:
+    got = ExchangeResponse(status=200, headers={"content-type": OCI}, body=manifest(config))
+    assert play(OPEN, got, replace(CONFIG, body=config)).code == "image.unsupported"
+
+
+def test_c7_the_configuration_may_lie_elsewhere_and_is_fetched_there_without_the_credential() -> None:
+    story = play(BASIC_401, MANIFEST, answer(307, location="https://blobs.example/x?sig=1"), CONFIG)
+    assert story.result == WITH_BASIC
+    assert story.lines[-2:] == [f"config {BASIC}", "config -"]
+    again = answer(302, location="/again")
+    assert play(BASIC_401, MANIFEST, again, again, again, again).code == "registry.not_a_registry"
+
+
+VICTIM = {"mediaType": CONFIG_TYPE, "digest": str(Digest.of(b"victim"))}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"[]", id="a list"),
+        pytest.param(manifest(mediaType=1), id="a kind that is no word"),
+        pytest.param(b"[" * 60_000, id="nested without end"),
+        pytest.param(manifest(mediaType=MANIFEST_TYPES[3]), id="another kind than its header says"),
+        pytest.param(manifest(manifests=[]), id="an index too"),
+        pytest.param(manifest(fsLayers=[]), id="schema 1 too"),
+        pytest.param(manifest(Config=VICTIM), id="two configurations, as engines read it"),
+        pytest.param(manifest(config=VICTIM | {"dige\u017ft": "x"}), id="two digests, as engines read it"),
+        pytest.param(manifest(config=VICTIM | {"digest": "sha256:x"}), id="no digest"),
+        pytest.param(manifest(config=VICTIM | {"mediaType": "application/vnd.oci.empty.v1+json"}), id="an artifact"),
+        pytest.param(manifest(config=1), id="no configuration"),
+        pytest.param(manifest(layers=1), id="no layers"),
+    ],
+)
+def test_what_is_no_plain_image_is_refused(body: bytes) -> None:
+    got = ExchangeResponse(status=200, headers={"content-type": OCI}, body=body)
+    result = play(OPEN, got).result
+    assert isinstance(result, ExchangeFailure)
+    assert (result.code, result.reason[-1:]) == ("image.unsupported", ".")
+
+
+def test_another_kind_of_manifest_is_refused() -> None:
+    assert play(OPEN, ExchangeResponse(status=200, body=b"{}")).code == "image.unsupported"
+
+
+def test_an_index_with_layers_is_refused() -> None:
+    both = index(("linux", "amd64", "", BODY))
+    got = replace(both, body=json.dumps({**json.loads(both.body), "layers": []}).encode())
+    assert play(OPEN, got).code == "image.unsupported"
 
 
 AT_MANIFEST = [BEARER_401, TOKEN]
@@ -236,17 +342,17 @@ FAILURES = [
         [BEARER_401, ExchangeResponse(status=200, body=b"[]")],
         CREDENTIAL, "registry.server_error", id="token that is a list",
     ),
-    pytest.param([BASIC_401, answer(401), answer(401)], CREDENTIAL, "image.unauthorized", id="Basic rejected"),
-    pytest.param([BASIC_401, answer(403), answer(403)], CREDENTIAL, "image.denied", id="Basic without the right"),
-    pytest.param([*AT_MANIFEST, answer(401), answer(401, "DENIED")], CREDENTIAL, "image.denied", id="manifest 401"),
-    pytest.param([*AT_MANIFEST, answer(403), answer(403)], CREDENTIAL, "image.denied", id="manifest 403"),
-    pytest.param([*AT_MANIFEST, answer(401), answer(401)], Anonymous(), "image.credential_missing", id="anonymous 401"),
-    pytest.param([*AT_MANIFEST, answer(404), answer(404)], CREDENTIAL, "image.not_found", id="manifest 404"),
-    pytest.param([*AT_MANIFEST, answer(404), answer(404)], Anonymous(), "image.not_found", id="anonymous 404"),
+    pytest.param([BASIC_401, answer(401)], CREDENTIAL, "image.unauthorized", id="Basic rejected"),
+    pytest.param([BASIC_401, answer(403)], CREDENTIAL, "image.denied", id="Basic without the right"),
+    pytest.param([*AT_MANIFEST, answer(401, "DENIED")], CREDENTIAL, "image.denied", id="manifest 401"),
+    pytest.param([*AT_MANIFEST, answer(403)], CREDENTIAL, "image.denied", id="manifest 403"),
+    pytest.param([*AT_MANIFEST, answer(401)], Anonymous(), "image.credential_missing", id="anonymous 401"),
+    pytest.param([*AT_MANIFEST, answer(404)], CREDENTIAL, "image.not_found", id="manifest 404"),
+    pytest.param([*AT_MANIFEST, answer(404)], Anonymous(), "image.not_found", id="anonymous 404"),
     pytest.param([*AT_MANIFEST, answer(429)], CREDENTIAL, "registry.rate_limited", id="manifest 429"),
     pytest.param([*AT_MANIFEST, answer(500)], CREDENTIAL, "registry.server_error", id="manifest 500"),
-    pytest.param([*AT_MANIFEST, HTML, HTML], CREDENTIAL, "registry.not_a_registry", id="manifest HTML"),
-    pytest.param([*AT_MANIFEST, answer(200), answer(200)], CREDENTIAL, "image.unsupported", id="no known media type"),
+    pytest.param([*AT_MANIFEST, HTML], CREDENTIAL, "registry.not_a_registry", id="manifest HTML"),
+    pytest.param([*AT_MANIFEST, answer(200)], CREDENTIAL, "image.unsupported", id="no known media type"),
     pytest.param([OPEN, answer(401)], CREDENTIAL, "registry.not_a_registry", id="manifest 401 without a challenge"),
 ]  # fmt: skip
 
@@ -286,15 +392,15 @@ REALM_ELSEWHERE = answer(401, www_authenticate='Bearer realm="https://evil.examp
 def test_c7_a_realm_elsewhere_gets_no_password() -> None:
     story = play(REALM_ELSEWHERE)
     assert story.code == "registry.realm_elsewhere"
-    assert story.lines == ["ping GET -"]
+    assert story.lines == ["ping -"]
     assert isinstance(story.result, ExchangeFailure)
     assert story.result.other_host == "evil.example"
 
 
 def test_c7_a_realm_elsewhere_may_be_asked_without_a_password() -> None:
-    story = play(REALM_ELSEWHERE, TOKEN, FOUND, credential=Anonymous())
-    assert story.result == RESOLVED
-    assert story.lines[1] == "token GET -"
+    story = play(REALM_ELSEWHERE, TOKEN, *FOUND, credential=Anonymous())
+    assert story.result == WITH_TOKEN
+    assert story.lines[1] == "token -"
 
 
 @pytest.mark.parametrize("realm", ["http://ghcr.io/token", "ftp://x", "", "https://u@ghcr.io/token"])
@@ -305,7 +411,7 @@ def test_a_bad_realm_is_not_asked(realm: str, credential: RegistryCredential | A
 
 
 def test_c4_a_credential_for_another_host_is_never_sent() -> None:
-    exchange = pull_exchange(parse_image_reference("quay.io/a/b"), CREDENTIAL, POLICY)
+    exchange = pull_exchange(parse_image_reference("quay.io/a/b"), CREDENTIAL, POLICY, "amd64")
     with pytest.raises(StopIteration) as end:
         next(exchange)
     assert end.value.value.code == "credential.other_host"
@@ -319,19 +425,15 @@ def test_c4_a_credential_for_another_host_is_never_sent() -> None:
     ],
 )
 def test_c7_a_redirect_carries_no_credential(location: str, next_url: str) -> None:
-    story = play(*AT_MANIFEST, answer(307, location=location), FOUND)
-    assert story.result == RESOLVED
-    assert story.asked[-1].url == next_url
-    assert story.lines[-2:] == ["manifest HEAD Bearer t0k", "manifest HEAD -"]
+    story = play(*AT_MANIFEST, answer(307, location=location), *FOUND)
+    assert story.result == WITH_TOKEN
+    assert story.asked[-2].url == next_url
+    assert story.lines[-3:] == ["manifest Bearer t0k", "manifest -", "config Bearer t0k"]
 
 
 @pytest.mark.parametrize("location", ["", "http://ghcr.io/x", "//evil.example/x", "ftp://x", "https://u@x/"])
 def test_a_bad_redirect_is_not_followed(location: str) -> None:
     assert play(*AT_MANIFEST, answer(302, location=location)).code == "registry.not_a_registry"
-
-
-def test_a_bad_redirect_of_get_is_not_followed() -> None:
-    assert play(*AT_MANIFEST, answer(405), answer(302)).code == "registry.not_a_registry"
 
 
 def test_redirects_are_counted() -> None:
@@ -343,18 +445,18 @@ def test_redirects_are_counted() -> None:
 
 def test_c7_where_a_redirect_leads_no_login_is_tried() -> None:
     there = answer(302, location="https://evil.example/v2/a")
-    story = play(OPEN, there, BASIC_401, there, BASIC_401)
+    story = play(OPEN, there, BASIC_401)
     assert story.code == "image.denied"
     assert all(line.endswith(" -") for line in story.lines)
 
 
 def test_a_redirected_ping_is_left_to_the_manifest() -> None:
-    story = play(answer(302, location="https://elsewhere.example/"), FOUND)
+    story = play(answer(302, location="https://elsewhere.example/"), *FOUND)
     assert story.result == RESOLVED
 
 
 def test_one_login_at_most() -> None:
-    story = play(BEARER_401, TOKEN, BEARER_401, BEARER_401)
+    story = play(BEARER_401, TOKEN, BEARER_401)
     assert story.code == "image.denied"
     assert [r.phase for r in story.asked].count("token") == 1
 
@@ -380,7 +482,7 @@ def test_a_login_is_checked(answers: list[ExchangeResponse], code: str) -> None:
 
 
 def test_no_value_of_the_exchange_shows_the_password() -> None:
-    story = play(BEARER_401, TOKEN, FOUND)
+    story = play(BEARER_401, TOKEN, *FOUND)
     assert "p:w" not in repr(story)
     assert BASIC.removeprefix("Basic ") not in repr(story)
     assert "t0k" not in repr(story)

@@ -14,13 +14,18 @@ import httpx
 from berth.domain.image_reference import Digest
 
 PROGRAM = "docker-registry"
-CONFIG = Digest.of(b"{}")
+CONFIG_BODY = b'{"rootfs": {"type": "layers", "diff_ids": []}}'
+CONFIG = Digest.of(CONFIG_BODY)
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,
-        "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": str(CONFIG)},
+        "config": {
+            "mediaType": "application/vnd.docker.container.image.v1+json",
+            "size": len(CONFIG_BODY),
+            "digest": str(CONFIG),
+        },
         "layers": [],
     }
 ).encode()
@@ -74,7 +79,7 @@ async def _push(client: httpx.AsyncClient) -> None:
     blob = await client.put(
         upload.headers["location"],
         params={**httpx.URL(upload.headers["location"]).params, "digest": str(CONFIG)},
-        content=b"{}",
+        content=CONFIG_BODY,
     )
     assert blob.status_code == 201, blob.text
     manifest = await client.put("/v2/acme/app/manifests/1", content=MANIFEST, headers={"Content-Type": MANIFEST_TYPE})

@@ -53,7 +53,12 @@ class HTTPServer:
     @classmethod
     @asynccontextmanager
     async def run(
-        cls, handler: Handler | None = None, *, behaviour: Behaviour | None = None, tls: ssl.SSLContext | None = None
+        cls,
+        handler: Handler | None = None,
+        *,
+        behaviour: Behaviour | None = None,
+        tls: ssl.SSLContext | None = None,
+        port: int = 0,
     ) -> AsyncIterator[Self]:
         """Serve until the end of the block. A `behaviour` gets the bare connection after the request was read."""
         self = cls()
@@ -61,7 +66,7 @@ class HTTPServer:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.connections += 1
             try:
-                request = await self._read(reader)
+                request = await self._read(reader, writer)
                 if behaviour is not None:
                     await behaviour(reader, writer)
                 elif handler is not None:
@@ -71,15 +76,19 @@ class HTTPServer:
             finally:
                 writer.close()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
+        server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
         finally:
             server.close()
 
-    async def _read(self, reader: asyncio.StreamReader) -> Asked:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Asked:
+        first_byte = await reader.readexactly(1)
+        if first_byte == b"\x16":
+            writer.write(b"HTTP/1.0 400 Bad Request\r\n\r\n")
+            raise ConnectionError("TLS was tried; without an answer the client would wait long")
+        head = (first_byte + await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.strip().split("\r\n")
         method, target, _ = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}

@@ -4,7 +4,7 @@ Each call opens connections of its own and closes them: a cancelled call leaves 
 meanwhile is no special case. No docker config is read: a pull has exactly the credential that it is given.
 
 Observed with aiodocker 0.27: its stream of pull messages ends quietly when the connection breaks, so a pull counts only
-with the engine's last word, "Status: …"; and it cannot close standard input alone, so `_close_stdin` reaches inside.
+with the engine's last word, "Status: …".
 """
 
 import asyncio
@@ -20,25 +20,24 @@ from typing import Any
 import aiohttp
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
-from aiodocker.execs import Exec
-from aiodocker.stream import Stream
 
+from berth.adapters.engine_docker_exec import converse, exit_code
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
 from berth.services.ports import Container, ContainerStatus, ExecResult, LocalImage, PullProgress
 
-_MAX_OUTPUT_BYTES = 1024 * 1024
+_GO_MODE_TYPE = 0x8F280000  # the bits of Go's os.FileMode that are set for what is no regular file
+_MAX_FILE_BYTES = 1024 * 1024
 _MAX_REASON_LENGTH = 300
 _MIN_MASKED_LENGTH = 4  # masking shorter ones would only garble the text
 _CALL_TIMEOUT_S = 60.0
 _SILENCE_TIMEOUT_S = 900.0  # a pull that says nothing for so long is dead
-_EXIT_TIMEOUT_S = 10.0
 _PROGRESS_INTERVAL_S = 0.2
-_STDIN_CHUNK_BYTES = 64 * 1024
 _CONNECTION_FAILED = 900  # aiodocker's own status
 
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # for engines that answer as the kernel does
 _STATUSES = {"created": ContainerStatus.CREATED, "running": ContainerStatus.RUNNING, "exited": ContainerStatus.EXITED}
 
 
@@ -51,6 +50,11 @@ class DockerEngine:
     async def ping(self) -> str:
         async with self._bounded(5) as docker:
             return str((await docker.version())["Version"])
+
+    async def architecture(self) -> str:
+        async with self._bounded(5) as docker:
+            machine = str((await docker.version())["Arch"])
+        return _ARCHITECTURES.get(machine, machine)
 
     async def find_image(self, reference: str) -> LocalImage | None:
         async with self._bounded() as docker:
@@ -69,10 +73,10 @@ class DockerEngine:
         )
 
     async def pull(
-        self, image: ImageReference, credential: RegistryCredential | Anonymous
+        self, image: ImageReference, credential: RegistryCredential | Anonymous, token: SecretText | None
     ) -> AsyncIterator[PullProgress]:
-        """Pull. Progress comes at most five times a second, and once more at the end."""
-        auth = None if isinstance(credential, Anonymous) else _login(credential)
+        """Pull. Progress comes at most five times a second, and once more at the end, be it good or bad."""
+        auth = _login(credential, token)
         layers = _Layers()
         clock = asyncio.get_running_loop()
         next_at = clock.time()
@@ -87,18 +91,22 @@ class DockerEngine:
             except DockerError as error:
                 if error.status == _CONNECTION_FAILED:
                     raise
+                yield layers.progress()
                 raise _pull_failed(image, error.message, auth) from error
+        yield layers.progress()
         if not layers.complete:
             raise _pull_failed(image, "the engine ended the transfer too early", None)
-        yield layers.progress()
 
-    async def read_image_file(self, reference: str, path: str) -> bytes | None:
-        """Through a container that is made and removed, never started. At most 1 MiB; a larger file is None."""
+    async def read_image_file(self, reference: str, path: str, *, labels: Mapping[str, str]) -> bytes | None:
+        """Through a container that is made and removed, never started."""
+        config: dict[str, Any] = {"Image": reference, "Cmd": ["-"], "NetworkDisabled": True, "Labels": dict(labels)}
         async with self._bounded() as docker:
-            container = await docker.containers.create({"Image": reference, "Cmd": ["-"], "NetworkDisabled": True})
+            container = await docker.containers.create(config)
             try:
-                with _ignoring(404), await container.get_archive(path) as archive:
-                    return _only_file(archive)
+                with _ignoring(404):
+                    if await _is_small_file(docker, container.id, path):
+                        with await container.get_archive(path) as archive:
+                            return _only_file(archive)
             finally:
                 await container.delete(force=True, v=True)
         return None
@@ -145,8 +153,8 @@ class DockerEngine:
                 list(command), stdin=bool(data), user=user, environment=variables, workdir=working_directory
             )
             async with process.start(detach=False) as stream:
-                output = await _converse(stream, data, on_output)
-            return ExecResult(await _exit_code(process), output)
+                output = await converse(process, stream, data, on_output)
+            return ExecResult(await exit_code(process), output)
 
     @asynccontextmanager
     async def _bounded(self, timeout_s: float = _CALL_TIMEOUT_S) -> AsyncIterator[Docker]:
@@ -165,10 +173,21 @@ class DockerEngine:
             raise _unreachable() from error
 
 
+async def _is_small_file(docker: Docker, container_id: str, path: str) -> bool:
+    """Whether it is a regular file that may be read into memory; asked before the content is.
+
+    Source: Docker Engine API 1.41, "Get information about files in a container"; `mode` is Go's os.FileMode.
+    """
+    url = f"containers/{container_id}/archive"
+    async with docker._query(url, "HEAD", params={"path": path}) as answer:  # noqa: SLF001 it has no call for this one
+        stat = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
+    return int(stat["mode"]) & _GO_MODE_TYPE == 0 and int(stat["size"]) <= _MAX_FILE_BYTES
+
+
 def _only_file(archive: tarfile.TarFile) -> bytes | None:
     """The content of an archive's one regular file; a link is not followed."""
     for member in archive.getmembers():
-        file = archive.extractfile(member) if member.isreg() and member.size <= _MAX_OUTPUT_BYTES else None
+        file = archive.extractfile(member) if member.isreg() and member.size <= _MAX_FILE_BYTES else None
         if file is not None:
             return file.read()
     return None
@@ -221,49 +240,6 @@ def _container(listed: DockerContainer) -> Container:
     )
 
 
-async def _converse(stream: Stream, data: bytes, on_output: Callable[[bytes], Awaitable[None]] | None) -> bytes:
-    """Write and read at the same time: the process may wait for either."""
-    kept = bytearray()
-    writing = asyncio.create_task(_write(stream, data)) if data else None
-    try:
-        while (message := await stream.read_out()) is not None:
-            kept += message.data[: _MAX_OUTPUT_BYTES - len(kept)]
-            if on_output is not None:
-                await on_output(message.data)
-    finally:
-        if writing is not None:
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
-    return bytes(kept)
-
-
-async def _write(stream: Stream, data: bytes) -> None:
-    """All of it, then the end of file; a process that ends before it has read everything is no error."""
-    with contextlib.suppress(aiohttp.ClientError, OSError):
-        for start in range(0, len(data), _STDIN_CHUNK_BYTES):
-            await stream.write_in(data[start : start + _STDIN_CHUNK_BYTES])
-        _close_stdin(stream)
-
-
-def _close_stdin(stream: Stream) -> None:
-    """Half-close the connection, which the engine passes on as the end of the process's standard input."""
-    response = stream._resp  # noqa: SLF001 there is no public way; a test holds it (cat sees the end)
-    transport = response.connection.transport if response is not None and response.connection is not None else None
-    if transport is not None and transport.can_write_eof():
-        transport.write_eof()
-
-
-async def _exit_code(process: Exec) -> int:
-    """The exit code, which may come a moment after the end of the output."""
-    try:
-        async with asyncio.timeout(_EXIT_TIMEOUT_S):
-            while (found := await process.inspect())["Running"] or found["ExitCode"] is None:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
-    except TimeoutError as error:
-        raise UpstreamFailed("The connection to the command was lost while it ran.", code="engine.exec_lost") from error
-    return int(found["ExitCode"])
-
-
 @contextlib.contextmanager
 def _ignoring(*statuses: int) -> Any:
     try:
@@ -273,7 +249,12 @@ def _ignoring(*statuses: int) -> Any:
             raise
 
 
-def _login(credential: RegistryCredential) -> dict[str, Any]:
+def _login(credential: RegistryCredential | Anonymous, token: SecretText | None) -> dict[str, str] | None:
+    """What the engine is told. A registry token is used as it is: no token service is asked."""
+    if token is not None:
+        return {"registrytoken": token.reveal()}
+    if isinstance(credential, Anonymous):
+        return None
     return {"username": credential.user, "password": credential.password.reveal()}
 
 
@@ -285,20 +266,20 @@ def _pull_failed(image: ImageReference, reason: str, auth: Mapping[str, str] | N
             code="engine.disk_full",
             remedy="Ask the administrator of this server to make room, for example with docker image prune.",
         )
-    return UpstreamFailed(f"The engine could not pull {image}: {why}", retryable=True, code="image.pull_failed")
+    return UpstreamFailed(f"The engine could not pull {image}: {why}.", retryable=True, code="image.pull_failed")
 
 
 def _readable(reason: str, auth: Mapping[str, str] | None = None) -> str:
     """The engine's reason without what an address or a login may hold."""
     if auth is not None:
-        user, password = auth["username"], auth["password"]
-        pair = base64.b64encode(f"{user}:{password}".encode()).decode()
-        for secret in (password, pair):
+        secret_of = auth.get("registrytoken") or auth["password"]
+        pair = base64.b64encode(f"{auth.get('username', '')}:{secret_of}".encode()).decode()
+        for secret in (secret_of, pair):
             if len(secret) >= _MIN_MASKED_LENGTH:
                 reason = reason.replace(secret, SecretText.MASK)
     reason = re.sub(r"://[^/\s@]*@", "://", reason)
     reason = re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']*", r"\1", reason)
-    return " ".join(reason.split())[:_MAX_REASON_LENGTH]
+    return " ".join(reason.split())[:_MAX_REASON_LENGTH].rstrip(".")
 
 
 def _unreachable() -> UpstreamFailed:
@@ -314,4 +295,4 @@ def _problem(error: DockerError) -> Problem:
         return Conflict("The container is not running.", code="container.not_running")
     if "no space left on device" in error.message:
         return UpstreamFailed("The engine's disk is full.", code="engine.disk_full")
-    return UpstreamFailed(f"The container engine failed: {_readable(error.message)}", code="engine.failed")
+    return UpstreamFailed(f"The container engine failed: {_readable(error.message)}.", code="engine.failed")

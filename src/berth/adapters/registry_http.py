@@ -3,7 +3,7 @@
 Every failure becomes a Finding: the cause in a sentence, who can mend it, what to do, and what was seen.
 
 Decided: no cache of positive answers. An answer proves a right at one moment; a cache would prolong a right that was
-withdrawn, needs a key of owner, credential and image that no one may get wrong (C10), and saves three small requests
+withdrawn, needs a key of owner, credential and image that no one may get wrong (C10), and saves a few small requests
 of a launch that then moves layers. What is worth sharing, the swap for AWS keys, has its own place.
 """
 
@@ -62,8 +62,18 @@ _TEXTS: Mapping[str, tuple[str, Fixer | None, str]] = {
         Fixer.REGISTRY,
         "Do not use this image; tell the keeper of {host}.",
     ),
+    "image.unproven": (
+        "{host} names a content for {image} that it does not serve itself, so the right to the image is not proven.",
+        Fixer.REGISTRY,
+        "Push the image to {host} again, all of it; if you did not make it, do not use it.",
+    ),
+    "image.platform_missing": (
+        "{image} at {host} is not made for this server's engine. {reason}",
+        Fixer.DEVELOPER,
+        "Build and push the image for the engine's platform too.",
+    ),
     "image.unsupported": (
-        "{image} at {host} is not an image that today's engines can run.",
+        "{image} at {host} is not an image that today's engines can run. {reason}",
         Fixer.DEVELOPER,
         "Push the image again with a current tool.",
     ),
@@ -124,17 +134,21 @@ class RegistryHTTP:
         self._total_timeout_s = total_timeout_s
 
     async def resolve(
-        self, image: ImageReference, credential: RegistryCredential | Anonymous
+        self, image: ImageReference, credential: RegistryCredential | Anonymous, architecture: str
     ) -> ResolvedImage | ImageRefused:
         """See RegistryClient. A credential for another host than the image's is refused, nothing is sent (C4)."""
-        exchange = pull_exchange(image, credential, self._policy)
+        exchange = pull_exchange(image, credential, self._policy, architecture)
         result = await self._drive(exchange, image.host, credential)
         if isinstance(result, Finding):
             return ImageRefused(result)
         if isinstance(result, ExchangeFailure):
             return ImageRefused(_finding(result, image.host, credential, f"{image.path}:{image.reference}"))
         return ResolvedImage(
-            image=image.pinned(result.digest), media_type=result.media_type, size_bytes=result.size_bytes
+            image=image.pinned(result.digest),
+            media_type=result.media_type,
+            size_bytes=result.size_bytes,
+            pull_token=result.token,
+            password_shown=result.password_shown,
         )
 
     async def check_login(self, credential: RegistryCredential) -> Finding | None:
@@ -197,9 +211,7 @@ def _guarded(request: ExchangeRequest) -> GuardedRequest:
         headers["Accept"] = request.accept
     if request.authorization is not None:
         headers["Authorization"] = request.authorization
-    return GuardedRequest(
-        method=request.method, url=request.url, headers=headers, max_body_bytes=request.max_body_bytes
-    )
+    return GuardedRequest(method="GET", url=request.url, headers=headers, max_body_bytes=request.max_body_bytes)
 
 
 def _finding(failure: ExchangeFailure, host: str, credential: RegistryCredential | Anonymous, image: str) -> Finding:

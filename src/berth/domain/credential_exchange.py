@@ -6,10 +6,13 @@ return the result; whoever drives them does the network (`adapters/registry_http
 1. Ping `/v2/`. 401 names the ways to log in; Bearer is preferred to Basic.
 2. Log in at most once. The password goes only where C7 lets it; the token goes only to the registry itself. The scope
    asked for is ours, never one that the registry names: a token for more would be a gift to it.
-3. HEAD the manifest; if that does not answer everything, GET it: for the digest of the body, or for the error's code.
-4. A redirect of the manifest is followed without any credential, three times at most, never from https to http. A
-   redirect of the token service is refused; one of the ping is left to the manifest request.
-5. A digest in the reference is binding: another one in the answer is a failure.
+3. GET the manifest; of an index, the platform's manifest too. Its digest, over its bytes, is the image from then on: an
+   engine that is given the index's could choose another of its manifests.
+4. GET the image's configuration, and hold its bytes against its digest. A manifest proves nothing by itself: with the
+   image id of somebody else's image in it, an engine that holds that image would ask for nothing more (L2).
+5. A redirect of content is followed without any credential, three times at most, never from https to http. A redirect of
+   the token service is refused; one of the ping is left to the manifest request.
+6. A digest is binding, be it the reference's or a manifest's: other bytes are a failure.
 
 Source: OCI distribution-spec v1.1, "Pulling manifests", "Checking if content exists in the registry"; distribution
 `docs/content/spec/auth/token.md`. Signatures of real registries: their 403 at the token service means that no token was
@@ -20,10 +23,10 @@ import base64
 import re
 from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import urlencode
 
 from berth.domain.exchange_message import (
+    INDEX_TYPES,
     MANIFEST_TYPES,
     MAX_MANIFEST_BYTES,
     ExchangeRequest,
@@ -33,9 +36,10 @@ from berth.domain.exchange_message import (
     error_code,
     is_html,
     json_object,
-    media_type_of,
 )
-from berth.domain.image_reference import Digest, DigestAlgorithm, ImageReference
+from berth.domain.image_manifest import check_config, choose_platform, read_image_manifest, read_manifest
+from berth.domain.image_reference import Digest, ImageReference
+from berth.domain.problem import Invalid
 from berth.domain.registry_challenge import (
     TOKEN_REALMS,
     Challenge,
@@ -56,11 +60,13 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """The registry showed the manifest: the credential has the right to it."""
+    """The registry showed the image's manifest and configuration: the credential has the right to it."""
 
     digest: Digest
     media_type: str
     size_bytes: int
+    token: SecretText | None = None  # what the token service gave for a pull; None without one
+    password_shown: bool = False  # to the registry itself: it wants Basic
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class _Session:
     policy: ExchangePolicy
     scope: str
     authorization: SecretText | None = None
+    token: SecretText | None = None
     scheme: str = ""  # what the login used; empty before it
     other_host: str = ""
 
@@ -111,12 +118,13 @@ class _Session:
 
 _Answer = Generator[ExchangeRequest, ExchangeResponse, ExchangeResponse | ExchangeFailure]
 _Login = Generator[ExchangeRequest, ExchangeResponse, ExchangeFailure | None]
+_Proof = Generator[ExchangeRequest, ExchangeResponse, Resolved | ExchangeFailure]
 
 
 def pull_exchange(
-    image: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy
-) -> Generator[ExchangeRequest, ExchangeResponse, Resolved | ExchangeFailure]:
-    """Ask for the image's manifest with this credential and no other (policy 1 to 5)."""
+    image: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy, architecture: str
+) -> _Proof:
+    """Ask for the image with this credential and no other (policy 1 to 6)."""
     scope = f"repository:{image.path}:pull"
     session = _Session(host=image.host, credential=credential, policy=policy, scope=scope)
     if isinstance(credential, RegistryCredential) and credential.host != normalise_registry_host(image.host).host:
@@ -124,22 +132,49 @@ def pull_exchange(
     failure = yield from _ping(session)
     if failure is not None:
         return failure
-    url = session.url(f"/v2/{image.path}/manifests/{image.reference}")
-    response = yield from _follow(session, "HEAD", url)
+    target = f"/v2/{image.path}/manifests/{image.reference}"
+    response = yield from _follow(session, "manifest", target)
     if isinstance(response, ExchangeResponse) and response.status == 401 and not (session.scheme or session.other_host):
         failure = yield from _log_in(session, "manifest", response)
         if failure is not None:
             return failure
-        response = yield from _follow(session, "HEAD", url)
+        response = yield from _follow(session, "manifest", target)
     if isinstance(response, ExchangeFailure):
         return response
-    if response.status == 429 or response.status >= 500:
-        return _classify(session, "manifest", response)
-    resolved = _read_head(session, image, response)
-    if resolved is not None:
-        return resolved
-    response = yield from _follow(session, "GET", url)
-    return response if isinstance(response, ExchangeFailure) else _read_get(session, image, response)
+    return (yield from _prove(session, image, response, architecture))
+
+
+def _prove(session: _Session, image: ImageReference, response: ExchangeResponse, architecture: str) -> _Proof:
+    """From the manifest to the configuration (policy 3, 4 and 6)."""
+    phase: Phase = "manifest"
+    digest = image.digest or digest_header(response) or Digest.of(response.body)
+    failure = _check(session, phase, response, digest)
+    if failure is not None:
+        return failure
+    try:
+        media_type, manifest = read_manifest(response)
+        if media_type in INDEX_TYPES:
+            digest, phase = choose_platform(manifest, architecture), "platform"
+            answer = yield from _fetch(session, phase, f"/v2/{image.path}/manifests/{digest}", digest)
+            if isinstance(answer, ExchangeFailure):
+                return answer
+            media_type, manifest = read_manifest(answer)
+            response = answer
+        described = read_image_manifest(manifest)
+        phase = "config"
+        config = yield from _fetch(session, phase, f"/v2/{image.path}/blobs/{described.config}", described.config)
+        if isinstance(config, ExchangeFailure):
+            return config
+        check_config(config.body, described)
+    except Invalid as refusal:
+        return session.fail(refusal.code, phase, 200, refusal.message)
+    return Resolved(
+        digest=digest,
+        media_type=media_type,
+        size_bytes=len(response.body),
+        token=session.token,
+        password_shown=session.scheme == "basic",
+    )
 
 
 def login_exchange(
@@ -153,12 +188,12 @@ def login_exchange(
     if not session.scheme:
         return LoggedIn()
     url = session.url("/v2/")
-    response = yield ExchangeRequest(phase="ping", method="GET", url=url, authorization=session.authorization)
+    response = yield ExchangeRequest(phase="ping", url=url, authorization=session.authorization)
     return LoggedIn() if 200 <= response.status < 300 else _classify(session, "ping", response)
 
 
 def _ping(session: _Session) -> _Login:
-    response = yield ExchangeRequest(phase="ping", method="GET", url=session.url("/v2/"))
+    response = yield ExchangeRequest(phase="ping", url=session.url("/v2/"))
     if response.status == 401:
         return (yield from _log_in(session, "ping", response))
     if response.status in _REDIRECTS and session.scope:
@@ -194,7 +229,6 @@ def _fetch_token(session: _Session, challenge: Challenge) -> _Login:
     query = [pair for pair in (("service", service), ("scope", session.scope)) if pair[1]]
     response = yield ExchangeRequest(
         phase="token",
-        method="GET",
         url=f"{realm}{'&' if '?' in realm else '?'}{urlencode(query)}",
         accept="application/json",
         authorization=None if isinstance(session.credential, Anonymous) else _basic(session.credential),
@@ -205,19 +239,20 @@ def _fetch_token(session: _Session, challenge: Challenge) -> _Login:
     token = body.get("token") or body.get("access_token")
     if not isinstance(token, str) or not _BEARER_TOKEN.fullmatch(token):
         return session.fail("registry.server_error", "token", 200, "Its token service answered without a token.")
+    session.token = SecretText(token)
     session.authorization, session.scheme = SecretText(f"Bearer {token}"), "bearer"
     return None
 
 
-def _follow(session: _Session, method: Literal["GET", "HEAD"], url: str) -> _Answer:
-    """Ask for the manifest; the authorization goes to the first address only, never along a redirect (policy 4)."""
-    authorization, status = session.authorization, 0
+def _follow(session: _Session, phase: Phase, path: str) -> _Answer:
+    """Ask for content; the authorization goes to the registry only, never along a redirect (policy 5)."""
+    url, authorization, status = session.url(path), session.authorization, 0
+    session.other_host = ""
     for _ in range(1 + MAX_REDIRECTS):
         response = yield ExchangeRequest(
-            phase="manifest",
-            method=method,
+            phase=phase,
             url=url,
-            accept=", ".join(MANIFEST_TYPES),
+            accept="*/*" if phase == "config" else ", ".join(MANIFEST_TYPES),
             authorization=authorization,
             max_body_bytes=MAX_MANIFEST_BYTES,
         )
@@ -226,38 +261,25 @@ def _follow(session: _Session, method: Literal["GET", "HEAD"], url: str) -> _Ans
             return response
         target = redirect_target(parse_web_address(url), response.headers.get("location", ""))
         if target is None:
-            return session.fail("registry.not_a_registry", "manifest", status, "It redirects to no usable address.")
+            return session.fail("registry.not_a_registry", phase, status, "It redirects to no usable address.")
         url, authorization, session.other_host = target.url, None, target.host
-    return session.fail("registry.not_a_registry", "manifest", status, "It redirects again and again.")
+    return session.fail("registry.not_a_registry", phase, status, "It redirects again and again.")
 
 
-def _read_head(
-    session: _Session, image: ImageReference, response: ExchangeResponse
-) -> Resolved | ExchangeFailure | None:
-    """The result if the headers alone hold it; else None."""
-    digest, media_type = digest_header(response), media_type_of(response)
-    length = response.headers.get("content-length", "")
-    if response.status != 200 or digest is None or media_type not in MANIFEST_TYPES or not _DECIMAL.fullmatch(length):
-        return None
-    if image.digest is not None and image.digest != digest:
-        if image.digest.algorithm is not digest.algorithm:
-            return None
-        return session.fail("image.digest_mismatch", "manifest", 200)
-    return Resolved(digest=digest, media_type=media_type, size_bytes=int(length))
+def _fetch(session: _Session, phase: Phase, path: str, digest: Digest) -> _Answer:
+    response = yield from _follow(session, phase, path)
+    if isinstance(response, ExchangeFailure):
+        return response
+    return _check(session, phase, response, digest) or response
 
 
-def _read_get(session: _Session, image: ImageReference, response: ExchangeResponse) -> Resolved | ExchangeFailure:
+def _check(session: _Session, phase: Phase, response: ExchangeResponse, digest: Digest) -> ExchangeFailure | None:
+    """Whether the bytes are what was asked for (policy 6)."""
     if response.status != 200 or is_html(response):
-        return _classify(session, "manifest", response)
-    expected = image.digest or digest_header(response)
-    digest = Digest.of(response.body, expected.algorithm if expected else DigestAlgorithm.SHA256)
-    if expected is not None and expected != digest:
-        return session.fail("image.digest_mismatch", "manifest", 200)
-    declared = str(json_object(response.body).get("mediaType"))
-    media_type = next((text for text in (media_type_of(response), declared) if text in MANIFEST_TYPES), "")
-    if not media_type:
-        return session.fail("image.unsupported", "manifest", 200)
-    return Resolved(digest=digest, media_type=media_type, size_bytes=len(response.body))
+        return _classify(session, phase, response)
+    if Digest.of(response.body, digest.algorithm) == digest:
+        return None
+    return session.fail("image.unproven" if phase == "config" else "image.digest_mismatch", phase, 200)
 
 
 def _classify(session: _Session, phase: Phase, response: ExchangeResponse) -> ExchangeFailure:
@@ -286,7 +308,9 @@ def _failure_code(session: _Session, phase: Phase, response: ExchangeResponse) -
             return "image.credential_missing"
         rejected = phase == "token" or (status == 401 and (phase == "ping" or session.scheme == "basic"))
         return "image.unauthorized" if rejected else "image.denied"
-    if phase == "manifest" and status == 404 and not is_html(response):
+    if status == 404 and phase in {"platform", "config"}:
+        return "image.unproven"
+    if status == 404 and phase == "manifest" and not is_html(response):
         return "image.not_found"
     return "registry.not_a_registry"
 

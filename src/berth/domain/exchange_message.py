@@ -16,13 +16,14 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+INDEX_TYPES = (MANIFEST_TYPES[0], MANIFEST_TYPES[2])
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_TOKEN_BYTES = 64 * 1024
 
 _ERROR_CODE = re.compile(r"[A-Z][A-Z_]{0,63}")
 
 
-Phase = Literal["ping", "token", "manifest"]
+Phase = Literal["ping", "token", "manifest", "platform", "config"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,6 @@ class ExchangeRequest:
     """One request to make. `authorization` is the header's value; redirects are not to be followed."""
 
     phase: Phase
-    method: Literal["GET", "HEAD"]
     url: str
     accept: str = ""
     authorization: SecretText | None = None

@@ -6,10 +6,19 @@ from berth.domain.dev_container import ImageMetadata, review_image_metadata
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import UpstreamFailed
-from berth.domain.registry_credential import CredentialNote, Failed, NoCredential, RegistryCredentials
+from berth.domain.registry_credential import (
+    Anonymous,
+    CredentialNote,
+    Failed,
+    Found,
+    NoCredential,
+    RegistryCredentials,
+)
 from berth.services.creation_log import CreationLog
 from berth.services.launch_failure import LaunchFailed
-from berth.services.ports import Engine, ImageRefused, RegistryClient
+from berth.services.ports import Engine, ImageRefused, RegistryClient, ResolvedImage
+
+_MAX_TOKEN_RENEWALS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +44,42 @@ class ImageAccess:
             raise LaunchFailed(choice.finding)
         if isinstance(choice, NoCredential):
             await log.output(f"No secrets name {image.host}: it is asked without a credential.")
-        answer = await self._registry.resolve(image, choice.credential)
-        if isinstance(answer, ImageRefused):
-            raise LaunchFailed(_with_notes(answer.finding, choice.notes))
-        pinned = answer.image
+        answer = await self._resolve(image, choice)
         await log.phase(f"Pulling {image}")
-        async for progress in self._engine.pull(pinned, choice.credential):
-            await log.progress(progress)
+        await self._pull(answer, choice, log)
+        pinned = answer.image
         local = await self._engine.find_image(pinned.pull_name)
         if local is None:
             raise UpstreamFailed("The engine pulled the image but does not hold it.", code="image.pull_failed")
         return FetchedImage(image=pinned, metadata=review_image_metadata(local.labels), user=local.user)
+
+    async def _resolve(self, image: ImageReference, choice: Found | NoCredential) -> ResolvedImage:
+        answer = await self._registry.resolve(image, choice.credential, await self._engine.architecture())
+        if isinstance(answer, ImageRefused):
+            raise LaunchFailed(_with_notes(answer.finding, choice.notes))
+        return answer
+
+    async def _pull(self, resolved: ResolvedImage, choice: Found | NoCredential, log: CreationLog) -> None:
+        """Pull; a token lives for minutes, so a pull that got somewhere with one goes on with the next."""
+        image, most, renewals = resolved.image, 0, 0
+        while True:
+            done = 0
+            # The engine sends a password wherever the registry tells it to: it gets one only if the registry itself has it.
+            credential = choice.credential if resolved.password_shown else Anonymous()
+            try:
+                async for progress in self._engine.pull(image, credential, resolved.pull_token):
+                    done = progress.layers_done
+                    await log.progress(progress)
+                return
+            except UpstreamFailed as failure:
+                got_on = resolved.pull_token is not None and done > most
+                if failure.code != "image.pull_failed" or not got_on or renewals == _MAX_TOKEN_RENEWALS:
+                    raise
+            most, renewals = done, renewals + 1
+            await log.output("The transfer broke off; it goes on with a new token.")
+            resolved = await self._resolve(image, choice)
+            if resolved.image.digest != image.digest:
+                raise UpstreamFailed(f"The registry now has another image as {image}.", code="image.pull_failed")
 
 
 def _with_notes(finding: Finding, notes: tuple[CredentialNote, ...]) -> Finding:

@@ -37,12 +37,12 @@ class Entropy(Protocol):
 class Sealer(Protocol):
     """Opens what clients sealed (S5), and encrypts what the store keeps under a key that the store does not hold."""
 
-    def public_key(self) -> tuple[str, str]:
-        """(key id, standard padded base64 of the 32-byte X25519 key) to seal with now."""
+    def public_key(self, *, owner: str) -> tuple[str, str]:
+        """(master key's id, standard padded base64 of the 32-byte X25519 key) to seal with now. Every owner has his own."""
         ...
 
-    def open_sealed(self, key_id: str, sealed_base64: str) -> SecretText:
-        """Raises Invalid for an unknown key, base64 that is none, or a box that does not open."""
+    def open_sealed(self, key_id: str, sealed_base64: str, *, owner: str) -> SecretText:
+        """Raises Invalid for an unknown key, base64 that is none, or a box that does not open: another owner's, too."""
         ...
 
     def encrypt(self, value: SecretText, *, context: str) -> bytes:
@@ -62,9 +62,11 @@ class Sealer(Protocol):
 class ResolvedImage:
     """What the registry answered for one reference with one credential: the right to it is proven (L2)."""
 
-    image: ImageReference  # with its digest set
+    image: ImageReference  # with the digest of the engine's platform set
     media_type: str
     size_bytes: int
+    pull_token: SecretText | None  # what a token service gave for this image; it lives for minutes
+    password_shown: bool  # to the registry itself, which wants Basic: an engine tells it nothing new
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,12 @@ class RegistryClient(Protocol):
     """Asks other registries, under C7 (who gets a credential) and C9 (which addresses may be reached)."""
 
     async def resolve(
-        self, image: ImageReference, credential: RegistryCredential | Anonymous
+        self, image: ImageReference, credential: RegistryCredential | Anonymous, architecture: str
     ) -> ResolvedImage | ImageRefused:
-        """HEAD the manifest with this credential. One login attempt at most. Bounded in time and size. Never raises."""
+        """Get manifest and configuration, for linux and that architecture, with this credential, and check their digests.
+
+        One login attempt at most. Bounded in time and size. Never raises.
+        """
         ...
 
     async def check_login(self, credential: RegistryCredential) -> Finding | None:
@@ -143,14 +148,26 @@ class Engine(Protocol):
         """The engine's version. Raises UpstreamFailed(code="engine.unreachable")."""
         ...
 
-    async def find_image(self, reference: str) -> LocalImage | None: ...
-
-    async def read_image_file(self, reference: str, path: str) -> bytes | None:
-        """A small regular file of an image, without running anything of it; None if it has none there."""
+    async def architecture(self) -> str:
+        """Of the images that it runs, in OCI's words: amd64, arm64."""
         ...
 
-    def pull(self, image: ImageReference, credential: RegistryCredential | Anonymous) -> AsyncIterator[PullProgress]:
-        """Pull by digest with this credential for this request only. Raises UpstreamFailed(code="image.pull_failed")."""
+    async def find_image(self, reference: str) -> LocalImage | None: ...
+
+    async def read_image_file(self, reference: str, path: str, *, labels: Mapping[str, str]) -> bytes | None:
+        """A regular file of an image, at most 1 MiB, without running anything of it; None if it has none there.
+
+        Whatever is made for that carries the labels, so that a crash leaves nothing unknown.
+        """
+        ...
+
+    def pull(
+        self, image: ImageReference, credential: RegistryCredential | Anonymous, token: SecretText | None
+    ) -> AsyncIterator[PullProgress]:
+        """Pull by digest with this credential for this request only. Raises UpstreamFailed(code="image.pull_failed").
+
+        With a token the credential is not used: an engine sends a password wherever a registry tells it to (C7).
+        """
         ...
 
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
@@ -219,7 +236,9 @@ class GitRepositories(Protocol):
     """Bare git repositories on disk, addressed by their id, never by a name that a user chose."""
 
     async def create(self, repository_id: int, *, default_branch: str) -> None:
-        """An empty bare repository. Nothing happens if it is there."""
+        """An empty bare repository. What lies there belongs to no row (a creation was interrupted, or the database is
+        older than the disk): it is put aside, never reused.
+        """
         ...
 
     async def delete(self, repository_id: int) -> None: ...
@@ -230,6 +249,10 @@ class GitRepositories(Protocol):
 
     async def read_file(self, repository_id: int, commit: str, path: str) -> bytes | None:
         """A regular file's bytes at a commit (symlinks are not followed: None). At most 1 MiB, else LimitReached."""
+        ...
+
+    async def read_link(self, repository_id: int, commit: str, path: str) -> str | None:
+        """What a symbolic link says, as it stands there: it may point anywhere. None for anything else."""
         ...
 
     async def check_out(

@@ -1,0 +1,195 @@
+"""An engine and a dev container CLI in memory. They keep the ports' contracts; faults are set by the test."""
+
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+from berth.domain.codespace_environment import INSTALL_SCRIPT
+from berth.domain.image_reference import ImageReference
+from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
+from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.secret_text import SecretText
+from berth.services.ports import (
+    Container,
+    ContainerStatus,
+    ExecResult,
+    LocalImage,
+    PullProgress,
+    UpRequest,
+    UpResult,
+)
+
+PASSWD = b"root:x:0:0::/root:/bin/sh\ndev:x:1000:1000::/home/dev:/bin/sh\n"
+UNREACHABLE = UpstreamFailed("The container engine does not answer.", retryable=True, code="engine.unreachable")
+
+
+@dataclass
+class Executed:
+    """One command that ran in a container."""
+
+    container_id: str
+    command: tuple[str, ...]
+    user: str
+    stdin: str
+
+
+@dataclass
+class FakeEngine:
+    """Containers and images in memory. `faults` maps a verb to what it raises; `chunks` is what hooks print."""
+
+    containers: dict[str, Container] = field(default_factory=dict)
+    images: dict[str, LocalImage] = field(default_factory=dict)
+    pulled: list[tuple[str, RegistryCredential | Anonymous]] = field(default_factory=list)
+    logins: list[tuple[RegistryCredential | Anonymous, str | None]] = field(default_factory=list)  # one per pull
+    layers: int = 2
+    breaks: list[int] = field(default_factory=list)  # after how many layers the next pulls break off
+    on_break: Callable[[], None] = lambda: None
+    executed: list[Executed] = field(default_factory=list)
+    faults: dict[str, Exception] = field(default_factory=dict)
+    exit_codes: dict[str, int] = field(default_factory=dict)  # a hook's or command's text → its exit code
+    chunks: tuple[bytes, ...] = ()
+    install_result: ExecResult = field(default_factory=lambda: ExecResult(0, b""))
+    image_labels: dict[str, str] = field(default_factory=dict)
+    image_user: str = ""
+    loses_images: bool = False
+    down: bool = False
+    made: int = 0
+
+    def _check(self, verb: str) -> None:
+        if self.down:
+            raise UNREACHABLE
+        if verb in self.faults:
+            raise self.faults[verb]
+
+    def make(self, labels: Mapping[str, str], status: ContainerStatus = ContainerStatus.RUNNING) -> Container:
+        self.made += 1
+        container = Container(
+            container_id=f"container-{self.made}", name=f"c{self.made}", status=status, labels=labels, image_id="i"
+        )
+        self.containers[container.container_id] = container
+        return container
+
+    async def ping(self) -> str:
+        self._check("ping")
+        return "fake"
+
+    async def architecture(self) -> str:
+        self._check("architecture")
+        return "amd64"
+
+    async def find_image(self, reference: str) -> LocalImage | None:
+        self._check("find_image")
+        return self.images.get(reference)
+
+    async def read_image_file(self, reference: str, path: str, *, labels: Mapping[str, str]) -> bytes | None:
+        self._check("read_image_file")
+        return PASSWD if path == "/etc/passwd" and reference in self.images else None
+
+    async def pull(
+        self, image: ImageReference, credential: RegistryCredential | Anonymous, token: SecretText | None
+    ) -> AsyncIterator[PullProgress]:
+        self._check("pull")
+        self.logins.append((credential, token.reveal() if token else None))
+        total = self.layers
+        for done in range(total + 1):
+            yield PullProgress(layers_total=total, layers_done=done, bytes_total=total * 10, bytes_done=done * 10)
+            if self.breaks and done == self.breaks[0]:
+                self.breaks.pop(0)
+                self.on_break()
+                raise UpstreamFailed("The token is too old.", code="image.pull_failed")
+        self.pulled.append((image.pull_name, credential))
+        if not self.loses_images:
+            self.images[image.pull_name] = LocalImage(
+                image_id="i", labels=self.image_labels, architecture="amd64", user=self.image_user
+            )
+
+    async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
+        self._check("list_containers")
+        return tuple(one for one in self.containers.values() if labels.items() <= one.labels.items())
+
+    async def start_container(self, container_id: str) -> None:
+        self._check("start_container")
+        self._set(container_id, ContainerStatus.RUNNING)
+
+    async def stop_container(self, container_id: str, *, timeout_s: int) -> None:
+        self._check("stop_container")
+        if container_id in self.containers:
+            self._set(container_id, ContainerStatus.EXITED)
+
+    async def remove_container(self, container_id: str) -> None:
+        self._check("remove_container")
+        self.containers.pop(container_id, None)
+
+    async def execute(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        user: str = "",
+        working_directory: str = "",
+        environment: Mapping[str, str | SecretText] | None = None,
+        stdin: bytes | SecretText = b"",
+        on_output: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> ExecResult:
+        self._check("execute")
+        container = self._get(container_id)
+        if container.status is not ContainerStatus.RUNNING:
+            raise Conflict("The container is not running.", code="container.not_running")
+        text = stdin.reveal() if isinstance(stdin, SecretText) else stdin.decode()
+        self.executed.append(Executed(container_id, tuple(command), user, text))
+        if INSTALL_SCRIPT in command:
+            return self.install_result
+        for chunk in self.chunks:
+            if on_output is not None:
+                await on_output(chunk)
+        return ExecResult(self.exit_codes.get(command[-1], 0), b"".join(self.chunks))
+
+    def _get(self, container_id: str) -> Container:
+        if container_id not in self.containers:
+            raise NotFound("The container is gone.", code="container.gone")
+        return self.containers[container_id]
+
+    def _set(self, container_id: str, status: ContainerStatus) -> None:
+        self.containers[container_id] = replace(self._get(container_id), status=status)
+
+    @property
+    def environments(self) -> list[dict[str, str]]:
+        """What each installation wrote, oldest first."""
+        return [_environment(one.stdin) for one in self.executed if INSTALL_SCRIPT in one.command]
+
+    @property
+    def hooks(self) -> list[str]:
+        """The last word of each command that ran with the installed environment."""
+        return [one.command[-1] for one in self.executed if INSTALL_SCRIPT not in one.command]
+
+
+def _environment(text: str) -> dict[str, str]:
+    words = shlex.split(text)
+    return dict(word.split("=", 1) for before, word in pairwise(words) if before == "export")
+
+
+@dataclass
+class FakeDevContainers:
+    """`devcontainer up` in memory: makes a running container in the engine."""
+
+    engine: FakeEngine
+    requests: list[UpRequest] = field(default_factory=list)
+    lines: tuple[str, ...] = ()
+    error: Problem | None = None
+    after_making: Callable[[], None] = lambda: None
+
+    async def up(self, request: UpRequest, on_line: Callable[[str], Awaitable[None]]) -> UpResult:
+        self.requests.append(request)
+        self.engine._check("up")
+        for line in self.lines:
+            await on_line(line)
+        container = self.engine.make(request.labels)
+        self.after_making()
+        if self.error is not None:
+            raise self.error  # the contract: whoever sees it fail removes the container
+        folder = str(request.configuration["workspaceFolder"])
+        return UpResult(container_id=container.container_id, remote_user="root", remote_workspace_folder=folder)
+
+    async def sweep(self) -> None:
+        return

@@ -1,0 +1,44 @@
+"""Other registries in memory: which images there are, and which password opens them. Never raises, like the port says."""
+
+from dataclasses import dataclass, field
+
+from berth.domain.finding import Finding, Fixer
+from berth.domain.image_reference import Digest, ImageReference
+from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.secret_text import SecretText
+from berth.services.ports import ImageRefused, ResolvedImage
+
+DIGEST = Digest.of(b"the image")
+
+
+@dataclass
+class FakeRegistryClient:
+    """`passwords` maps `host/path` to the password that opens it; None: anybody may have it."""
+
+    passwords: dict[str, str | None] = field(default_factory=dict)
+    scheme: str = "basic"  # bearer; or empty: it asks for no login
+    digest: Digest = DIGEST
+    tokens: int = 0
+    asked: list[tuple[str, RegistryCredential | Anonymous]] = field(default_factory=list)
+
+    async def resolve(
+        self, image: ImageReference, credential: RegistryCredential | Anonymous, architecture: str
+    ) -> ResolvedImage | ImageRefused:
+        name = f"{image.host}/{image.path}"
+        self.asked.append((name, credential))
+        wanted = self.passwords.get(name, "no password opens it")
+        shown = credential.password.reveal() if isinstance(credential, RegistryCredential) else None
+        if wanted is None or wanted == shown:
+            self.tokens += 1
+            return ResolvedImage(
+                image=image.pinned(self.digest),
+                media_type="m",
+                size_bytes=1,
+                pull_token=SecretText(f"token-{self.tokens}") if self.scheme == "bearer" else None,
+                password_shown=self.scheme == "basic",
+            )
+        code = "image.credential_missing" if shown is None else "image.unauthorized"
+        return ImageRefused(Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence={}))
+
+    async def check_login(self, credential: RegistryCredential) -> Finding | None:
+        return None
