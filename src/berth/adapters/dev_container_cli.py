@@ -9,6 +9,7 @@ Observed with version 0.89.0 of the CLI:
   So whoever sees `up` fail removes the container.
 - It asks the network for a control manifest unless it finds a young one in its temporary directory; here it finds one.
 - Without any login in the docker config it would ask the machine's key chain; the config here has one for nowhere.
+- It waits for ever for a container with an id label whose value holds "=", so such a label is refused here.
 - `docker run` may have reached the engine when a launch is cancelled: the container can appear a moment later.
 """
 
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from berth.adapters.dev_container_output import DevContainerOutput
+from berth.adapters.disk import translating_disk_full
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports import UpRequest, UpResult
 
@@ -36,8 +38,8 @@ _OWNER_FILE = "process"
 _USER = "berth"  # the name that /etc/passwd has in the sandbox
 _INSIDE_SOCKET = "/run/docker.sock"
 _INSIDE_TOOLS = "/berth"
-_MANIFEST: dict[str, list[str]] = {"disallowedFeatures": [], "featureAdvisories": []}
-_NO_LOGIN = {"auths": {"berth.invalid": {"auth": "bm9ib2R5Om5vdGhpbmc="}}}
+_MANIFEST = '{"disallowedFeatures": [], "featureAdvisories": []}'
+_NO_LOGIN = '{"auths": {"berth.invalid": {"auth": "bm9ib2R5Om5vdGhpbmc="}}}'
 _FLAGS = (
     "--prebuild",
     "--mount-workspace-git-root=false",
@@ -93,6 +95,8 @@ class DevContainerCLI:
 
     def _sandbox(self, directory: Path, request: UpRequest) -> list[str]:
         """The whole command line. It holds no secret: everybody on the machine can read it."""
+        if any("=" in value for value in request.labels.values()):
+            raise ValueError("the value of an id label cannot hold '='")
         workspace = str(request.workspace)
         node = shutil.which(self._node)
         if node is None:
@@ -146,10 +150,10 @@ def _prepare(directory: Path, configuration: Mapping[str, object]) -> None:
     cache.mkdir(mode=0o700, parents=True)
     docker.mkdir(mode=0o700)
     _write(directory / "tmp" / "devcontainer.json", json.dumps(configuration))
-    _write(docker / "config.json", json.dumps(_NO_LOGIN))
+    _write(docker / "config.json", _NO_LOGIN)
     _write(directory / "passwd", f"{_USER}:x:{os.getuid()}:{os.getgid()}::/tmp:/bin/sh\n")
     manifest = cache / "control-manifest.json"
-    _write(manifest, json.dumps(_MANIFEST))
+    _write(manifest, _MANIFEST)
     tomorrow = time.time() + 86400
     os.utime(manifest, (tomorrow, tomorrow))
 
@@ -167,9 +171,11 @@ def _make_directory(scratch: Path) -> Path:
 @asynccontextmanager
 async def _launch_directory(scratch: Path) -> AsyncIterator[Path]:
     """A directory for one launch, gone at the end. A killed server's are removed by the sweep."""
-    directory = await asyncio.to_thread(_make_directory, scratch)
+    with translating_disk_full():
+        directory = await asyncio.to_thread(_make_directory, scratch)
     try:
-        yield directory
+        with translating_disk_full():
+            yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -16,7 +16,7 @@ from berth.services.ports import UpResult
 _MAX_LINE_LENGTH = 2000
 _MAX_REASON_LENGTH = 300
 _HOOKS_CHANNEL = "postCreate"  # of onCreateCommand and updateContentCommand too
-_RAW, _TEXT = "raw", "text"
+_RAW, _TEXT, _PROGRESS = "raw", "text", "progress"
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _HOOK_FAILED = re.compile(r"((?:onCreate|updateContent)Command)\b.* failed with exit code (\d+)")
 _HOOK = re.compile(r"\b((?:onCreate|updateContent)Command)\b")
@@ -44,8 +44,7 @@ class DevContainerOutput:
                 await self._take(event)
             else:
                 self._look_for_reason(line.decode(errors="replace"))
-        if self._unfinished:
-            await self._show(self._unfinished)
+        await self._finish_line()
 
     def result(self, answer: bytes) -> UpResult:
         """What the answer on standard output says. Raises UpstreamFailed, with a text that is safe to show."""
@@ -58,9 +57,9 @@ class DevContainerOutput:
             )
         hook = _HOOK.search(str(fields.get("description", "")))
         if self._hook_failed is None and hook is None:
-            reason = f": {self._reason}" if self._reason else " (it gave no reason)"
+            reason = f": {self._reason.rstrip('.')}" if self._reason else ""
             raise UpstreamFailed(
-                f"The dev container CLI could not create the container{reason}", code="devcontainer.up_failed"
+                f"The dev container CLI could not create the container{reason}.", code="devcontainer.up_failed"
             )
         name, code = self._hook_failed or (hook[1] if hook else "", "")
         how = f"ended with exit code {code}" if code else "failed"
@@ -77,6 +76,8 @@ class DevContainerOutput:
             await self._show_text(text)
         elif kind == _RAW:
             self._look_for_reason(text)
+        elif kind == _PROGRESS:  # between two hooks
+            await self._finish_line()
         elif kind == _TEXT and in_hook and (failed := _HOOK_FAILED.search(text)):
             self._hook_failed = (failed[1], failed[2])
 
@@ -92,8 +93,11 @@ class DevContainerOutput:
         for line in lines:
             await self._show(line)
         if len(self._unfinished) > _MAX_LINE_LENGTH:
-            await self._show(self._unfinished)
-            self._unfinished = ""
+            await self._finish_line()
+
+    async def _finish_line(self) -> None:
+        line, self._unfinished = self._unfinished, ""
+        await self._show(line)
 
     async def _show(self, line: str) -> None:
         if line.strip():

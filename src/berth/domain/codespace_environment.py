@@ -32,7 +32,10 @@ umask 077
 run=/run/codespaces
 kind=
 while read -r _ where type _; do
-  [ "$where" != "$run" ] || kind=$type
+  case $where in
+    "$run") kind=$type ;;
+    "$run"/*) echo "the image has a volume at $where, which would keep secrets on disk" >&2; exit 3 ;;
+  esac
 done < /proc/mounts
 [ "$kind" = tmpfs ] || { echo "$run is not a tmpfs" >&2; exit 3; }
 

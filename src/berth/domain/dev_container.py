@@ -18,6 +18,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Protocol
 
 from berth.domain.dev_container_keys import IN_FILE, IN_LABEL, REFUSED, WORKSPACES, Allowed, Hook
@@ -110,7 +111,15 @@ def review_image_metadata(labels: Mapping[str, str]) -> ImageMetadata:
     value = parse_jsonc(label.encode(errors="surrogatepass"), source)
     entries = value if isinstance(value, list) else [value]
     configs = tuple(_config(entry, source) for entry in entries)
-    for config in configs:
+    for entry, config in zip(entries, configs, strict=True):
+        if entry != config.values or _substitute(entry, _local_folder) != entry:
+            # The CLI fills these in by itself, from its own environment and paths.
+            raise Invalid(
+                f"{source} uses a variable of the machine that builds, such as ${{localEnv:…}}.",
+                field="devcontainer_path",
+                code="devcontainer.value",
+                remedy="Build the image without it.",
+            )
         _review(config, IN_LABEL, source)
     return ImageMetadata(configs)
 
@@ -209,8 +218,10 @@ def _judge(key: str, value: object, allowed: Allowed | None, source: str) -> Inv
     refused = REFUSED.get(key)
     if refused is None:
         sentence = f"Berth does not know the key {printable(key)} in {source}, so it refuses it."
-        return Invalid(sentence, code="devcontainer.unknown_key", remedy="Remove the key.")
-    if _is_empty(value):
+        near = get_close_matches(key, IN_FILE, n=1)
+        remedy = f"Did you mean '{near[0]}'? Otherwise remove it." if near else "Remove the key."
+        return Invalid(sentence, code="devcontainer.unknown_key", remedy=remedy)
+    if value in refused.harmless and type(value) in {type(one) for one in refused.harmless}:
         return None
     return Invalid(f"'{key}' in {source} is refused: {refused.why}.", code=refused.code, remedy=refused.instead)
 
@@ -233,6 +244,10 @@ def _without_local_env(value: object, source: str) -> object:
     if filled != _substitute(filled, _local_env):
         refuse(source, "a variable ${localEnv:…} is nested in another")
     return filled
+
+
+def _local_folder(variable: str) -> str | None:
+    return "" if variable.startswith("local") else None
 
 
 def _local_env(variable: str) -> str | None:

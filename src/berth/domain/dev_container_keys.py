@@ -1,13 +1,14 @@
 """The keys of a dev container configuration: which pass, what their values must be, which are refused and why (L3, L4).
 
-Deny by default: a key in neither table is refused by name. A refused key with an empty value asks for nothing, so it passes.
+Deny by default: a key in neither table is refused by name. A refused key passes with a value that asks for nothing, by the key's
+own kind: to the CLI `"privileged": []` is as good as `true`.
 Source: containers.dev, "Dev Container metadata reference"; the label's keys: the same site, "Image metadata".
 """
 
 import posixpath
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 WORKSPACES = "/workspaces"
@@ -38,6 +39,9 @@ class Refused:
     code: str
     why: str
     instead: str
+    harmless: tuple[object, ...] = (
+        None,
+    )  # values that ask for nothing, also as the CLI reads them: `[]` is true there
 
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -61,7 +65,9 @@ def _is_container_env(value: object) -> bool:
 
 
 def _is_remote_env(value: object) -> bool:
-    return isinstance(value, dict) and _is_container_env({name: item or "" for name, item in value.items()})
+    return isinstance(value, dict) and _is_container_env(
+        {name: "" if item is None else item for name, item in value.items()}
+    )
 
 
 def _is_user(value: object) -> bool:
@@ -137,6 +143,7 @@ _PRIVILEGE = Refused(
     "it weakens the wall between the container and the server",
     "Remove it, or ask the administrator of this server.",
 )
+_NONE_OR_LIST: tuple[object, ...] = (None, [])
 REFUSED: Mapping[str, Refused] = {
     "initializeCommand": Refused(
         "devcontainer.host_command",
@@ -145,15 +152,19 @@ REFUSED: Mapping[str, Refused] = {
     ),
     **dict.fromkeys(("build", "dockerFile", "dockerfile", "context"), _BUILD),
     **dict.fromkeys(("dockerComposeFile", "service", "runServices"), _COMPOSE),
-    **dict.fromkeys(("features", "overrideFeatureInstallOrder"), _FEATURES),
-    **dict.fromkeys(("mounts", "workspaceMount"), _MOUNT),
-    **dict.fromkeys(("privileged", "capAdd", "securityOpt"), _PRIVILEGE),
+    "features": replace(_FEATURES, harmless=(None, {})),
+    "overrideFeatureInstallOrder": replace(_FEATURES, harmless=_NONE_OR_LIST),
+    "mounts": replace(_MOUNT, harmless=_NONE_OR_LIST),
+    "workspaceMount": _MOUNT,
+    "privileged": replace(_PRIVILEGE, harmless=(None, False)),
+    **dict.fromkeys(("capAdd", "securityOpt"), replace(_PRIVILEGE, harmless=_NONE_OR_LIST)),
     "runArgs": Refused(
         _NOT_ALLOWED,
         "arguments for the engine could open the server",
         "Use the keys for single purposes: 'init', 'containerEnv', 'containerUser'.",
+        harmless=_NONE_OR_LIST,
     ),
-    "appPort": Refused(_NOT_ALLOWED, "it would publish a port of the server", "Use 'forwardPorts'."),
+    "appPort": Refused(_NOT_ALLOWED, "it would publish a port of the server", "Use 'forwardPorts'.", _NONE_OR_LIST),
     "entrypoint": Refused(
         _NOT_ALLOWED, "start scripts are not run by this version of Berth", "Use 'postStartCommand'."
     ),

@@ -1,0 +1,103 @@
+"""A codespace's environment file, the stream that installs it, and commands that read it (L7, S7)."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from berth.domain.codespace_environment import INSTALL_SCRIPT, environment_file, installation_input, with_environment
+from berth.domain.secret_text import SecretText
+
+HOSTILE = {
+    "plain": "value",
+    "empty": "",
+    "a quote": "it's",
+    "double quotes": 'say "x"',
+    "several lines": "one\ntwo\n",
+    "a command": "$(touch /tmp/berth-was-here) `id` ${HOME}",
+    "a variable of the container": "${containerEnv:PATH}",
+    "a backslash at the end": "x\\",
+    "other letters": "päßwörd ✓",
+    "spaces": "  two  ",
+    "a mark": "----\n-----",
+}
+
+
+def read_by(shell: list[str], content: str, name: str, tmp_path: Path) -> str:
+    file = tmp_path / "env"
+    file.write_text(content)
+    script = f'. {file}; printf %s "${name}"'
+    environment = {"PATH": "/usr/bin:/bin", "BASE": "base", "GONE": "there"}
+    return subprocess.run([*shell, "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"]], ids=" ".join)
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
+def test_every_shell_reads_the_value_as_it_was(shell: list[str], value: str, tmp_path: Path) -> None:
+    assert read_by(shell, environment_file({"A": SecretText(value)}, {}), "A", tmp_path) == value
+    assert not Path("/tmp/berth-was-here").exists()
+
+
+EXPANDED = {
+    "${containerEnv:BASE}:/x": "base:/x",
+    "/x:${containerEnv:BASE}": "/x:base",
+    "${containerEnv:BASE}${containerEnv:BASE}": "basebase",
+    "${containerEnv:NOT_SET}": "",
+    '${containerEnv:NOT_SET:a "$b` \\c}': 'a "$b` \\c',
+    "$BASE ${BASE} $(id) 'x'": "$BASE ${BASE} $(id) 'x'",
+    "${containerEnv:a;id}": "${containerEnv:a;id}",
+    "": "",
+}
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)
+@pytest.mark.parametrize(("text", "value"), EXPANDED.items(), ids=EXPANDED.keys())
+def test_a_remote_variable_may_build_on_the_container_s(
+    shell: list[str], text: str, value: str, tmp_path: Path
+) -> None:
+    assert read_by(shell, environment_file({}, {"A": text}), "A", tmp_path) == value
+
+
+def test_a_remote_variable_that_is_null_is_taken_away(tmp_path: Path) -> None:
+    assert read_by(["dash"], environment_file({}, {"GONE": None}), "GONE", tmp_path) == ""
+
+
+def test_a_remote_variable_replaces_no_secret(tmp_path: Path) -> None:
+    content = environment_file({"A": SecretText("secret")}, {"A": "remote"})
+    assert read_by(["dash"], content, "A", tmp_path) == "secret"
+
+
+@pytest.mark.parametrize("name", ["UID", "EUID", "PPID", "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO"])
+def test_a_name_at_which_bash_would_end_is_left_out(name: str, tmp_path: Path) -> None:
+    content = environment_file({name: "1", "A": "after"}, {name: "1"})
+    assert read_by(["bash", "--posix"], content, "A", tmp_path) == "after"
+
+
+@pytest.mark.parametrize(("name", "value"), [("A B", ""), ("", ""), ("A;id", ""), ("1A", ""), ("A\n", ""), ("A", "\0")])
+def test_what_no_variable_can_be_is_a_bug_of_the_caller(name: str, value: str) -> None:
+    with pytest.raises(ValueError, match="a variable's name"):
+        environment_file({name: value}, {})
+    with pytest.raises(ValueError, match="a variable's name"):
+        environment_file({}, {name: value})
+
+
+def test_the_stream_is_a_secret_and_its_mark_is_in_no_value() -> None:
+    stream = installation_input({"A": "----\n-----"}, SecretText("{}\n"))
+    assert "-----" not in str(stream)
+    mark, _, rest = stream.reveal().partition("\n")
+    assert mark == "------"
+    assert rest.split(f"{mark}\n") == ["export A='----\n-----'\n", "{}\n"]
+
+
+def test_neither_script_nor_command_holds_a_value() -> None:
+    command = with_environment(["echo", "a b"])
+    assert command[-2:] == ("echo", "a b")
+    assert "export" not in " ".join(command)
+    assert "/run/codespaces" in INSTALL_SCRIPT
+
+
+def test_a_command_runs_without_the_file_too() -> None:
+    done = subprocess.run(
+        with_environment(["sh", "-c", 'echo "$1"; exit 3', "x", "a  b"]), capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (3, b"a  b\n")
