@@ -1,15 +1,18 @@
 """Fixtures that more than one folder uses: the database on both engines, a real Docker engine, a real registry, a server."""
 
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.adapters.postgres import Cluster, start_cluster
+from sqlalchemy import create_engine
+from tests.adapters.postgres import Cluster, in_memory, start_cluster
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, make_world
 
 from berth.adapters.engine_private import PrivateEngine
-from berth.adapters.store.database import Store
+from berth.adapters.store.database import Store, upgrade_tables
 from berth.cli.demo_registry import DemoRegistry
 
 
@@ -20,14 +23,37 @@ def postgres() -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def sqlite_template() -> Iterator[Path]:
+    """A migrated SQLite file, to be copied: migrating takes longer than most tests. Others may lie beside it."""
+    with tempfile.TemporaryDirectory(prefix="berth-sqlite-", dir=in_memory()) as folder:
+        path = Path(folder) / "migrated.db"
+        engine = create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            upgrade_tables(connection)
+        engine.dispose()
+        yield path
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated, empty database of each kind."""
-    sqlite = request.param == "sqlite"
-    database = Store(
-        f"sqlite:///{tmp_path}/berth.db" if sqlite else request.getfixturevalue("postgres").create_database()
-    )
-    await database.migrate()
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_template")
+        with tempfile.TemporaryDirectory(dir=template.parent) as folder:
+            shutil.copy(template, f"{folder}/berth.db")
+            yield f"sqlite:///{folder}/berth.db"
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.create_database()
+    yield url
+    cluster.drop_database(url)
+
+
+@pytest.fixture
+async def store(database_url: str) -> AsyncIterator[Store]:
+    """A migrated, empty database of each kind."""
+    database = Store(database_url)
     yield database
     await database.close()
 

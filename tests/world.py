@@ -129,9 +129,12 @@ def _file(tar: tarfile.TarFile, name: str, text: str) -> None:
     tar.addfile(info, io.BytesIO(text.encode()))
 
 
-async def import_image(docker_host: str, repository: str, tag: str, *, labels: dict[str, str] | None = None) -> str:
-    """An image of busybox in the engine, under this name."""
-    changes = ["ENV PATH=/bin"] + [f"LABEL {key}={json.dumps(value)}" for key, value in (labels or {}).items()]
+async def import_image(
+    docker_host: str, repository: str, tag: str, *instructions: str, labels: dict[str, str] | None = None
+) -> str:
+    """An image of busybox in the engine, under this name; `instructions` are lines of a Dockerfile."""
+    labelled = [f"LABEL {key}={json.dumps(value)}" for key, value in (labels or {}).items()]
+    changes = ["ENV PATH=/bin", *labelled, *instructions]
     query: list[tuple[str, str | int | float | bool | None]] = [("fromSrc", "-"), ("repo", repository), ("tag", tag)]
     query += [("changes", change) for change in changes]
     async with engine_api(docker_host) as engine:

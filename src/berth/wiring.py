@@ -60,6 +60,7 @@ class Berth:
     services: Services
     worker: CodespaceWorker
     reconciler: Reconciler
+    engine: DockerEngine
     dev_containers: DevContainerCLI
     app: ASGIApp
     resources: AsyncExitStack  # closed in the reverse order of opening
@@ -133,6 +134,7 @@ async def make_berth(settings: Settings) -> Berth:
         services=services,
         worker=worker,
         reconciler=reconciler,
+        engine=parts.engine,
         dev_containers=dev_containers,
         app=app,
         resources=resources,
@@ -224,6 +226,7 @@ def _data_dir(settings: Settings) -> Path:
     data = settings.data_dir.resolve()
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        data.chmod(0o700)  # the database in it is readable by whoever gets in here
     except OSError as error:
         raise Invalid(f"{data} cannot be used: {error.strerror}.", field="DATA_DIR", code="settings") from error
     return data

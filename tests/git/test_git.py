@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from starlette.types import Receive, Scope, Send
 from tests.rest.berth_api import Berth
 from tests.rest.test_access_token import codespace_token
 
@@ -18,6 +19,7 @@ class Git:
     def __init__(self, folder: Path, address: str) -> None:
         self.folder = folder
         self.address = address
+        self.encodings: list[bytes] = []  # of the request bodies that came
 
     async def run(self, *arguments: str, cwd: Path | None = None) -> tuple[int, str]:
         environment = {
@@ -58,13 +60,19 @@ class Git:
 async def git(berth: Berth, tmp_path: Path) -> AsyncIterator[Git]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(berth.git, lifespan="off", log_level="warning"))
+    home = tmp_path / "home"
+    home.mkdir()
+    client = Git(home, f"127.0.0.1:{listener.getsockname()[1]}")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        client.encodings += [value for name, value in scope["headers"] if name == b"content-encoding"]
+        await berth.git(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="warning"))
     task = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started:
         await asyncio.sleep(0.01)
-    home = tmp_path / "home"
-    home.mkdir()
-    yield Git(home, f"127.0.0.1:{listener.getsockname()[1]}")
+    yield client
     server.should_exit = True
     await task
     listener.close()
@@ -94,7 +102,9 @@ async def test_a_compressed_request_body_and_protocol_2_work(berth: Berth, git: 
         await git.ok("branch", f"b{number}", cwd=work)
     await git.ok("push", "-q", "--all", git.url("octo/r", token), cwd=work)
     for version in ("0", "2"):
+        git.encodings.clear()
         await git.ok("-c", f"protocol.version={version}", "clone", "-q", git.url("octo/r"), f"copy{version}")
+        assert b"gzip" in git.encodings
 
 
 async def test_a13_private_is_401_for_anonymous_and_404_for_a_stranger_as_if_missing(berth: Berth, git: Git) -> None:

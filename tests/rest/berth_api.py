@@ -14,14 +14,17 @@ from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
+from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
 from berth.git.app import make_git_app
 from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
+from berth.services.codespace import CodespaceLimits, CodespaceService
 from berth.services.contents import ContentsService
 from berth.services.repository import RepositoryService
+from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.team import TeamService
 
@@ -77,8 +80,16 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         repositories=repositories,
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=tokens,
-        secrets=cast("Any", None),  # tested with routes of their own
-        codespaces=cast("Any", None),
+        secrets=SecretService(store=store, sealer=Sealer(folder / "key", clock), clock=clock),
+        codespaces=CodespaceService(
+            store=store,
+            clock=clock,
+            entropy=entropy,
+            git=git,
+            executor=cast("Any", None),  # there is no engine here
+            limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60),
+            wake=lambda: None,
+        ),
     )
     token = await tokens.ensure_site_admin()
     assert token is not None

@@ -16,13 +16,11 @@ def _find_description() -> Path:
     return Path(folder) / _FILE
 
 
-def has_description() -> bool:
-    return _find_description().is_file()
-
-
 @cache
 def _description() -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(_find_description().read_text())
+    path = _find_description()
+    assert path.is_file(), f"{path} is missing: `make setup` installs it"
+    raw: dict[str, Any] = json.loads(path.read_text())
     converted: dict[str, Any] = {"components": {"schemas": _convert(raw["components"]["schemas"])}}
     return converted
 

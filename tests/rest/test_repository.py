@@ -1,14 +1,11 @@
 import pytest
 from sqlalchemy import select, text
 from tests.rest.berth_api import Berth
-from tests.rest.schema import check_body, has_description
+from tests.rest.schema import check_body
 
 from berth.adapters.store.tables import audit_log
 
-described = pytest.mark.skipif(not has_description(), reason="@octokit/openapi is not installed")
 
-
-@described
 async def test_bodies_have_every_key_that_github_requires(berth: Berth) -> None:
     octo = await berth.user("octo")
     await berth.organization("acme", "octo")

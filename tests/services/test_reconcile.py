@@ -2,13 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import cast
 
 import pytest
 from sqlalchemy import Column, Float, Integer, MetaData, String, Table, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import work
 from berth.adapters.store.database import Store
+from berth.domain.problem import UpstreamFailed
+from berth.services import reconcile
 from berth.services.reconcile import Claim, Fenced, Outcome, Reconciler
 
 metadata = MetaData()
@@ -177,3 +181,145 @@ async def test_a_loop_that_ends_gives_its_rows_back(queue: Store) -> None:
         await until(lambda: again.steps)
         await asyncio.sleep(0.2)
     assert await results(queue) == ["done 1"]
+
+
+async def test_what_cannot_be_given_back_comes_back_when_its_lease_ends(queue: Store) -> None:
+    await add(queue)
+    async with queue.begin() as connection:
+        (row,) = await work.claim(connection, jobs, holder="a", lease_s=-1, limit=1)
+    async with queue.begin() as connection:
+        await work.claim(connection, jobs, holder="b", lease_s=-1, limit=1)
+    worker = Job()
+    worker.error = ValueError("a bug")
+    await Reconciler(queue, worker, holder="a")._step(Claim(queue, jobs, row))
+    again = Job()
+    async with running(queue, again):
+        await until(lambda: again.steps)
+
+
+async def test_a_step_that_was_fenced_ends_quietly(queue: Store) -> None:
+    await add(queue)
+    worker = Job()
+    worker.error = Fenced()
+    async with running(queue, worker):
+        await until(lambda: worker.steps)
+        await asyncio.sleep(0.1)
+    assert await results(queue) == [None]
+
+
+class Hopeless(Job):
+    """Its `give_up` goes wrong as well."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = ValueError("a bug")
+        self.second = error
+
+    async def give_up(self, claim: Claim, error: Exception) -> Outcome | None:
+        raise self.second
+
+
+@pytest.mark.parametrize(("second", "attempts"), [(Fenced(), 1), (ValueError("another bug"), 1)], ids=["fenced", "bug"])
+async def test_giving_up_may_go_wrong_too(queue: Store, second: Exception, attempts: int) -> None:
+    await add(queue)
+    async with queue.begin() as connection:
+        (row,) = await work.claim(connection, jobs, holder="a", lease_s=10, limit=1)
+    await Reconciler(queue, Hopeless(second), holder="a")._step(Claim(queue, jobs, row))
+    async with queue.read() as connection:
+        after = (await connection.execute(select(jobs))).one()
+    assert after.attempts == attempts
+    assert (after.lease is None) == isinstance(second, ValueError), "given back, unless it is another's already"
+
+
+async def test_no_more_steps_at_once_than_there_is_room_for(queue: Store) -> None:
+    await add(queue, 20)
+    worker = Job()
+    worker.duration_s = 30
+    async with running(queue, worker) as loop:
+        await until(lambda: len(worker.steps) == 16)
+        loop.wake()
+        await asyncio.sleep(0.2)
+        assert loop.running == 16
+    assert len(worker.steps) == 16
+
+
+class Flaky:
+    """A store that can be away."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.away = False
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._store.is_sqlite
+
+    def begin(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        self._check()
+        return self._store.begin()
+
+    def read(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        self._check()
+        return self._store.read()
+
+    def _check(self) -> None:
+        if self.away:
+            raise UpstreamFailed("The database did not answer.", code="store.unavailable", retryable=True)
+
+
+async def test_the_loop_outlives_a_database_that_is_away(
+    queue: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(reconcile, "_IDLE_LOOK_S", 0.05)
+    flaky = Flaky(queue)
+    worker = Job()
+    async with running(cast("Store", flaky), worker):
+        flaky.away = True
+        await until(lambda: "reconcile.store_unavailable" in caplog.text)
+        flaky.away = False
+        await add(queue)
+        await until(lambda: worker.steps)
+
+
+async def test_a_claim_that_cannot_be_renewed_in_time_is_cancelled(
+    queue: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its lease runs out: another server may be at it already."""
+    monkeypatch.setattr(reconcile, "_RENEW_EVERY_S", 0.05)
+    monkeypatch.setattr(reconcile, "LEASE_S", 0.4)
+    await add(queue)
+    flaky = Flaky(queue)
+    worker = Job()
+    worker.duration_s = 30
+    async with running(cast("Store", flaky), worker) as loop:
+        await until(lambda: worker.steps)
+        await asyncio.sleep(0.6)
+        assert worker.cancelled == [], "it was renewed in time"
+        flaky.away = True
+        await until(lambda: worker.cancelled)
+        await until(lambda: not loop.running)
+    assert "reconcile.not_renewed" in caplog.text
+    assert await results(queue) == [None]
+
+
+async def test_a_step_that_ends_during_a_renewal_is_left_alone(queue: Store) -> None:
+    await add(queue)
+    worker = Job()
+    worker.duration_s = 30
+    async with running(queue, worker) as loop:
+        await until(lambda: loop.running)
+        real, ended = loop._renew, list[bool]()
+
+        async def renew_and_end(keys: list[tuple[int, int]]) -> dict[int, int] | None:
+            held = await real(keys)
+            for _, task in loop._steps.values():
+                task.cancel()
+            await until(lambda: not set(keys) & set(loop._steps))
+            ended.append(True)
+            return held
+
+        loop._renew = renew_and_end  # type: ignore[method-assign]
+        loop._overtaken.set()
+        await until(lambda: ended)
+        await until(lambda: len(worker.steps) > 1)
+    assert worker.cancelled[0] == 1

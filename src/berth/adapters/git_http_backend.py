@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from berth.adapters.git_process import CONFIGURATION, git_environment, kill_group
@@ -18,10 +18,15 @@ _CHUNK_BYTES = 64 * 1024
 _PROTOCOL = re.compile(r"[a-z0-9=:.-]{1,100}")
 _HEADERS = frozenset({"content-type", "cache-control", "expires", "pragma"})
 _SETTINGS = CONFIGURATION | {"receive.fsckObjects": "true", "http.uploadpack": "true"}
+MAX_PUSH_BYTES = 2 * 1024**3  # counted after inflation. Source: GitHub docs, "Troubleshooting the 2 GB push limit"
+_PATIENCE_S = 3
 
 
 class GitHTTPBackend:
-    """The port GitBackend."""
+    """The port GitBackend. A push of more than `max_push_bytes` is refused, and what came of it is removed."""
+
+    def __init__(self, *, max_push_bytes: int = MAX_PUSH_BYTES) -> None:
+        self._settings = _SETTINGS | {"receive.maxInputSize": str(max_push_bytes)}
 
     @asynccontextmanager
     async def serve(self, request: GitRequest, body: AsyncIterator[bytes]) -> AsyncIterator[GitResponse]:
@@ -32,7 +37,7 @@ class GitHTTPBackend:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
-                env=_environment(request),
+                env=_environment(request, self._settings),
                 start_new_session=True,
                 limit=_CHUNK_BYTES,
             )
@@ -44,12 +49,12 @@ class GitHTTPBackend:
             yield GitResponse(status=status, headers=headers, chunks=_chunks(process, feeder))
         finally:
             feeder.cancel()
-            await kill_group(process)
+            await (_end(process) if request.service_path == "git-receive-pack" else kill_group(process))
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await feeder
 
 
-def _environment(request: GitRequest) -> dict[str, str]:
+def _environment(request: GitRequest, settings: Mapping[str, str]) -> dict[str, str]:
     variables = {
         "GIT_PROJECT_ROOT": str(request.repository.parent),
         "PATH_INFO": f"/{request.repository.name}/{request.service_path}",
@@ -59,9 +64,9 @@ def _environment(request: GitRequest) -> dict[str, str]:
         "CONTENT_TYPE": request.content_type,
         "GATEWAY_INTERFACE": "CGI/1.1",
         "SERVER_PROTOCOL": "HTTP/1.1",
-        "GIT_CONFIG_COUNT": str(len(_SETTINGS)),
+        "GIT_CONFIG_COUNT": str(len(settings)),
     }
-    for index, (name, value) in enumerate(_SETTINGS.items()):
+    for index, (name, value) in enumerate(settings.items()):
         variables |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
     if request.content_encoding in {"gzip", "x-gzip"}:
         variables["HTTP_CONTENT_ENCODING"] = "gzip"
@@ -72,8 +77,24 @@ def _environment(request: GitRequest) -> dict[str, str]:
     return git_environment(variables)
 
 
+async def _end(process: Process) -> None:
+    """Nothing more comes: receive-pack then removes what it has of a broken push. Killed at once, it would leave it."""
+    assert process.stdin is not None  # noqa: S101 it was asked for
+    if process.returncode is None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                await process.wait()
+    await kill_group(process)
+
+
 async def _feed(process: Process, body: AsyncIterator[bytes]) -> None:
-    """The request's body into the program. Its end, not a Content-Length, tells the program that this was all."""
+    """The request's body into the program. Its end, not a Content-Length, tells the program that this was all.
+
+    Half a body, when the client goes away, does not look like a whole one: a push's commands end with a packet of their
+    own, a pack with a checksum, a gzip body with its length.
+    """
     assert process.stdin is not None  # noqa: S101 it was asked for
     try:
         async for chunk in body:
@@ -81,11 +102,9 @@ async def _feed(process: Process, body: AsyncIterator[bytes]) -> None:
             await process.stdin.drain()
     except (BrokenPipeError, ConnectionResetError):
         return  # it had read what it wanted
-    except BaseException:
-        await kill_group(process)  # half a body must not look like a whole one
-        raise
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.close()
+    finally:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.close()
 
 
 async def _read_head(process: Process, feeder: asyncio.Task[None]) -> tuple[int, tuple[tuple[str, str], ...]]:

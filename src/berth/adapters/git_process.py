@@ -7,6 +7,7 @@ import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 
+from berth.adapters.disk import disk_full, says_disk_full
 from berth.domain.problem import UpstreamFailed
 
 _TIMEOUT_S = 60
@@ -43,7 +44,10 @@ async def run_git(
     extra: Mapping[str, str] | None = None,
     timeout_s: float = _TIMEOUT_S,
 ) -> bytes:
-    """What git printed. Raises UpstreamFailed(code="git.failed"); cancelled or too slow, its process group is killed."""
+    """What git printed. Raises UpstreamFailed(code="git.failed"), LimitReached(code="git.disk_full").
+
+    Cancelled or too slow, its process group is killed.
+    """
     options = [word for name, value in CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
     try:
         process = await asyncio.create_subprocess_exec(
@@ -68,7 +72,10 @@ async def run_git(
     finally:
         await kill_group(process)
     if process.returncode:
-        last = errors.decode(errors="replace").strip().splitlines()[-1:]
+        said = errors.decode(errors="replace").strip()
+        if says_disk_full(said):
+            raise disk_full("git.disk_full")
+        last = said.splitlines()[-1:]
         verb = next((word for word in arguments if not word.startswith("-")), "")
         raise UpstreamFailed(f"git {verb[:20]} failed.", code="git.failed") from OSError(*last)
     return output

@@ -8,13 +8,16 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from berth.adapters.disk import translating_disk_full
 from berth.adapters.git_process import run_git
 from berth.domain.git_object import Commit, Signature, TreeEntry, WrittenFile
 from berth.domain.problem import Conflict, LimitReached, NotFound, UpstreamFailed
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_ENTRIES = 1000
+MAX_LINK_BYTES = 4096  # the longest that Linux follows
 _CLONE_TIMEOUT_S = 600
+_DISK_FULL = "git.disk_full"
 _ZERO = "0" * 40
 _COMMIT = re.compile(r"[0-9a-f]{4,64}")
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$")  # git-check-ref-format(1), and options
@@ -39,18 +42,17 @@ class BareGitRepositories:
 
     async def create(self, repository_id: int, *, default_branch: str) -> None:
         target = self.path(repository_id)
-        partial = await asyncio.to_thread(_make_partial, target)
-        if partial is None:
-            return
+        try:
+            partial = await asyncio.to_thread(_make_partial, target)
+        except OSError as error:
+            raise _cannot_make(error) from error
         try:
             await run_git(
                 ["init", "--quiet", "--bare", "--template=", f"--initial-branch={default_branch}", str(partial)]
             )
-            partial.rename(target)
-        except FileExistsError:
-            return  # somebody was quicker
+            await asyncio.to_thread(_put_in_place, partial, target)
         except OSError as error:
-            raise UpstreamFailed("The repository's directory cannot be made.", code="git.failed") from error
+            raise _cannot_make(error) from error
         finally:
             await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
 
@@ -127,6 +129,12 @@ class BareGitRepositories:
             raise LimitReached("The file is larger than 1 MiB.", code="contents.too_large", remedy="Clone it instead.")
         return await self._git(repository_id, "cat-file", "blob", entry.sha)
 
+    async def read_link(self, repository_id: int, commit: str, path: str) -> str | None:
+        entry = await self.find_entry(repository_id, commit, path)
+        if entry is None or entry.kind != "symlink" or entry.size_bytes > MAX_LINK_BYTES:
+            return None
+        return (await self._git(repository_id, "cat-file", "blob", entry.sha)).decode(errors="replace")
+
     async def get_commit(self, repository_id: int, commit: str) -> Commit:
         if not _COMMIT.fullmatch(commit):
             raise NotFound("Not Found", code="contents.no_commit")
@@ -187,7 +195,8 @@ class BareGitRepositories:
         return output.startswith(b"100755 ")
 
     async def _write_tree(self, repository_id: int, parent: str | None, info: str) -> str:
-        folder = await asyncio.to_thread(tempfile.mkdtemp)
+        with translating_disk_full(_DISK_FULL):
+            folder = await asyncio.to_thread(tempfile.mkdtemp)
         extra = {"GIT_INDEX_FILE": f"{folder}/index"}
         try:
             if parent is not None:
@@ -223,12 +232,26 @@ class BareGitRepositories:
         partial.rename(target)  # also onto an empty directory
 
 
-def _make_partial(target: Path) -> Path | None:
-    """A directory beside the target to make it in; None if the target is there."""
+def _cannot_make(error: OSError) -> UpstreamFailed:
+    return UpstreamFailed(
+        "The repository's directory cannot be made.",
+        code="git.failed",
+        remedy=f"The site administrator looks at the server's disk ({error.strerror}).",
+    )
+
+
+def _put_in_place(partial: Path, target: Path) -> None:
+    """Give the new directory its name. What has it keeps its contents, for whoever looks after the disk."""
     if target.exists():
-        return None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        target.rename(Path(tempfile.mkdtemp(prefix=f".found-{target.name}-", dir=target.parent)))
+    partial.rename(target)
+
+
+def _make_partial(target: Path) -> Path:
+    """A directory beside the target to make it in."""
+    with translating_disk_full(_DISK_FULL):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
 
 
 def _make_room(partial: Path, target: Path) -> bool:
@@ -236,7 +259,8 @@ def _make_room(partial: Path, target: Path) -> bool:
     if target.is_dir() and any(target.iterdir()):
         return False
     shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
+    with translating_disk_full(_DISK_FULL):
+        partial.parent.mkdir(parents=True, exist_ok=True)
     return True
 
 

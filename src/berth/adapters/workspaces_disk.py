@@ -5,6 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
+from berth.adapters.disk import translating_disk_full
 from berth.domain.unix_user import UnixUser
 
 
@@ -19,7 +20,8 @@ class DiskWorkspaces:
         return self._folder / codespace / repository
 
     async def give_to(self, codespace: str, owner: UnixUser) -> None:
-        await asyncio.to_thread(_give_tree, self._folder / codespace, owner)
+        with translating_disk_full():
+            await asyncio.to_thread(_give_tree, self._folder / codespace, owner)
 
     async def remove(self, codespace: str) -> None:
         await asyncio.to_thread(shutil.rmtree, self._folder / codespace, ignore_errors=True)

@@ -89,14 +89,19 @@ class Action(StrEnum):
 _LEAST_ROLE = {Action.READ: Role.PULL, Action.WRITE: Role.PUSH, Action.ADMINISTER: Role.ADMIN}
 
 
-def role_without_token(facts: RepositoryFacts) -> Role:
-    """The account's own role (policy 1), before any token caps it."""
+def granted_role(facts: RepositoryFacts) -> Role:
+    """The role that somebody gave the account, by name or by a membership: not what everybody has."""
     roles = [facts.collaborator_role, facts.team_role]
     if facts.is_owner:
         roles.append(Role.ADMIN)
-    if facts.is_member or facts.visibility is Visibility.PUBLIC:
+    if facts.is_member:
         roles.append(Role.PULL)
     return max(roles)
+
+
+def role_without_token(facts: RepositoryFacts) -> Role:
+    """The account's own role (policy 1), before any token caps it."""
+    return max(granted_role(facts), Role.PULL if facts.visibility is Visibility.PUBLIC else Role.NONE)
 
 
 @dataclass(frozen=True, slots=True)

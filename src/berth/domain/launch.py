@@ -62,7 +62,9 @@ def session_environment(
 _FIXERS = {
     "codespace": Fixer.DEVELOPER,
     "credential": Fixer.DEVELOPER,
+    "container": Fixer.DEVELOPER,
     "devcontainer": Fixer.DEVELOPER,
+    "devcontainer.not_installed": Fixer.SITE_ADMIN,
     "engine": Fixer.SITE_ADMIN,
     "image": Fixer.DEVELOPER,
     "image.pull_failed": Fixer.SITE_ADMIN,

@@ -77,17 +77,15 @@ class Step(StrEnum):
 def choose_step(desired: Desired, phase: Phase, world: World, *, launched: bool, changed: bool) -> Step:
     """The next step. `launched`: a launch has succeeded once; `changed`: a request came since one was last met."""
     resting = phase in {Phase.FAILED, Phase.QUEUED} and not changed
-    match desired:
-        case Desired.DELETED:
-            return Step.REMOVE
-        case Desired.STOPPED:
-            if resting:
-                return Step.REST
-            return _step_to_stop(phase, world) if launched else Step.UNDO
-        case Desired.RUNNING:
-            if phase is Phase.FAILED and resting:
-                return Step.REST
-            return _step_to_run(phase, world) if launched else Step.LAUNCH
+    if desired is Desired.DELETED:
+        return Step.REMOVE
+    if desired is Desired.STOPPED:
+        if resting:
+            return Step.REST
+        return _step_to_stop(phase, world) if launched else Step.UNDO
+    if phase is Phase.FAILED and resting:
+        return Step.REST
+    return _step_to_run(phase, world) if launched else Step.LAUNCH
 
 
 def _step_to_stop(phase: Phase, world: World) -> Step:

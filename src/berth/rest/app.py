@@ -30,6 +30,7 @@ _LOG = logging.getLogger(__name__)
 class Route:
     """One operation. `scopes`: a token needs one of them (a missing one is 403); empty: any token, or none at all.
 
+    `accepted` is what `X-Accepted-OAuth-Scopes` names instead: the scopes with which there is more to see or to do.
     The path is Starlette's, below the API's base; `anonymous` lets a request without a credential reach the handler.
     """
 
@@ -38,6 +39,7 @@ class Route:
     handler: Handler
     scopes: frozenset[Scope] = frozenset()
     anonymous: bool = False
+    accepted: frozenset[Scope] = frozenset()
 
 
 def make_rest_app(services: Services, routes: tuple[Route, ...], external_url: str | None) -> Starlette:
@@ -154,7 +156,7 @@ def _add_headers(response: Response, request: Request, route: Route, subject: Su
     headers["Vary"] = "Accept, Authorization"
     if subject is not None:
         headers["X-OAuth-Scopes"] = ", ".join(sorted(subject.scopes))
-        headers["X-Accepted-OAuth-Scopes"] = ", ".join(sorted(route.scopes))
+        headers["X-Accepted-OAuth-Scopes"] = ", ".join(sorted(route.accepted or route.scopes))
 
 
 def _conditional(request: Request, response: Response) -> Response:

@@ -21,7 +21,7 @@ from berth.rest.views import minimal_repository, simple_user, timestamp
 from berth.services.codespace import MACHINE, CodespaceRequest, CodespaceView
 
 _SCOPES = frozenset({Scope.CODESPACE})
-_MAX_STDIN_BYTES = 512 * 1024
+_MAX_ID = 2**63 - 1
 
 MACHINE_BODY: dict[str, Any] = {
     "name": MACHINE,
@@ -56,17 +56,29 @@ class ExecCommand(msgspec.Struct, kw_only=True):
 
 async def create(call: Call) -> Response:
     body = await call.json(CreateCodespace)
-    if body.pull_request is not None:
-        raise Invalid("Creating from a pull request is not supported by this version of Berth.", field="pull_request")
+    _refuse_pull_request(body)
     if body.repository_id is None:
         raise Invalid("repository_id is missing.", field="repository_id", reason="missing_field")
-    repository = await call.services.repositories.get_by_id(call.user, body.repository_id, Action.READ)
+    known = body.repository_id if 0 < body.repository_id <= _MAX_ID else -1  # which is never found
+    repository = await call.services.repositories.get_by_id(call.user, known, Action.READ)
     return await _create(call, repository, body)
 
 
 async def create_in_repository(call: Call) -> Response:
     body = await call.json(CreateCodespace)
+    _refuse_pull_request(body)
     return await _create(call, await _repository(call), body)
+
+
+def _refuse_pull_request(body: CreateCodespace) -> None:
+    """Null means "not given": go-github sends it (references, GITHUB_API section 2.2)."""
+    if body.pull_request is not None:
+        raise Invalid(
+            "Creating from a pull request is not supported by this version of Berth.",
+            field="pull_request",
+            code="codespace.pull_request",
+            remedy="Name its branch with `ref`.",
+        )
 
 
 async def _create(call: Call, repository: Repository, body: CreateCodespace) -> Response:

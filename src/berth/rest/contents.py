@@ -11,6 +11,7 @@ from starlette.responses import Response
 from berth.domain.git_object import Commit, Signature, TreeEntry
 from berth.domain.problem import Invalid
 from berth.domain.repository import Repository
+from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
 from berth.rest.simple_user import node_id, timestamp
@@ -137,7 +138,7 @@ def _file(call: Call, repository: Repository, view: FileView) -> dict[str, Any]:
             lines = "".join(f"{text[i : i + 60]}\n" for i in range(0, len(text), 60))
             return {**body, "encoding": "base64", "content": lines}
         case "symlink":
-            return {**body, "target": ""}
+            return {**body, "target": view.data.decode(errors="replace")}
         case _:
             return {**body, "submodule_git_url": ""}
 
@@ -177,9 +178,11 @@ def _commit(call: Call, repository: Repository, commit: Commit) -> dict[str, Any
 
 
 _CONTENTS = "/repos/{owner}/{repo}/contents"
+_REPO = frozenset({Scope.REPO})
+_WRITE = frozenset({Scope.REPO, Scope.PUBLIC_REPO})
 ROUTES: tuple[Route, ...] = (
-    Route("GET", _CONTENTS, get_root, anonymous=True),
-    Route("GET", f"{_CONTENTS}/{{path:path}}", get, anonymous=True),
-    Route("PUT", f"{_CONTENTS}/{{path:path}}", put),
-    Route("GET", "/repos/{owner}/{repo}/branches/{branch:path}", get_branch, anonymous=True),
+    Route("GET", _CONTENTS, get_root, anonymous=True, accepted=_REPO),
+    Route("GET", f"{_CONTENTS}/{{path:path}}", get, anonymous=True, accepted=_REPO),
+    Route("PUT", f"{_CONTENTS}/{{path:path}}", put, _WRITE, accepted=_REPO),
+    Route("GET", "/repos/{owner}/{repo}/branches/{branch:path}", get_branch, anonymous=True, accepted=_REPO),
 )

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from berth.domain.account import OrganizationRole
 from berth.domain.problem import Invalid
+from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
 from berth.rest.views import membership, organization_full, simple_user
@@ -59,12 +60,15 @@ async def remove_membership(call: Call) -> Response:
     return no_content()
 
 
+_READ = frozenset({Scope.READ_ORG})
+_LEAVE = frozenset({Scope.WRITE_ORG})
+_ADMIN = frozenset({Scope.ADMIN_ORG})
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/orgs/{org}", get, anonymous=True),
-    Route("GET", "/orgs/{org}/members", list_members),
-    Route("GET", "/orgs/{org}/members/{username}", check_member),
-    Route("DELETE", "/orgs/{org}/members/{username}", remove_membership),
-    Route("GET", "/orgs/{org}/memberships/{username}", get_membership),
-    Route("PUT", "/orgs/{org}/memberships/{username}", set_membership),
-    Route("DELETE", "/orgs/{org}/memberships/{username}", remove_membership),
+    Route("GET", "/orgs/{org}/members", list_members, accepted=_READ),
+    Route("GET", "/orgs/{org}/members/{username}", check_member, _READ),
+    Route("DELETE", "/orgs/{org}/members/{username}", remove_membership, _LEAVE, accepted=_ADMIN),
+    Route("GET", "/orgs/{org}/memberships/{username}", get_membership, _READ),
+    Route("PUT", "/orgs/{org}/memberships/{username}", set_membership, _ADMIN),
+    Route("DELETE", "/orgs/{org}/memberships/{username}", remove_membership, _LEAVE, accepted=_ADMIN),
 )

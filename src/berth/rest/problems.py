@@ -29,9 +29,11 @@ STATUSES: Mapping[type[Problem], int] = {
 
 # Codes that GitHub answers with another status than their class.
 _STATUS_OF_CODE = {
+    "git.disk_full": 507,
     "request.malformed": 400,
     "request.too_large": 413,
     "request.too_many": 429,
+    "server.disk_full": 507,
     "store.full": 507,
     "store.unavailable": 503,
 }

@@ -7,6 +7,7 @@ from berth.domain.access import Action
 from berth.domain.problem import Invalid, NotFound
 from berth.domain.repository import Visibility
 from berth.domain.role import Role
+from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
 from berth.rest.views import full_repository, repository_item, simple_user, team_body
@@ -130,8 +131,7 @@ async def list_collaborators(call: Call) -> Response:
 
 
 async def check_collaborator(call: Call) -> Response:
-    _user, role = await call.services.repositories.find_role_of(call.user, *_place(call), call.path("username"))
-    if role is Role.NONE:
+    if not await call.services.repositories.is_collaborator(call.user, *_place(call), call.path("username")):
         raise NotFound("Not Found", code="repository.no_collaborator")
     return no_content()
 
@@ -167,20 +167,22 @@ async def list_teams(call: Call) -> Response:
 
 
 _REPOSITORY = "/repos/{owner}/{repo}"
+_REPO = frozenset({Scope.REPO})
+_WRITE = frozenset({Scope.REPO, Scope.PUBLIC_REPO})
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/user/repos", list_own),
-    Route("POST", "/user/repos", create_own),
-    Route("GET", "/orgs/{org}/repos", list_of_owner, anonymous=True),
-    Route("POST", "/orgs/{org}/repos", create_in_organization),
-    Route("GET", "/users/{username}/repos", list_of_owner, anonymous=True),
-    Route("GET", "/search/repositories", search, anonymous=True),
-    Route("GET", _REPOSITORY, get, anonymous=True),
-    Route("PATCH", _REPOSITORY, update),
-    Route("DELETE", _REPOSITORY, delete),
-    Route("GET", f"{_REPOSITORY}/collaborators", list_collaborators),
-    Route("GET", f"{_REPOSITORY}/collaborators/{{username}}", check_collaborator),
-    Route("PUT", f"{_REPOSITORY}/collaborators/{{username}}", add_collaborator),
-    Route("DELETE", f"{_REPOSITORY}/collaborators/{{username}}", remove_collaborator),
-    Route("GET", f"{_REPOSITORY}/collaborators/{{username}}/permission", get_permission),
-    Route("GET", f"{_REPOSITORY}/teams", list_teams),
+    Route("GET", "/user/repos", list_own, accepted=_REPO),
+    Route("POST", "/user/repos", create_own, _WRITE, accepted=_REPO),
+    Route("GET", "/orgs/{org}/repos", list_of_owner, anonymous=True, accepted=_REPO),
+    Route("POST", "/orgs/{org}/repos", create_in_organization, _WRITE, accepted=_REPO),
+    Route("GET", "/users/{username}/repos", list_of_owner, anonymous=True, accepted=_REPO),
+    Route("GET", "/search/repositories", search, anonymous=True, accepted=_REPO),
+    Route("GET", _REPOSITORY, get, anonymous=True, accepted=_REPO),
+    Route("PATCH", _REPOSITORY, update, _WRITE, accepted=_REPO),
+    Route("DELETE", _REPOSITORY, delete, frozenset({Scope.DELETE_REPO})),
+    Route("GET", f"{_REPOSITORY}/collaborators", list_collaborators, accepted=_REPO),
+    Route("GET", f"{_REPOSITORY}/collaborators/{{username}}", check_collaborator, accepted=_REPO),
+    Route("PUT", f"{_REPOSITORY}/collaborators/{{username}}", add_collaborator, _WRITE, accepted=_REPO),
+    Route("DELETE", f"{_REPOSITORY}/collaborators/{{username}}", remove_collaborator, _WRITE, accepted=_REPO),
+    Route("GET", f"{_REPOSITORY}/collaborators/{{username}}/permission", get_permission, accepted=_REPO),
+    Route("GET", f"{_REPOSITORY}/teams", list_teams, _WRITE, accepted=_REPO),
 )

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from starlette.responses import Response
 
+from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
 from berth.rest.views import repository_item, simple_user, team_body, team_full
@@ -124,17 +125,20 @@ async def remove_repository(call: Call) -> Response:
 
 
 _TEAM = "/orgs/{org}/teams/{team_slug}"
+_READ = frozenset({Scope.READ_ORG})
+_WRITE = frozenset({Scope.WRITE_ORG})
+_ADMIN = frozenset({Scope.ADMIN_ORG})
 ROUTES: tuple[Route, ...] = (
-    Route("GET", "/orgs/{org}/teams", list_teams),
-    Route("POST", "/orgs/{org}/teams", create),
-    Route("GET", _TEAM, get),
-    Route("PATCH", _TEAM, update),
-    Route("DELETE", _TEAM, delete),
-    Route("GET", f"{_TEAM}/members", list_members),
-    Route("GET", f"{_TEAM}/memberships/{{username}}", get_member),
-    Route("PUT", f"{_TEAM}/memberships/{{username}}", set_member),
-    Route("DELETE", f"{_TEAM}/memberships/{{username}}", remove_member),
-    Route("GET", f"{_TEAM}/repos", list_repositories),
-    Route("PUT", f"{_TEAM}/repos/{{owner}}/{{repo}}", set_repository),
-    Route("DELETE", f"{_TEAM}/repos/{{owner}}/{{repo}}", remove_repository),
+    Route("GET", "/orgs/{org}/teams", list_teams, _READ),
+    Route("POST", "/orgs/{org}/teams", create, _ADMIN),
+    Route("GET", _TEAM, get, _READ),
+    Route("PATCH", _TEAM, update, _ADMIN),
+    Route("DELETE", _TEAM, delete, _ADMIN),
+    Route("GET", f"{_TEAM}/members", list_members, _READ),
+    Route("GET", f"{_TEAM}/memberships/{{username}}", get_member, _READ),
+    Route("PUT", f"{_TEAM}/memberships/{{username}}", set_member, _WRITE),
+    Route("DELETE", f"{_TEAM}/memberships/{{username}}", remove_member, _WRITE),
+    Route("GET", f"{_TEAM}/repos", list_repositories, _READ),
+    Route("PUT", f"{_TEAM}/repos/{{owner}}/{{repo}}", set_repository, _ADMIN),
+    Route("DELETE", f"{_TEAM}/repos/{{owner}}/{{repo}}", remove_repository, _ADMIN),
 )

@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
 from berth.rest.views import organization_simple, private_user, public_user, simple_user
@@ -31,7 +32,7 @@ async def list_own_organizations(call: Call) -> Response:
 
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/user", get_own),
-    Route("GET", "/user/orgs", list_own_organizations),
+    Route("GET", "/user/orgs", list_own_organizations, frozenset({Scope.READ_ORG, Scope.READ_USER})),
     Route("GET", "/users", list_users, anonymous=True),
     Route("GET", "/users/{username}", get, anonymous=True),
 )

@@ -162,6 +162,8 @@ class AccountService:
             if login.lower() == subject.login.lower():
                 require_personal(subject)
                 found, _facts = await organization_of_member(connection, subject, organization)
+                if not subject.has(Scope.WRITE_ORG):
+                    raise Denied("Your token lacks the scope write:org.", code="scope.missing")
             else:
                 found = await organization_of_owner(connection, subject, organization)
             user = await get_account(connection, login, AccountType.USER)

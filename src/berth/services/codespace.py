@@ -15,7 +15,7 @@ from berth.adapters.store import audit
 from berth.adapters.store import codespace as rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
-from berth.domain.access import Subject
+from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account
 from berth.domain.codespace import (
@@ -39,6 +39,7 @@ MACHINE = "standardLinux"
 _LOCATION = "WestEurope"  # GitHub's field is a closed list of its own regions; one has to be picked
 _FOLLOW_EVERY_S = 0.1
 _LOG_PAGE = 500
+_MAX_PATH = 1024
 _AT_REST = frozenset({State.AVAILABLE, State.SHUTDOWN, State.FAILED})
 
 
@@ -112,6 +113,7 @@ class CodespaceService:
             )
         values = self._new_values(subject, repository, wanted, ref)
         async with self._store.begin() as connection:
+            await rows.lock_owner(connection, subject.account_id)
             self._check_limit(await rows.count_codespaces(connection, subject.account_id))
             codespace = await rows.insert_codespace(connection, values)
             await audit.record(
@@ -131,10 +133,22 @@ class CodespaceService:
         self, subject: Subject, repository: Repository, wanted: CodespaceRequest, ref: str
     ) -> dict[str, object]:
         if wanted.machine and wanted.machine != MACHINE:
-            raise Invalid(f"There is no machine '{wanted.machine[:40]}'; there is {MACHINE}.", field="machine")
+            raise Invalid(
+                f"There is no machine '{wanted.machine[:40]}'; there is {MACHINE}.",
+                field="machine",
+                code="codespace.machine",
+            )
         display_name = (wanted.display_name or "").strip()
         if len(display_name) > MAX_DISPLAY_NAME:
-            raise Invalid(f"A display name has at most {MAX_DISPLAY_NAME} characters.", field="display_name")
+            raise Invalid(
+                f"A display name has at most {MAX_DISPLAY_NAME} characters.",
+                field="display_name",
+                code="codespace.display_name",
+            )
+        if not (display_name or "-").isprintable():
+            raise Invalid(
+                "A display name holds no control characters.", field="display_name", code="codespace.display_name"
+            )
         random = self._entropy.token_bytes(16)
         now = self._clock.now()
         return {
@@ -144,7 +158,7 @@ class CodespaceService:
             "owner_id": subject.account_id,
             "repository_id": repository.id,
             "ref": ref,
-            "devcontainer_path": wanted.devcontainer_path or None,
+            "devcontainer_path": _check_path(wanted.devcontainer_path),
             "machine": MACHINE,
             "location": _LOCATION,
             "idle_timeout_minutes": check_minutes(
@@ -183,6 +197,19 @@ class CodespaceService:
             raise NotFound("Not Found", code="codespace.not_found")
         return view
 
+    async def _get_readable(self, subject: Subject, name: str) -> CodespaceView:
+        """One of the caller's own whose repository he, and this token of his, may still read (A6). Raises NotFound.
+
+        What runs inside holds a token that may write to the repository: a token that could not even read it must not
+        become a stronger one by way of a command.
+        """
+        view = await self.get(subject, name)
+        async with self._store.read() as connection:
+            facts = await repository_rows.gather_facts(connection, subject.account_id, view.repository.id)
+        if facts is None or not decide_repository(subject, facts, Action.READ):
+            raise NotFound("Not Found", code="codespace.not_found")
+        return view
+
     async def list_own(
         self, subject: Subject, repository_id: int | None, *, limit: int, offset: int
     ) -> tuple[list[CodespaceView], int]:
@@ -205,7 +232,7 @@ class CodespaceService:
 
     async def start(self, subject: Subject, name: str) -> CodespaceView:
         """Ask for it to run. Raises Conflict if it does, or is about to."""
-        view = await self.get(subject, name)
+        view = await self._get_readable(subject, name)
         if view.codespace.state is State.AVAILABLE or (
             view.codespace.desired is Desired.RUNNING and view.codespace.state is not State.FAILED
         ):
@@ -274,7 +301,7 @@ class CodespaceService:
 
     async def execute(self, subject: Subject, name: str, command: list[str], stdin: bytes) -> ExecResult:
         """Run a command as the codespace's user, with its secrets in the environment. Raises Conflict unless it runs."""
-        view = await self.get(subject, name)
+        view = await self._get_readable(subject, name)
         if subject.token_kind is TokenKind.CODESPACE and subject.codespace_id != view.codespace.id:
             raise Denied("A codespace's token runs commands in its own codespace only.", code="codespace.by_token")
         if view.codespace.state is not State.AVAILABLE or view.codespace.container_id is None:
@@ -297,3 +324,14 @@ class CodespaceService:
         if owner is None:
             raise NotFound("Not Found")
         return owner
+
+
+def _check_path(path: str | None) -> str | None:
+    """A path that git could hold; empty means "not given". Raises Invalid."""
+    if path and (len(path) > _MAX_PATH or not path.isprintable()):
+        raise Invalid(
+            f"devcontainer_path is a path in the repository, of at most {_MAX_PATH} characters.",
+            field="devcontainer_path",
+            code="codespace.devcontainer_path",
+        )
+    return path or None

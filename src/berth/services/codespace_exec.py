@@ -12,6 +12,8 @@ from berth.domain.problem import UpstreamFailed
 from berth.domain.secret_text import SecretText
 from berth.services.ports import Engine, ExecResult
 
+_MAX_TAIL = 300  # characters
+
 
 class CodespaceExec:
     """Commands in a container, as the codespace's user."""
@@ -77,4 +79,10 @@ class CodespaceExec:
 
 
 def _tail(output: bytes) -> str:
-    return output.decode(errors="replace").strip()[-300:]
+    """The last lines, none of them cut: half a secret would not be recognised and masked."""
+    kept: list[str] = []
+    for line in reversed(output.decode(errors="replace").strip().splitlines()):
+        if sum(map(len, kept)) + len(line) > _MAX_TAIL:
+            break
+        kept.insert(0, line)
+    return "\n".join(kept)

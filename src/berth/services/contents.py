@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from berth.adapters.store import account as account_rows
 from berth.adapters.store import audit
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject
+from berth.domain.account import AccountType
 from berth.domain.git_object import Commit, TreeEntry, WrittenFile, clean_signature, parse_file_path
-from berth.domain.problem import Conflict, Invalid, NotFound
+from berth.domain.problem import Invalid, NotFound
 from berth.domain.repository import Repository, parse_branch_name, short_branch
+from berth.services.account import get_account
 from berth.services.ports import Clock, GitRepositories
 from berth.services.repository import RepositoryService
 
@@ -17,7 +18,7 @@ _EMPTY = "This repository is empty."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileView:
-    """A file, a symbolic link or a submodule, with its bytes where it has any."""
+    """A file, a symbolic link or a submodule, with its bytes where it has any; a link's are its target."""
 
     entry: TreeEntry
     data: bytes
@@ -58,8 +59,12 @@ class ContentsService:
             return repository, entries or ()
         if entry is None:
             raise NotFound("Not Found", code="contents.not_found")
-        data = await self._git.read_file(repository.id, commit, path) if entry.kind == "file" else b""
-        return repository, FileView(entry=entry, data=data or b"")
+        return repository, FileView(entry=entry, data=await self._read(repository, commit, entry))
+
+    async def _read(self, repository: Repository, commit: str, entry: TreeEntry) -> bytes:
+        if entry.kind == "symlink":
+            return (await self._git.read_link(repository.id, commit, entry.path) or "").encode()
+        return await self._git.read_file(repository.id, commit, entry.path) or b""
 
     async def get_branch(
         self, subject: Subject | None, owner: str, name: str, branch: str
@@ -82,9 +87,7 @@ class ContentsService:
         branch = parse_branch_name(short_branch(change.branch or repository.default_branch), field="branch")
         now = self._clock.now()
         async with self._store.read() as connection:
-            account = await account_rows.find_account_by_id(connection, subject.account_id)
-        if account is None:
-            raise Conflict("Your account is gone.", code="account.gone")
+            account = await get_account(connection, subject.login, AccountType.USER)
         email = account.email or f"{account.id}+{account.login}@users.noreply.localhost"
         written = await self._git.write_file(
             repository.id,

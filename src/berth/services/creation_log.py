@@ -1,7 +1,7 @@
 """The creation log of a codespace: what a launch does, for the person who waits for it. Secrets are masked out of it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from time import monotonic
 
@@ -15,7 +15,8 @@ from berth.services.ports import Clock, PullProgress
 _MIN_MASKED_LENGTH = 4  # shorter values would garble the log's own words
 _MAX_LINE = 4000
 _MAX_OUTPUT_LINES = 5000
-_MAX_UNFINISHED = 256 * 1024  # bytes without a newline; longer than any secret (S2)
+_MAX_UNFINISHED = 16 * 1024  # bytes of a line; a longer one is not searched for secrets, so it is not shown
+_TOO_LONG = f"(a line of more than {_MAX_UNFINISHED // 1024} KiB is not shown)"
 _PROGRESS_EVERY_S = 0.5
 _FLUSH_AT_LINES = 50
 _FLUSH_EVERY_S = 0.3
@@ -28,7 +29,7 @@ class CreationLog:
         self._store = store
         self._clock = clock
         self._codespace_id = codespace_id
-        self._masked: list[str] = []
+        self._masked: set[str] = set()
         self._lines: list[tuple[str, str]] = []
         self._output_lines = 0
         self._flushed_at = monotonic()
@@ -40,14 +41,17 @@ class CreationLog:
             value = secret.reveal()
             for part in {value, *value.splitlines()}:
                 if len(part.strip()) >= _MIN_MASKED_LENGTH:
-                    self._masked.append(part.strip())
-        self._masked.sort(key=len, reverse=True)
+                    self._masked.add(part.strip())
 
     def clean(self, text: str) -> str:
-        """The text with every known secret masked."""
-        for value in self._masked:
-            text = text.replace(value, SecretText.MASK)
-        return text
+        """The text with every known secret masked, also where two of them overlap."""
+        spans = sorted(span for value in self._masked for span in _find_all(text, value))
+        shown, end = [], 0
+        for start, stop in spans:
+            if start >= end:
+                shown += [text[end:start], SecretText.MASK]
+            end = max(end, stop)
+        return "".join([*shown, text[end:]])
 
     async def phase(self, text: str) -> None:
         """A new part of the work begins."""
@@ -56,7 +60,8 @@ class CreationLog:
 
     async def output(self, text: str) -> None:
         """What a program printed."""
-        for line in text.splitlines():
+        for whole in text.splitlines():
+            line = whole if len(whole) <= _MAX_UNFINISHED else _TOO_LONG
             self._output_lines += 1
             if self._output_lines == _MAX_OUTPUT_LINES:
                 await self._append("output", f"(more than {_MAX_OUTPUT_LINES} lines; the rest is not kept)")
@@ -99,22 +104,45 @@ class CreationLog:
                 await rows.append_log(connection, self._codespace_id, self._clock.now(), lines)
 
 
+def _find_all(text: str, value: str) -> Iterator[tuple[int, int]]:
+    """Where the value stands in the text; its occurrences may overlap."""
+    at = text.find(value)
+    while at >= 0:
+        yield at, at + len(value)
+        at = text.find(value, at + 1)
+
+
 class OutputLines:
-    """Makes whole lines of what a program prints, so that a secret cut in two by a read is still masked."""
+    """Makes whole lines of what a program prints, so that a secret cut in two by a read is still masked.
+
+    A line that is too long to be kept whole is not shown at all: wherever it were cut, a secret could be cut as well.
+    """
 
     def __init__(self, log: CreationLog) -> None:
         self._log = log
-        self._rest = b""
+        self._rest = bytearray()
+        self._too_long = False
 
     async def feed(self, chunk: bytes) -> None:
         """Take what was read; whole lines go to the log."""
-        *lines, rest = (self._rest + chunk).split(b"\n")
-        self._rest = rest[-_MAX_UNFINISHED:]
+        *lines, rest = chunk.split(b"\n")
         for line in lines:
-            await self._log.output(line.decode(errors="replace"))
+            self._take(line)
+            await self._show()
+        self._take(rest)
 
     async def end(self) -> None:
         """The program has ended: what is left is its last line."""
-        if self._rest:
-            await self._log.output(self._rest.decode(errors="replace"))
-        self._rest = b""
+        if self._rest or self._too_long:
+            await self._show()
+
+    def _take(self, part: bytes) -> None:
+        self._rest += part
+        if len(self._rest) > _MAX_UNFINISHED:
+            self._rest.clear()
+            self._too_long = True
+
+    async def _show(self) -> None:
+        await self._log.output(_TOO_LONG if self._too_long else self._rest.decode(errors="replace"))
+        self._rest.clear()
+        self._too_long = False

@@ -8,7 +8,6 @@
 6. Secrets and docker config on a tmpfs (L7), then postCreateCommand and postStartCommand.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,23 +30,21 @@ from berth.domain.dev_container import (
     review_image_metadata,
 )
 from berth.domain.finding import Finding, Fixer
-from berth.domain.image_reference import parse_image_reference
+from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
+from berth.domain.problem import Invalid
 from berth.domain.registry_credential import (
-    RegistryCredentials,
-    assemble,
     docker_config,
-    names_a_registry,
 )
 from berth.domain.repository import Repository
 from berth.domain.role import Role
 from berth.domain.secret import choose_environment
-from berth.domain.secret_text import SecretText
 from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.access_token import AccessTokenService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.image_access import FetchedImage, ImageAccess
+from berth.services.launch_credentials import LaunchCredentials, open_credentials
 from berth.services.launch_failure import LaunchFailed
 from berth.services.ports import (
     Container,
@@ -88,14 +85,6 @@ class _Source:
 
     owner: Account
     repository: Repository
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Credentials:
-    """What the user's secrets came to."""
-
-    environment: Mapping[str, SecretText]
-    registries: RegistryCredentials
 
 
 class Launcher:
@@ -157,9 +146,10 @@ class Launcher:
         source = await self._source(codespace)
         commit = await self._find_commit(codespace, source.repository)
         config = await self._read_configuration(codespace, source.repository, commit)
-        image = parse_image_reference(config.image)
+        image = _parse_image(config)
         await log.phase(f"Finding the credential for {image.host}")
-        credentials = await self._open_credentials(codespace, source, log)
+        credentials = await open_credentials(self._secrets, codespace.owner_id, source.repository.id)
+        await credentials.tell(log)
         fetched = await self._images.fetch(image, credentials.registries, log)
         pinned = fetched.image
         await log.phase(f"Checking out {codespace.ref}")
@@ -189,6 +179,9 @@ class Launcher:
             remote_folder=up.remote_workspace_folder,
         )
         run = _Run(launched=launched, config=config, metadata=fetched.metadata)
+        # Creation may have taken an hour: what the user may have is decided again, at the moment he gets it (S6).
+        source = await self._source(codespace)
+        credentials = await open_credentials(self._secrets, codespace.owner_id, source.repository.id)
         await self._install(codespace, identity, credentials, run, log)
         for hook in (Hook.POST_CREATE, Hook.POST_START):
             await self._run_hook(hook, run, log)
@@ -200,7 +193,8 @@ class Launcher:
         source = await self._source(codespace)
         commit = codespace.commit_id or ""
         config = await self._read_configuration(codespace, source.repository, commit)
-        credentials = await self._open_credentials(codespace, source, log)
+        credentials = await open_credentials(self._secrets, codespace.owner_id, source.repository.id)
+        await credentials.tell(log)
         await self._engine.start_container(container.container_id)
         launched = Launched(
             commit_id=commit,
@@ -215,15 +209,19 @@ class Launcher:
 
     async def stop(self, codespace: Codespace, container: Container) -> None:
         """Stop the container; its token is void from now on, its secrets are gone with the tmpfs."""
-        await self._tokens.revoke_of_codespace(codespace.id)
+        await self.void_token(codespace)
         await self._engine.stop_container(container.container_id, timeout_s=_STOP_TIMEOUT_S)
 
     async def undo(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
         """Remove everything of it but its row: containers, token, checkout. May be repeated."""
-        await self._tokens.revoke_of_codespace(codespace.id)
+        await self.void_token(codespace)
         for container in containers:
             await self._engine.remove_container(container.container_id)
         await self.remove_checkout(codespace.name)
+
+    async def void_token(self, codespace: Codespace) -> None:
+        """The codespace does not run any more, so its token is good for nothing. May be repeated."""
+        await self._tokens.revoke_of_codespace(codespace.id)
 
     async def _source(self, codespace: Codespace) -> _Source:
         """Whose it is and what it is launched from, with the owner's rights as they are now (A13)."""
@@ -277,23 +275,14 @@ class Launcher:
             )
         )
 
-    async def _open_credentials(self, codespace: Codespace, source: _Source, log: CreationLog) -> _Credentials:
-        opened = await self._secrets.open_for_codespace(codespace.owner_id, source.repository.id)
-        log.mask(secret.value for secret in opened.secrets if not names_a_registry(secret))
-        if opened.withheld_reason:
-            await log.output(opened.withheld_reason)
-        registries = assemble(opened.secrets)
-        log.mask(credential.password for credential in registries.chosen.values())
-        for note in registries.trail:
-            await log.output(note.text)
-        return _Credentials(environment=choose_environment(opened.secrets), registries=registries)
-
     async def _give_workspace(self, codespace: Codespace, config: DevContainerConfig, fetched: FetchedImage) -> None:
         """The checkout belongs to the codespace's user before anything of it runs."""
         user = find_remote_user(fetched.metadata, config) or fetched.user
         if is_root(user):
             return
-        passwd = await self._engine.read_image_file(fetched.image.pull_name, "/etc/passwd")
+        passwd = await self._engine.read_image_file(
+            fetched.image.pull_name, "/etc/passwd", labels=self._labels(codespace)
+        )
         owner = find_unix_user(user, passwd or b"")
         if owner is None:
             raise LaunchFailed(
@@ -319,11 +308,10 @@ class Launcher:
 
     async def _check_out(self, codespace: Codespace, repository: Repository, commit: str) -> Path:
         target = self._workspaces.path(codespace.name, repository.name)
-        is_commit = commit.startswith(codespace.ref)
         await self._git.check_out(
             repository.id,
             commit,
-            branch=None if is_commit else codespace.ref,
+            branch=codespace.ref,  # a tag or a commit is none, and is checked out detached
             target=target,
             origin=f"{self._origin}/{repository.full_name}.git",
         )
@@ -333,21 +321,22 @@ class Launcher:
         self,
         codespace: Codespace,
         identity: CodespaceIdentity,
-        credentials: _Credentials,
+        credentials: LaunchCredentials,
         run: _Run,
         log: CreationLog,
     ) -> None:
         """Secrets, a new token and the docker config into the container; older tokens of the codespace are void."""
         await log.phase("Installing secrets and registry credentials")
+        credentials.mask(log)
         token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
+        log.mask((token,))
         said = await self._executor.install(
             run.launched.container_id,
             run.launched.remote_user,
-            session_environment(identity, credentials.environment, token),
+            session_environment(identity, choose_environment(credentials.opened.secrets), token),
             docker_config(credentials.registries.chosen.values()),
             remote_environment(run.metadata, run.config, folder=run.launched.remote_folder),
         )
-        log.mask((token,))
         await log.output(said)
 
     async def _run_hook(self, hook: Hook, run: _Run, log: CreationLog) -> None:
@@ -374,3 +363,11 @@ class Launcher:
                         evidence={"hook": hook, "exit_code": str(result.exit_code)},
                     )
                 )
+
+
+def _parse_image(config: DevContainerConfig) -> ImageReference:
+    try:
+        return parse_image_reference(config.image)
+    except Invalid as problem:
+        shown = f"'image' in devcontainer.json is '{config.image[:100]}'. {problem.message}"
+        raise Invalid(shown, field=problem.field, code=problem.code, remedy=problem.remedy) from None

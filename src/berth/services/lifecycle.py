@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from berth.adapters.store import codespace as rows
@@ -11,7 +12,7 @@ from berth.domain.codespace import LABEL, Codespace, finding_to_json
 from berth.domain.finding import Finding
 from berth.domain.launch import INTERNAL, LOST, finding_of
 from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
-from berth.domain.problem import LimitReached, Problem, UpstreamFailed
+from berth.domain.problem import Problem, UpstreamFailed
 from berth.services.creation_log import CreationLog
 from berth.services.launch import Launcher
 from berth.services.launch_failure import LaunchFailed
@@ -57,12 +58,16 @@ class CodespaceWorker:
         return await self._steps[step](claim, codespace, containers)
 
     async def give_up(self, claim: Claim, error: Exception) -> Outcome | None:
-        """Removals are tried for ever, at growing distances; what was to run fails after a few attempts."""
+        """What was to run fails after a few attempts; removals, and clearing up after failures, are tried for ever."""
         codespace = rows.to_codespace(claim.row)
-        if codespace.desired is Desired.DELETED or claim.attempts < _MAX_ATTEMPTS:
+        clearing_up = codespace.phase is Phase.FAILED and codespace.generation == codespace.seen
+        if codespace.desired is Desired.DELETED or clearing_up or claim.attempts < _MAX_ATTEMPTS:
+            if claim.attempts == 1 and isinstance(error, Problem) and codespace.desired is Desired.RUNNING:
+                await self._log_of(codespace).phase(f"{error.message} Berth tries again.")  # whoever waits shall know
             return None
         finding = finding_of(error) if isinstance(error, Problem) else INTERNAL
-        return await self._failed(codespace, finding)
+        failed = await self._failed(codespace, finding)
+        return replace(failed, next_in_s=_LOOK_AGAIN_S)  # to clear up what this attempt could not
 
     async def sweep(self) -> None:
         """Remove containers and checkouts of this installation that no row stands for: what a crash between two steps left.
@@ -80,9 +85,10 @@ class CodespaceWorker:
         for name in checkouts - names:
             await self._launcher.remove_checkout(name)
 
-    async def _rest(self, _claim: Claim, codespace: Codespace, _containers: tuple[Container, ...]) -> Outcome:
-        running = codespace.phase is Phase.AVAILABLE
-        return Outcome(next_in_s=_LOOK_AGAIN_S if running else None)
+    async def _rest(self, _claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        if codespace.phase is Phase.FAILED:
+            await self._clean_up(codespace, containers)
+        return Outcome(next_in_s=_LOOK_AGAIN_S if codespace.phase is Phase.AVAILABLE else None)
 
     async def _launch(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await claim.note(phase=Phase.PROVISIONING, finding=None)
@@ -90,15 +96,8 @@ class CodespaceWorker:
         log = self._log_of(codespace)
         try:
             launched = await self._launcher.launch(codespace, log)
-        except LaunchFailed as failure:
-            await self._clean_up(codespace)
-            return await self._failed(codespace, failure.finding, log)
-        except Problem as problem:
-            if _is_passing(problem) and claim.attempts < _MAX_ATTEMPTS:
-                await log.flush()
-                raise
-            await self._clean_up(codespace)
-            return await self._failed(codespace, finding_of(problem), log)
+        except (LaunchFailed, Problem) as error:
+            return await self._after_failure(claim, codespace, error, log)
         await log.phase("Available")
         return self._available(
             commit_id=launched.commit_id,
@@ -113,12 +112,8 @@ class CodespaceWorker:
         log = self._log_of(codespace)
         try:
             await self._launcher.start(codespace, _own(codespace, containers), log)
-        except LaunchFailed as failure:
-            return await self._failed(codespace, failure.finding, log)
-        except Problem as problem:
-            if _is_passing(problem) and claim.attempts < _MAX_ATTEMPTS:
-                raise
-            return await self._failed(codespace, finding_of(problem), log)
+        except (LaunchFailed, Problem) as error:
+            return await self._after_failure(claim, codespace, error, log)
         await log.phase("Available")
         return self._available()
 
@@ -139,18 +134,37 @@ class CodespaceWorker:
         return Outcome(values={"phase": Phase.QUEUED, "finding": None, "updated_at": self._clock.now()})
 
     async def _fail_lost(self, _claim: Claim, codespace: Codespace, _containers: tuple[Container, ...]) -> Outcome:
+        await self._launcher.void_token(codespace)
         return await self._failed(codespace, LOST)
 
     async def _remove(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await self._launcher.undo(codespace, containers)
         async with self._store.begin() as connection:
-            if not await rows.delete_row(connection, codespace.id, claim.epoch):
-                raise Fenced
+            held = await rows.delete_row(connection, codespace.id, claim.epoch)
+        if not held:
+            raise Fenced
         return Outcome(removed=True)
 
-    async def _clean_up(self, codespace: Codespace) -> None:
-        """Nothing half-made is left (L8)."""
-        await self._launcher.undo(codespace, await self._launcher.look(codespace))
+    async def _after_failure(
+        self, claim: Claim, codespace: Codespace, error: LaunchFailed | Problem, log: CreationLog
+    ) -> Outcome:
+        """Back to the loop with what may pass; all else is an answer, and nothing half-made is left (L8)."""
+        await log.flush()
+        if isinstance(error, Problem) and _is_passing(error) and claim.attempts < _MAX_ATTEMPTS:
+            raise error
+        await self._clean_up(codespace, await self._launcher.look(codespace))
+        return await self._failed(
+            codespace, error.finding if isinstance(error, LaunchFailed) else finding_of(error), log
+        )
+
+    async def _clean_up(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
+        """What was never available goes; what once was is stopped, for its owner's files are in it."""
+        if codespace.container_id is None:
+            await self._launcher.undo(codespace, containers)
+        elif _world(codespace, containers) is World.RUNNING:
+            await self._launcher.stop(codespace, _own(codespace, containers))
+        else:
+            await self._launcher.void_token(codespace)
 
     async def _failed(self, codespace: Codespace, finding: Finding, log: CreationLog | None = None) -> Outcome:
         shown = await (log or self._log_of(codespace)).finding(finding)
@@ -175,5 +189,4 @@ def _world(codespace: Codespace, containers: tuple[Container, ...]) -> World:
 
 def _is_passing(problem: Problem) -> bool:
     """Whether the same again may succeed without anybody doing anything."""
-    retryable = isinstance(problem, UpstreamFailed) and problem.retryable
-    return retryable or (isinstance(problem, LimitReached) and problem.code == "store.unavailable")
+    return problem.code == "store.full" or (isinstance(problem, UpstreamFailed) and problem.retryable)

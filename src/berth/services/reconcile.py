@@ -65,6 +65,7 @@ class Claim:
         self.epoch: int = row.epoch
         self.generation: int = row.generation
         self.attempts: int = row.attempts
+        self.subject: str = str(getattr(row, "name", row.id))  # what the log calls it
 
     async def note(self, **values: Any) -> None:
         """Store something on the way. Raises Fenced."""
@@ -113,9 +114,8 @@ class Reconciler:
 
     async def run(self) -> None:
         """Until cancelled; then every step is cancelled and its row given back, to go on elsewhere."""
-        if self._store.is_sqlite:
-            async with self._store.begin() as connection:
-                await work.release_all(connection, self._worker.table)
+        while self._store.is_sqlite and not await self._guarded(self._release_all, default=0.0):
+            await self._sleep(self._wake, _IDLE_LOOK_S)
         renewal = asyncio.create_task(self._keep_renewing())
         try:
             while True:
@@ -126,6 +126,12 @@ class Reconciler:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(renewal, *tasks, return_exceptions=True)
+
+    async def _release_all(self) -> float:
+        """A SQLite file is one server's: claims that are in it are those of its killed predecessor."""
+        async with self._store.begin() as connection:
+            await work.release_all(connection, self._worker.table)
+        return 1.0
 
     @staticmethod
     async def _sleep(event: asyncio.Event, seconds: float) -> None:
@@ -175,8 +181,12 @@ class Reconciler:
         except asyncio.CancelledError:
             await asyncio.shield(self._give_back(claim, 0.0))
             raise
+        except Problem as problem:  # its cause may quote what a stranger's server said: the code is enough
+            facts = {"subject": claim.subject, "code": problem.code, "attempts": claim.attempts}
+            _LOG.warning("reconcile.step_failed", extra=facts)
+            await self._after_fault(claim, problem)
         except Exception as error:  # noqa: BLE001 a bug in one row's step must not stop the others
-            _LOG.exception("reconcile.step_failed", extra={"row": claim.id, "attempts": claim.attempts})
+            _LOG.exception("reconcile.step_broken", extra={"subject": claim.subject, "attempts": claim.attempts})
             await self._after_fault(claim, error)
 
     async def _after_fault(self, claim: Claim, error: Exception) -> None:

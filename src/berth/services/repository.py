@@ -12,7 +12,16 @@ from berth.adapters.store import repository as rows
 from berth.adapters.store import team as team_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.repository import KnownRepository
-from berth.domain.access import Action, Decision, Subject, decide_repository, effective_role, role_without_token
+from berth.domain.access import (
+    Action,
+    Decision,
+    RepositoryFacts,
+    Subject,
+    decide_repository,
+    effective_role,
+    granted_role,
+    role_without_token,
+)
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account, AccountType, Team
 from berth.domain.problem import Denied, Invalid, NotFound, UpstreamFailed
@@ -229,13 +238,21 @@ class RepositoryService:
 
     async def find_role_of(self, subject: Subject, owner: str, name: str, login: str) -> tuple[Account, Role]:
         """What an account may do with the repository, by every way there is."""
+        user, facts = await self._facts_of(subject, owner, name, login)
+        return user, role_without_token(facts)
+
+    async def is_collaborator(self, subject: Subject, owner: str, name: str, login: str) -> bool:
+        """Whether an account has a role that not everybody has on a public repository."""
+        _user, facts = await self._facts_of(subject, owner, name, login)
+        return granted_role(facts) is not Role.NONE
+
+    async def _facts_of(self, subject: Subject, owner: str, name: str, login: str) -> tuple[Account, RepositoryFacts]:
         async with self._store.read() as connection:
             known = await self._find(connection, subject, owner, name, Action.READ)
             user = await get_account(connection, login, AccountType.USER)
             if user.id != subject.account_id:  # what others may do is for those who work on it
                 obey(decide_repository(subject, known.facts, Action.WRITE))
-            facts = await rows.gather_facts(connection, user.id, known.repository.id)
-        return user, Role.NONE if facts is None else role_without_token(facts)
+            return user, await rows.get_facts(connection, user.id, known.repository.id)
 
     async def set_collaborator(self, subject: Subject, owner: str, name: str, login: str, permission: str) -> None:
         """At once, without an invitation. Raises Invalid for the owner himself."""
@@ -250,12 +267,13 @@ class RepositoryService:
             await self._record(connection, subject, "repository.collaborator_set", known.repository, detail)
 
     async def remove_collaborator(self, subject: Subject, owner: str, name: str, login: str) -> None:
+        """By an administrator, or by himself. Nothing happens to somebody without a role by name."""
         async with self._store.begin() as connection:
             own = login.lower() == subject.login.lower() and subject.token_kind is TokenKind.PERSONAL
             known = await self._find(connection, subject, owner, name, Action.READ if own else Action.ADMINISTER)
             user = await get_account(connection, login, AccountType.USER)
-            await rows.remove_collaborator(connection, known.repository.id, user.id)
-            await self._record(connection, subject, "repository.collaborator_remove", known.repository, user.login)
+            if await rows.remove_collaborator(connection, known.repository.id, user.id):
+                await self._record(connection, subject, "repository.collaborator_remove", known.repository, user.login)
 
     async def list_teams(
         self, subject: Subject, owner: str, name: str, *, limit: int, offset: int

@@ -8,7 +8,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berth.adapters.store.tables import codespace_log, codespaces
+from berth.adapters.store.tables import accounts, codespace_log, codespaces
 from berth.adapters.store.work import database_now
 from berth.domain.codespace import Codespace, LogEntry, finding_from_json
 from berth.domain.lifecycle import Desired, Phase
@@ -67,6 +67,11 @@ async def list_codespaces(
     total = (await connection.execute(select(func.count()).where(*wanted).select_from(codespaces))).scalar_one()
     statement = select(codespaces).where(*wanted).order_by(codespaces.c.id.desc()).limit(limit).offset(offset)
     return [to_codespace(row) for row in await connection.execute(statement)], total
+
+
+async def lock_owner(connection: AsyncConnection, owner_id: int) -> None:
+    """Make creations for one owner take turns until the transaction ends, so that his limit holds."""
+    await connection.execute(select(accounts.c.id).where(accounts.c.id == owner_id).with_for_update(key_share=True))
 
 
 async def count_codespaces(connection: AsyncConnection, owner_id: int) -> int:

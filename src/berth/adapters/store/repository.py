@@ -1,11 +1,11 @@
 """Queries on repositories, who has which role on them, and which of them somebody may see."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, false, func, insert, or_, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, false, func, insert, or_, select, true, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,7 +25,7 @@ from berth.domain.access import RepositoryFacts, Subject
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account, AccountType, OrganizationRole
 from berth.domain.lifecycle import Desired
-from berth.domain.problem import Invalid
+from berth.domain.problem import Invalid, NotFound
 from berth.domain.repository import Repository, Visibility
 from berth.domain.role import Role
 from berth.domain.scope import Scope
@@ -131,11 +131,28 @@ async def gather_facts(
     connection: AsyncConnection, account_id: int | None, repository_id: int
 ) -> RepositoryFacts | None:
     """What decisions need to know of an account (None: anonymous) and a repository. One query."""
-    statement = select(repositories.c.id, repositories.c.visibility, *_facts(account_id)).where(
-        repositories.c.id == repository_id
+    found = await gather_facts_of_many(connection, account_id, [repository_id])
+    return found[0] if found else None
+
+
+async def get_facts(connection: AsyncConnection, account_id: int | None, repository_id: int) -> RepositoryFacts:
+    """The same. Raises NotFound if the repository was deleted meanwhile."""
+    facts = await gather_facts(connection, account_id, repository_id)
+    if facts is None:
+        raise NotFound("Not Found", code="repository.not_found")
+    return facts
+
+
+async def gather_facts_of_many(
+    connection: AsyncConnection, account_id: int | None, repository_ids: Iterable[int]
+) -> list[RepositoryFacts]:
+    """The same for many ids, in one query and in order of id; ids of nothing are left out."""
+    statement = (
+        select(repositories.c.id, repositories.c.visibility, *_facts(account_id))
+        .where(repositories.c.id.in_(list(repository_ids)))
+        .order_by(repositories.c.id)
     )
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else _to_facts(row)
+    return [_to_facts(row) for row in await connection.execute(statement)]
 
 
 async def find_known(
@@ -167,8 +184,14 @@ def _involves(account_id: int) -> ColumnElement[bool]:
         repositories.c.id.in_(select(collaborators.c.repository_id).where(collaborators.c.user_id == account_id)),
         repositories.c.id.in_(
             select(team_repositories.c.repository_id)
-            .join(team_members, team_members.c.team_id == team_repositories.c.team_id)
-            .where(team_members.c.user_id == account_id)
+            .join(teams, teams.c.id == team_repositories.c.team_id)
+            .join(team_members, team_members.c.team_id == teams.c.id)
+            .where(
+                team_repositories.c.repository_id == repositories.c.id,
+                teams.c.organization_id == repositories.c.owner_id,
+                team_members.c.user_id == account_id,
+            )
+            .correlate(repositories)
         ),
     )
 
@@ -295,26 +318,42 @@ async def list_ids(connection: AsyncConnection) -> set[int]:
 async def list_collaborators(
     connection: AsyncConnection, repository_id: int, *, limit: int, offset: int
 ) -> tuple[list[tuple[Account, Role]], int]:
-    """Whoever has a role given to him by name."""
+    """Whoever has a role given to him by name, and the owning user."""
     columns = [column for column in accounts.c if column.name != "login_key"]
+    named = select(collaborators.c.user_id).where(collaborators.c.repository_id == repository_id)
+    owner = (
+        select(accounts.c.id)
+        .join(repositories, repositories.c.owner_id == accounts.c.id)
+        .where(repositories.c.id == repository_id, accounts.c.type == AccountType.USER)
+    )
+    mine = and_(collaborators.c.user_id == accounts.c.id, collaborators.c.repository_id == repository_id)
     statement = (
-        select(*columns, collaborators.c.role)
-        .join(collaborators, collaborators.c.user_id == accounts.c.id)
-        .where(collaborators.c.repository_id == repository_id)
+        select(*columns, func.coalesce(collaborators.c.role, int(Role.ADMIN)).label("role"))
+        .outerjoin(collaborators, mine)
+        .where(accounts.c.id.in_(union(named, owner)))
         .order_by(accounts.c.id)
     )
     rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
     return [(to_account(row), Role(row.role)) for row in rows], total
 
 
+async def lock_repository(connection: AsyncConnection, repository_id: int) -> None:
+    """Changes of who has a role on a repository take turns. Raises NotFound if it was deleted meanwhile."""
+    statement = select(repositories.c.id).where(repositories.c.id == repository_id).with_for_update()
+    if (await connection.execute(statement)).one_or_none() is None:
+        raise NotFound("Not Found", code="repository.not_found")
+
+
 async def set_collaborator(connection: AsyncConnection, repository_id: int, user_id: int, role: Role) -> None:
-    """Give a role by name. Changes of one repository's collaborators take turns."""
-    await connection.execute(select(repositories.c.id).where(repositories.c.id == repository_id).with_for_update())
+    """Give a role by name. Raises NotFound if the repository was deleted meanwhile."""
+    await lock_repository(connection, repository_id)
     await remove_collaborator(connection, repository_id, user_id)
     await connection.execute(insert(collaborators).values(repository_id=repository_id, user_id=user_id, role=int(role)))
 
 
-async def remove_collaborator(connection: AsyncConnection, repository_id: int, user_id: int) -> None:
-    await connection.execute(
+async def remove_collaborator(connection: AsyncConnection, repository_id: int, user_id: int) -> bool:
+    """False: he had no role by name."""
+    gone = await connection.execute(
         delete(collaborators).where(collaborators.c.repository_id == repository_id, collaborators.c.user_id == user_id)
     )
+    return bool(gone.rowcount)

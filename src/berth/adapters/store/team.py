@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.account import to_account
 from berth.adapters.store.paging import fetch_page
+from berth.adapters.store.repository import lock_repository
 from berth.adapters.store.tables import accounts, team_members, team_repositories, teams
 from berth.domain.account import Account, Team
-from berth.domain.problem import Invalid
+from berth.domain.problem import Invalid, NotFound
 from berth.domain.role import Role
 
 
@@ -29,10 +30,8 @@ def to_team(row: Row[Any]) -> Team:
     )
 
 
-def _name_taken(error: IntegrityError) -> Invalid:
-    problem = Invalid("Name must be unique for this org", field="name", reason="already_exists", code="team.name.taken")
-    problem.__cause__ = error
-    return problem
+def _name_taken() -> Invalid:
+    return Invalid("Name must be unique for this org", field="name", reason="already_exists", code="team.name.taken")
 
 
 async def insert_team(
@@ -54,16 +53,19 @@ async def insert_team(
     try:
         return to_team((await connection.execute(statement)).one())
     except IntegrityError as error:
-        raise _name_taken(error) from error
+        raise _name_taken() from error
 
 
 async def update_team(connection: AsyncConnection, team_id: int, values: Mapping[str, Any]) -> Team:
-    """Change a team that is there. Raises Invalid (already_exists)."""
+    """Change a team. Raises Invalid (already_exists), NotFound if it was deleted meanwhile."""
     try:
         changed = await connection.execute(update(teams).where(teams.c.id == team_id).values(**values).returning(teams))
-        return to_team(changed.one())
     except IntegrityError as error:
-        raise _name_taken(error) from error
+        raise _name_taken() from error
+    row = changed.one_or_none()
+    if row is None:
+        raise NotFound("Not Found", code="team.not_found")
+    return to_team(row)
 
 
 async def delete_team(connection: AsyncConnection, team_id: int) -> None:
@@ -114,8 +116,10 @@ async def find_team_role(connection: AsyncConnection, team_id: int, user_id: int
 
 
 async def lock_team(connection: AsyncConnection, team_id: int) -> None:
-    """Changes of one team's members and grants take turns."""
-    await connection.execute(select(teams.c.id).where(teams.c.id == team_id).with_for_update())
+    """Changes of one team's members and grants take turns. Raises NotFound if it was deleted meanwhile."""
+    found = await connection.execute(select(teams.c.id).where(teams.c.id == team_id).with_for_update())
+    if found.one_or_none() is None:
+        raise NotFound("Not Found", code="team.not_found")
 
 
 async def set_team_member(connection: AsyncConnection, team_id: int, user_id: int, role: str) -> None:
@@ -131,7 +135,9 @@ async def remove_team_member(connection: AsyncConnection, team_id: int, user_id:
 
 
 async def set_team_repository(connection: AsyncConnection, team_id: int, repository_id: int, role: Role) -> None:
+    """Grant a repository. Raises NotFound if it or the team was deleted meanwhile."""
     await lock_team(connection, team_id)
+    await lock_repository(connection, repository_id)
     await remove_team_repository(connection, team_id, repository_id)
     await connection.execute(
         insert(team_repositories).values(team_id=team_id, repository_id=repository_id, role=int(role))

@@ -1,0 +1,60 @@
+"""The store on both databases: what the migrations make, and who may open it."""
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, text
+
+from berth.adapters.store.database import Store
+from berth.adapters.store.tables import metadata
+from berth.domain.problem import Invalid
+
+
+async def test_the_migrations_make_the_tables(store: Store) -> None:
+    def differences(connection: Connection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+
+    async with store.read() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_a_missing_column_would_be_seen(store: Store) -> None:
+    def differences(connection: Connection) -> list[object]:
+        connection.execute(text("ALTER TABLE teams DROP COLUMN description"))
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async with store.begin() as connection:
+        assert len(await connection.run_sync(differences)) == 1
+
+
+async def test_migrating_what_is_up_to_date_changes_nothing(store: Store) -> None:
+    await store.migrate()
+    await store.ping()
+
+
+async def test_one_sqlite_file_has_one_server(tmp_path: Path) -> None:
+    first, second = (Store(f"sqlite:///{tmp_path}/berth.db") for _ in range(2))
+    first.claim_host()
+    with pytest.raises(Invalid) as refused:
+        second.claim_host()
+    assert refused.value.code == "store.in_use"
+    assert str(tmp_path) in refused.value.message
+    await first.close()
+    second.claim_host()
+    await second.close()
+
+
+async def test_several_servers_share_one_postgresql() -> None:
+    stores = [Store("postgresql://nobody@/nothing?host=/nowhere") for _ in range(2)]
+    for store in stores:
+        store.claim_host()
+        await store.close()
+
+
+@pytest.mark.parametrize("url", ["", "mysql://u:hunter2@h/d", "sqlite", "://hunter2"])
+def test_a_bad_url_is_refused_without_echoing_it(url: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        Store(url)
+    assert "hunter2" not in refused.value.message

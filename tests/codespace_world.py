@@ -1,0 +1,203 @@
+"""Codespaces on a real store and real git repositories; engine, dev container CLI and registries are in memory."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from tests.fakes.engine import FakeDevContainers, FakeEngine
+from tests.fakes.registry_client import FakeRegistryClient
+from tests.secret_world import ACME, SecretWorld, make_secret_world
+
+from berth.adapters.entropy_system import SystemEntropy
+from berth.adapters.git_repositories import BareGitRepositories
+from berth.adapters.store import codespace as rows
+from berth.adapters.store import repository as repository_rows
+from berth.adapters.store import work
+from berth.adapters.store.database import Store
+from berth.adapters.store.tables import codespaces
+from berth.adapters.workspaces_disk import DiskWorkspaces
+from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace, LogEntry
+from berth.domain.git_object import Signature
+from berth.domain.repository import Repository
+from berth.domain.secret import SecretVisibility
+from berth.domain.secret_text import SecretText
+from berth.services.access_token import AccessTokenService
+from berth.services.codespace import CodespaceLimits, CodespaceRequest, CodespaceService
+from berth.services.codespace_exec import CodespaceExec
+from berth.services.image_access import ImageAccess
+from berth.services.launch import Launcher
+from berth.services.lifecycle import CodespaceWorker
+from berth.services.reconcile import Claim, Reconciler
+
+HOST = "registry.example.com"
+IMAGE = f"{HOST}/team/dev:1"
+PASSWORD = "correct-horse-battery"
+SERVER_ID = "server-1"
+ORIGIN = "http://berth.test:8080"
+LIMIT = 3
+
+
+@dataclass
+class CodespaceWorld:
+    """Who and what there is: see SecretWorld. acme/web has a devcontainer.json that names a private image."""
+
+    secrets: SecretWorld
+    folder: Path
+    engine: FakeEngine
+    dev_containers: FakeDevContainers
+    registry: FakeRegistryClient
+    git: BareGitRepositories
+    tokens: AccessTokenService
+    launcher: Launcher
+    worker: CodespaceWorker
+    service: CodespaceService
+    woken: list[int] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        return self.secrets.store
+
+    @property
+    def workspaces(self) -> Path:
+        return self.folder / "codespaces"
+
+    async def repository(self, full_name: str) -> Repository:
+        async with self.store.read() as connection:
+            found = await repository_rows.find_repository_by_id(connection, self.secrets.repositories[full_name])
+        assert found is not None
+        return found
+
+    async def configure(self, full_name: str, path: str = ".devcontainer/devcontainer.json", **config: Any) -> str:
+        """Commit a configuration; the commit's id."""
+        repository_id = self.secrets.repositories[full_name]
+        head = await self.git.find_commit(repository_id, "main")
+        entry = None if head is None else await self.git.find_entry(repository_id, head, path)
+        written = await self.git.write_file(
+            repository_id,
+            branch="main",
+            path=path,
+            data=json.dumps({"image": IMAGE, **config}).encode(),
+            expected=None if entry is None else entry.sha,
+            message="configure",
+            author=Signature(name="olga", email="olga@example.com", at=datetime(2026, 1, 1, tzinfo=UTC)),
+        )
+        return written.commit.sha
+
+    async def give_triple(self, password: str = PASSWORD) -> None:
+        """The organization's credential for the private image."""
+        for part, value in (("SERVER", HOST), ("USER", "robot"), ("PASSWORD", password)):
+            await self.secrets.put(
+                "olga",
+                ACME,
+                f"CORP_CONTAINER_REGISTRY_{part}",
+                value,
+                visibility=SecretVisibility.ALL,
+            )
+
+    async def create(self, login: str = "olga", full_name: str = "acme/web", **wanted: Any) -> str:
+        view = await self.service.create(
+            self.secrets.subject(login), await self.repository(full_name), CodespaceRequest(**wanted)
+        )
+        return view.codespace.name
+
+    async def find(self, name: str) -> Codespace | None:
+        row = await self.row(name)
+        return None if row is None else rows.to_codespace(row)
+
+    async def get(self, name: str) -> Codespace:
+        found = await self.find(name)
+        assert found is not None
+        return found
+
+    async def row(self, name: str) -> Row[Any] | None:
+        async with self.store.read() as connection:
+            return (await connection.execute(select(codespaces).where(codespaces.c.name == name))).one_or_none()
+
+    async def claim(self, name: str) -> Claim:
+        """Take the row, whenever it is due."""
+        async with self.store.begin() as connection:
+            await connection.execute(update(codespaces).values(next_at=None, lease=None))
+            await connection.execute(update(codespaces).where(codespaces.c.name == name).values(next_at=0.0))
+            (row,) = await work.claim(connection, codespaces, holder="test", lease_s=60, limit=2)
+        return Claim(self.store, codespaces, row)
+
+    async def step(self, name: str) -> Codespace:
+        """What the loop does with a due row, once; the codespace afterwards."""
+        await self.run(await self.claim(name))
+        return await self.get(name)
+
+    async def run(self, claim: Claim) -> None:
+        await Reconciler(self.store, self.worker, holder="test")._step(claim)
+
+    async def launch(self, login: str = "olga", full_name: str = "acme/web", **wanted: Any) -> Codespace:
+        return await self.step(await self.create(login, full_name, **wanted))
+
+    async def log(self, name: str) -> list[LogEntry]:
+        codespace = await self.get(name)
+        async with self.store.read() as connection:
+            return await rows.read_log(connection, codespace.id, after=0, limit=20_000)
+
+    async def log_text(self, name: str) -> str:
+        return "\n".join(entry.text for entry in await self.log(name))
+
+    async def is_valid(self, token: str) -> bool:
+        return await self.tokens.find_subject(SecretText(token)) is not None
+
+    def labels(self, name: str, server_id: str = SERVER_ID) -> dict[str, str]:
+        return {LABEL: name, SERVER_LABEL: server_id}
+
+    def nothing_left(self, name: str) -> bool:
+        """Neither a container nor a checkout."""
+        mine = [one for one in self.engine.containers.values() if one.labels.get(LABEL) == name]
+        return not mine and not (self.workspaces / name).exists()
+
+
+async def make_codespace_world(store: Store, folder: Path) -> CodespaceWorld:
+    secrets = await make_secret_world(store, folder)
+    clock, entropy, engine = secrets.clock, SystemEntropy(), FakeEngine()
+    git = BareGitRepositories(folder / "repositories")
+    dev_containers = FakeDevContainers(engine)
+    registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
+    tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
+    executor = CodespaceExec(engine)
+    launcher = Launcher(
+        store=store,
+        engine=engine,
+        dev_containers=dev_containers,
+        images=ImageAccess(registry=registry, engine=engine),
+        git=git,
+        secrets=secrets.service,
+        tokens=tokens,
+        executor=executor,
+        workspaces=DiskWorkspaces(folder / "codespaces"),
+        server_id=SERVER_ID,
+        origin=ORIGIN,
+    )
+    woken: list[int] = []
+    world = CodespaceWorld(
+        secrets=secrets,
+        folder=folder,
+        engine=engine,
+        dev_containers=dev_containers,
+        registry=registry,
+        git=git,
+        tokens=tokens,
+        launcher=launcher,
+        worker=CodespaceWorker(store=store, clock=clock, launcher=launcher),
+        service=CodespaceService(
+            store=store,
+            clock=clock,
+            entropy=entropy,
+            git=git,
+            executor=executor,
+            limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60),
+            wake=lambda: woken.append(1),
+        ),
+        woken=woken,
+    )
+    await git.create(secrets.repositories["acme/web"], default_branch="main")
+    await world.configure("acme/web")
+    return world

@@ -1,0 +1,109 @@
+"""A13 over the whole table of routes: what is hidden answers like what is missing, to the last header."""
+
+import re
+
+import httpx
+import pytest
+from tests.rest.berth_api import Berth
+from tests.rest.test_access_token import codespace_token
+
+from berth.rest.app import Route
+from berth.rest.routes import ROUTES
+
+ALL = ("repo", "delete_repo", "user", "admin:org", "codespace", "write:packages", "delete:packages", "workflow")
+VOLATILE = {"x-github-request-id", "date", "etag"}
+# Organizations themselves are public, like users; so are these lists, which show a stranger nothing hidden.
+PUBLIC_OF_ORGANIZATIONS = {"/orgs/{org}", "/orgs/{org}/members", "/orgs/{org}/repos"}
+OF_REPOSITORIES = [route for route in ROUTES if re.match(r"/repos/\{owner\}|/repositories/\{", route.path)]
+OF_ORGANIZATIONS = [
+    route for route in ROUTES if route.path.startswith("/orgs/{org}") and route.path not in PUBLIC_OF_ORGANIZATIONS
+]
+
+
+def fill(route: Route, **values: str) -> str:
+    """The path with these values; every other parameter names what is there."""
+    known = {"username": "octo", "team_slug": "core", "path": "a", "branch": "main", "secret_name": "ONE"}
+    return re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: values.get(match[1], known.get(match[1], "1")), route.path)
+
+
+async def answer(client: httpx.AsyncClient, route: Route, path: str) -> tuple[object, ...]:
+    got = await client.request(route.method, path, json=None if route.method in {"GET", "DELETE"} else {})
+    headers = {name: value for name, value in got.headers.items() if name not in VOLATILE}
+    return got.status_code, headers, got.content
+
+
+@pytest.fixture
+async def strangers(berth: Berth) -> dict[str, httpx.AsyncClient]:
+    """Everything that is hidden is in place; these clients must not tell it from nothing."""
+    octo, stranger = await berth.user("octo", *ALL), await berth.user("stranger", *ALL)
+    await berth.organization("acme", "octo")
+    for url, body in (
+        ("/orgs/acme/repos", {"name": "hidden", "visibility": "internal"}),
+        ("/user/repos", {"name": "hidden", "private": True}),
+        ("/orgs/acme/teams", {"name": "core"}),
+    ):
+        assert (await octo.post(url, json=body)).status_code == 201
+    for owner in ("acme", "octo"):
+        put = await octo.put(f"/repos/{owner}/hidden/contents/a", json={"message": "m", "content": "YQ=="})
+        assert put.status_code == 201
+    own = (await stranger.post("/user/repos", json={"name": "own"})).json()
+    _id, inside = await codespace_token(berth, own["id"], own["owner"]["id"])
+    return {
+        "anonymous": berth.anonymous,
+        "stranger": stranger,
+        "without scopes": berth.client(await berth.token("stranger")),
+        "codespace": berth.client(inside),
+        "owner, public_repo": berth.client(await berth.token("octo", "public_repo")),
+    }
+
+
+async def test_a_hidden_repository_is_as_missing_on_every_route(
+    berth: Berth, strangers: dict[str, httpx.AsyncClient]
+) -> None:
+    octo = berth.client(await berth.token("octo", *ALL))
+    numbers = {owner: str((await octo.get(f"/repos/{owner}/hidden")).json()["id"]) for owner in ("acme", "octo")}
+    assert len(OF_REPOSITORIES) > 40
+    for route in OF_REPOSITORIES:
+        for owner, number in numbers.items():
+            hidden = fill(route, owner=owner, repo="hidden", repository_number=number)
+            absent = fill(route, owner=owner, repo="absent", repository_number="999999")
+            for name, client in strangers.items():
+                seen, missing = await answer(client, route, hidden), await answer(client, route, absent)
+                assert seen == missing, f"{name}: {route.method} {hidden}"
+                assert seen[0] in {401, 403, 404, 422}, f"{name}: {route.method} {hidden}"
+
+
+async def test_the_same_routes_tell_the_owner_the_difference(
+    berth: Berth, strangers: dict[str, httpx.AsyncClient]
+) -> None:
+    octo = berth.client(await berth.token("octo", *ALL))
+    for route in OF_REPOSITORIES:
+        if route.method != "GET" or "repository_number" in route.path:
+            continue
+        seen = await answer(octo, route, fill(route, owner="octo", repo="hidden"))
+        missing = await answer(octo, route, fill(route, owner="octo", repo="absent"))
+        assert missing[0] == 404
+        assert seen[0] == 200 or seen != missing or "{secret_name}" in route.path, route.path
+
+
+async def test_an_organization_is_closed_to_strangers_as_if_it_were_none(
+    berth: Berth, strangers: dict[str, httpx.AsyncClient]
+) -> None:
+    assert len(OF_ORGANIZATIONS) > 15
+    del strangers["owner, public_repo"]
+    for route in OF_ORGANIZATIONS:
+        if route.method == "POST" and route.path == "/orgs/{org}/repos":
+            continue  # a stranger is told that he is no member: the organization is public
+        for name, client in strangers.items():
+            seen = await answer(client, route, fill(route, org="acme", owner="acme", repo="hidden"))
+            missing = await answer(client, route, fill(route, org="nowhere", owner="acme", repo="hidden"))
+            assert seen == missing, f"{name}: {route.method} {route.path}"
+
+
+@pytest.mark.parametrize("org", ["acme", "octo"])
+async def test_an_organizations_public_lists_hide_what_is_hidden(
+    berth: Berth, strangers: dict[str, httpx.AsyncClient], org: str
+) -> None:
+    for client in strangers.values():
+        assert (await client.get(f"/users/{org}/repos")).json() == []
+        assert (await client.get("/search/repositories", params={"q": "hidden"})).json()["total_count"] == 0

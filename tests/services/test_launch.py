@@ -1,0 +1,306 @@
+"""What a launch and a start do and refuse (L1 to L9), with real git and secrets; engine and registry are in memory."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import delete, update
+from tests.codespace_world import HOST, IMAGE, ORIGIN, PASSWORD, CodespaceWorld, make_codespace_world
+from tests.fakes.registry_client import DIGEST
+from tests.secret_world import ACME, MINE, WEB
+
+from berth.adapters.store import repository as repository_rows
+from berth.adapters.store.database import Store
+from berth.adapters.store.tables import accounts, collaborators, repositories
+from berth.domain.codespace import Codespace
+from berth.domain.dev_container import METADATA_LABEL
+from berth.domain.lifecycle import State
+from berth.domain.role import Role
+from berth.domain.secret import SecretVisibility
+from berth.domain.secret_text import SecretText
+from berth.services.ports import ExecResult
+
+pytestmark = pytest.mark.parametrize(
+    "database_url", ["sqlite"], indirect=True
+)  # nothing here asks the database anything new
+
+
+@pytest.fixture
+async def codespaces(store: Store, tmp_path: Path) -> CodespaceWorld:
+    return await make_codespace_world(store, tmp_path)
+
+
+@pytest.fixture
+async def world(codespaces: CodespaceWorld) -> CodespaceWorld:
+    await codespaces.give_triple()
+    return codespaces
+
+
+def code(codespace: Codespace) -> str:
+    assert codespace.finding is not None, codespace.state
+    assert codespace.state is State.FAILED
+    assert codespace.finding.next_step
+    return codespace.finding.code
+
+
+async def again(world: CodespaceWorld, name: str, login: str = "olga") -> Codespace:
+    """Stop and start."""
+    subject = world.secrets.subject(login)
+    await world.service.stop(subject, name)
+    assert (await world.step(name)).state is State.SHUTDOWN
+    await world.service.start(subject, name)
+    return await world.step(name)
+
+
+async def test_what_the_row_keeps_and_the_container_gets(world: CodespaceWorld) -> None:
+    commit = await world.configure("acme/web", remoteUser="root")
+    launched = await world.launch()
+    assert launched.commit_id == commit
+    assert launched.image == f"{HOST}/team/dev@{DIGEST}"
+    assert (launched.remote_user, launched.remote_folder) == ("root", "/workspaces/web")
+    (request,) = world.dev_containers.requests
+    assert request.configuration["image"] == launched.image, "L2: by digest"
+    assert request.labels == world.labels(launched.name)
+    config = (request.workspace / ".git" / "config").read_text()
+    assert f"url = {ORIGIN}/acme/web.git" in config
+    assert PASSWORD not in str(request.configuration), "L7"
+
+
+async def test_l9_and_s7_the_environment(world: CodespaceWorld) -> None:
+    await world.secrets.put("olga", WEB, "DATABASE_PASSWORD", "a'b c")
+    launched = await world.launch()
+    environment = world.engine.environments[-1]
+    assert environment["DATABASE_PASSWORD"] == "a'b c"
+    assert environment["CORP_CONTAINER_REGISTRY_PASSWORD"] == PASSWORD
+    assert environment["CODESPACE_NAME"] == launched.name
+    assert environment["GITHUB_USER"] == "olga"
+    assert environment["GIT_COMMITTER_NAME"] == "olga"
+    assert environment["GIT_COMMITTER_EMAIL"].endswith("+olga@users.noreply.localhost")
+    (request,) = world.dev_containers.requests
+    container_env = request.configuration["containerEnv"]
+    assert isinstance(container_env, dict)
+    assert not {"GITHUB_TOKEN", "DATABASE_PASSWORD"} & container_env.keys(), "L7: no secret in the configuration"
+    (install,) = [one for one in world.engine.executed if one.user == "0"]
+    assert PASSWORD not in str(install.command)
+    assert HOST in install.stdin
+
+
+async def test_hooks_run_in_order_the_labels_first(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", postCreateCommand="file-create", postStartCommand="file-start")
+    world.engine.image_labels = {METADATA_LABEL: '[{"postCreateCommand": "label-create"}]'}
+    await world.launch()
+    assert world.engine.hooks == ["label-create", "file-create", "file-start"]
+
+
+async def test_only_post_start_runs_at_a_start(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", postCreateCommand="create", postStartCommand="start")
+    launched = await world.launch()
+    assert (await again(world, launched.name)).state is State.AVAILABLE
+    assert world.engine.hooks == ["create", "start", "start"]
+
+
+async def test_a_hook_that_fails_ends_the_launch_with_its_exit_code(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", postCreateCommand="make", postStartCommand="never")
+    world.engine.exit_codes["make"] = 7
+    world.engine.chunks = (b"the rea", b"son\nand more")
+    failed = await world.launch()
+    assert code(failed) == "devcontainer.hook_failed"
+    assert failed.finding is not None
+    assert failed.finding.evidence == {"hook": "postCreateCommand", "exit_code": "7"}
+    assert "the reason\nand more" in await world.log_text(failed.name)
+    assert world.engine.hooks == ["make"]
+
+
+async def test_s8_a_start_reads_the_secrets_of_now(world: CodespaceWorld) -> None:
+    await world.secrets.put("olga", WEB, "COLOUR", "red-value")
+    launched = await world.launch()
+    await world.secrets.put("olga", WEB, "COLOUR", "blue-value")
+    await world.give_triple("new-registry-password")
+    assert (await again(world, launched.name)).state is State.AVAILABLE
+    before, after = world.engine.environments
+    assert (before["COLOUR"], after["COLOUR"]) == ("red-value", "blue-value")
+    assert after["CORP_CONTAINER_REGISTRY_PASSWORD"] == "new-registry-password"
+    assert before["GITHUB_TOKEN"] != after["GITHUB_TOKEN"]
+    assert not await world.is_valid(before["GITHUB_TOKEN"])
+    assert await world.is_valid(after["GITHUB_TOKEN"])
+
+
+async def test_s6_who_may_only_read_gets_no_secrets_and_is_told_why(world: CodespaceWorld) -> None:
+    await world.secrets.put("rita", MINE, "MINE", "rita-secret-value", repositories=("acme/web",))
+    world.registry.passwords = {f"{HOST}/team/dev": None}
+    launched = await world.launch("rita")
+    assert launched.state is State.AVAILABLE
+    environment = world.engine.environments[-1]
+    assert not [name for name in environment if name == "MINE" or "REGISTRY" in name]
+    assert "Secrets are withheld" in await world.log_text(launched.name)
+
+
+async def test_a13_an_owner_who_lost_read_access_cannot_launch(world: CodespaceWorld) -> None:
+    world.registry.passwords = {f"{HOST}/team/dev": None}
+    name = await world.create("rita")
+    async with world.store.begin() as connection:
+        await connection.execute(delete(collaborators))
+    assert code(await world.step(name)) == "repository.not_readable"
+    assert world.engine.pulled == []
+
+
+async def test_a13_nor_start_what_he_has(world: CodespaceWorld) -> None:
+    world.registry.passwords = {f"{HOST}/team/dev": None}
+    launched = await world.launch("rita")
+    subject = world.secrets.subject("rita")
+    await world.service.stop(subject, launched.name)
+    await world.step(launched.name)
+    await world.service.start(subject, launched.name)
+    async with world.store.begin() as connection:
+        await connection.execute(delete(collaborators))
+    assert code(await world.step(launched.name)) == "repository.not_readable"
+    assert len(world.engine.environments) == 1, "no token and no secret for him"
+    async with world.store.begin() as connection:
+        web, rita = world.secrets.repositories["acme/web"], world.secrets.accounts["rita"]
+        await repository_rows.set_collaborator(connection, web, rita, Role.PULL)
+    await world.service.start(subject, launched.name)
+    assert (await world.step(launched.name)).state is State.AVAILABLE
+
+
+async def test_a_repository_that_is_gone(world: CodespaceWorld) -> None:
+    name = await world.create()
+    async with world.store.begin() as connection:
+        await connection.execute(delete(repositories).where(repositories.c.name == "web"))
+    assert code(await world.step(name)) == "repository.not_readable"
+
+
+async def test_a_ref_that_is_gone(world: CodespaceWorld) -> None:
+    name = await world.create()
+    shutil.rmtree(world.git.path(world.secrets.repositories["acme/web"]))
+    await world.git.create(world.secrets.repositories["acme/web"], default_branch="main")
+    failed = await world.step(name)
+    assert code(failed) == "codespace.ref_gone"
+    assert "'main'" in str(failed.finding)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "sentence"),
+    [
+        (None, "acme/docs has no .devcontainer/devcontainer.json or .devcontainer.json at main"),
+        ("else/where.json", "acme/docs has no else/where.json at main"),
+    ],
+    ids=["the usual places", "the one that was asked for"],
+)
+async def test_no_configuration(world: CodespaceWorld, wanted: str | None, sentence: str) -> None:
+    await world.git.create(world.secrets.repositories["acme/docs"], default_branch="main")
+    await world.configure("acme/docs", "README.md")
+    failed = await world.launch(full_name="acme/docs", devcontainer_path=wanted)
+    assert code(failed) == "devcontainer.missing"
+    assert failed.finding is not None
+    assert sentence in failed.finding.sentence
+    assert world.nothing_left(failed.name)
+
+
+async def test_the_second_usual_place_and_one_that_was_asked_for(world: CodespaceWorld) -> None:
+    await world.git.create(world.secrets.repositories["acme/docs"], default_branch="main")
+    await world.configure("acme/docs", ".devcontainer.json")
+    assert (await world.launch(full_name="acme/docs")).state is State.AVAILABLE
+    await world.configure("acme/web", "other/devcontainer.json", postStartCommand="other")
+    launched = await world.launch(devcontainer_path="other/devcontainer.json")
+    assert launched.state is State.AVAILABLE
+    assert world.engine.hooks == ["other"]
+
+
+async def test_a_branch_is_checked_out_as_one_and_a_commit_is_detached(world: CodespaceWorld) -> None:
+    commit = await world.configure("acme/web", postStartCommand="x")
+    on_branch = await world.launch()
+    detached = await world.launch(ref=commit[:12])
+    heads = [(world.workspaces / one.name / "web" / ".git" / "HEAD").read_text() for one in (on_branch, detached)]
+    assert heads == ["ref: refs/heads/main\n", f"{commit}\n"]
+
+
+async def test_a_branch_whose_name_begins_like_its_commit_is_still_a_branch(world: CodespaceWorld) -> None:
+    repository_id = world.secrets.repositories["acme/web"]
+    head = await world.git.find_commit(repository_id, "main")
+    assert head is not None
+    await world.git._git(repository_id, "update-ref", f"refs/heads/{head[0]}", head)
+    launched = await world.launch(ref=head[0])
+    text = (world.workspaces / launched.name / "web" / ".git" / "HEAD").read_text()
+    assert text == f"ref: refs/heads/{head[0]}\n"
+
+
+@pytest.mark.parametrize(("user", "state"), [("dev", State.AVAILABLE), ("65534", State.AVAILABLE)])
+async def test_the_checkout_belongs_to_the_user(world: CodespaceWorld, user: str, state: State) -> None:
+    world.engine.image_user = user
+    launched = await world.launch()
+    assert launched.state is state
+    owner = (world.workspaces / launched.name / "web" / ".git" / "HEAD").stat().st_uid
+    assert owner == (1000 if user == "dev" else 65534)
+
+
+async def test_a_user_that_the_image_does_not_have(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", remoteUser="nobody-here")
+    failed = await world.launch()
+    assert code(failed) == "devcontainer.user_unknown"
+    assert world.nothing_left(failed.name)
+
+
+@pytest.mark.parametrize("code_of_exit", [3, 4])
+async def test_an_environment_that_cannot_be_installed(world: CodespaceWorld, code_of_exit: int) -> None:
+    world.engine.install_result = ExecResult(code_of_exit, b"/run/codespaces is not a tmpfs\n")
+    failed = await world.launch()
+    assert code(failed) == "container.install_failed"
+    assert failed.finding is not None
+    assert "is not a tmpfs" in failed.finding.sentence
+    assert world.nothing_left(failed.name)
+
+
+async def test_what_the_installation_says_comes_whole_and_masked(world: CodespaceWorld) -> None:
+    """No line of it is cut: half a secret would not be recognised."""
+    await world.secrets.put("olga", WEB, "LONG", "long-secret-" * 20)
+    said = f"{'long-secret-' * 20} and much more text than is ever kept {'x' * 100}\nthe last line\n"
+    world.engine.install_result = ExecResult(3, said.encode())
+    failed = await world.launch()
+    assert "long-secret" not in await world.log_text(failed.name) + str(failed.finding)
+    assert "the last line" in str(failed.finding)
+
+
+async def test_no_secret_is_in_the_log_but_a_host_is(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", postCreateCommand="env")
+    await world.secrets.put("olga", WEB, "TWO_LINES", "upper-half\nlower-half")
+    await world.secrets.put("olga", ACME, "SHORT", "abc", visibility=SecretVisibility.ALL)
+    world.engine.chunks = (b"correct-horse-", b"battery upper-half\nlower", b"-half abc\n", b"from " + HOST.encode())
+    launched = await world.launch()
+    text = await world.log_text(launched.name)
+    for secret in (PASSWORD, "upper-half", "lower-half", world.engine.environments[-1]["GITHUB_TOKEN"]):
+        assert secret not in text
+    mask = SecretText.MASK
+    assert f"{mask} {mask}\n{mask} abc\nfrom {HOST}" in text
+
+
+async def test_c3_a_server_that_is_refused_stays_hidden(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", postCreateCommand="env")
+    await world.secrets.put("olga", WEB, "BAD_CONTAINER_REGISTRY_SERVER", "https://user:hidden-pass@x.example")
+    world.engine.chunks = (b"https://user:hidden-pass@x.example\n",)
+    launched = await world.launch()
+    assert "hidden-pass" not in await world.log_text(launched.name)
+
+
+async def test_the_lines_of_the_dev_container_cli_are_logged(world: CodespaceWorld) -> None:
+    world.dev_containers.lines = ("npm install", "done")
+    launched = await world.launch()
+    kinds = [entry.text for entry in await world.log(launched.name) if entry.kind == "phase"]
+    assert kinds == [
+        "Reading the dev container configuration",
+        f"Finding the credential for {HOST}",
+        f"Pulling {IMAGE}",
+        "Checking out main",
+        "Creating the container",
+        "Installing secrets and registry credentials",
+        "Available",
+    ]
+    assert "npm install\ndone" in await world.log_text(launched.name)
+
+
+async def test_an_owner_with_a_name_and_an_address_commits_as_himself(world: CodespaceWorld) -> None:
+    async with world.store.begin() as connection:
+        values = {"name": "Olga O.", "email": "olga@example.com"}
+        await connection.execute(update(accounts).where(accounts.c.login == "olga").values(**values))
+    await world.launch()
+    environment = world.engine.environments[-1]
+    assert (environment["GIT_COMMITTER_NAME"], environment["GIT_COMMITTER_EMAIL"]) == ("Olga O.", "olga@example.com")
