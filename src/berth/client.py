@@ -51,12 +51,12 @@ class User(msgspec.Struct, kw_only=True):
     site_admin: bool = False
 
 
-class Repository(msgspec.Struct, kw_only=True):
+class Repository(msgspec.Struct, kw_only=True):  # inside a codespace it is short: what was not sent stays out of JSON
     id: int
     full_name: str
-    private: bool = True
-    visibility: str = ""
-    clone_url: str = ""
+    private: bool | msgspec.UnsetType = msgspec.UNSET
+    visibility: str | msgspec.UnsetType = msgspec.UNSET
+    clone_url: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Secret(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -207,9 +207,9 @@ class Client:
         return self._send("GET", _repository_path(full_name), Repository)
 
     def create_repository(self, full_name: str, *, private: bool) -> Repository:
-        owner, _, name = full_name.partition("/")
-        path = "/user/repos" if owner.lower() == self.get_user().login.lower() else f"/orgs/{_part(owner)}/repos"
-        return self._send("POST", path, Repository, {"name": name, "private": private})
+        owner = _repository_path(full_name).split("/")[2]
+        path = "/user/repos" if owner.lower() == self.get_user().login.lower() else f"/orgs/{owner}/repos"
+        return self._send("POST", path, Repository, {"name": full_name.partition("/")[2], "private": private})
 
     def list_secrets(self, owner: SecretOwner) -> list[Secret]:
         return self._list(owner.path, Secret, "secrets")

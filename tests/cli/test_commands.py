@@ -1,6 +1,7 @@
 """argv → what reaches the server, what is printed, which exit code."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -187,6 +188,78 @@ def test_a_status_becomes_an_exit_code_with_the_servers_text(
     assert (result.exit_code, result.stdout) == (code, "")
     assert "what the server says" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+REFUSED = [
+    pytest.param({"message": "m", "code": "codespace.limit"}, 1, id="limit"),
+    pytest.param({"message": "m", "code": "secret.selection_limit"}, 1, id="selection limit"),
+    pytest.param({"message": "m", "code": "secret.too_large"}, 1, id="too large"),
+    pytest.param({"message": "m", "code": "repository.name.taken"}, 1, id="already there"),
+    pytest.param({"message": "m", "code": "account.login"}, 2, id="malformed"),
+    pytest.param({"message": "m"}, 2, id="no code"),
+]
+
+
+@pytest.mark.parametrize("body, code", REFUSED)
+def test_a_422_is_usage_only_if_the_input_is_malformed(
+    berth: Berth, server: GitHubLike, body: dict[str, Any], code: int
+) -> None:
+    server.answers["GET /user/codespaces"] = (422, body)
+    result = berth("codespace", "list")
+    assert (result.exit_code, result.stderr) == (code, "berth: m\n")
+
+
+def test_a_missing_scope_is_for_the_user_to_mend(berth: Berth, server: GitHubLike) -> None:
+    message = "Must have admin rights to Repository. This needs a token with the scope codespace."
+    server.answers["GET /user/codespaces"] = (403, {"message": message})
+    result = berth("codespace", "list")
+    assert "berth token create NAME --scopes codespace" in result.stderr
+    assert "administrator" not in result.stderr
+
+
+def test_a_secret_that_nothing_may_use_is_said_to_be_one(berth: Berth) -> None:
+    add = ("registry", "add", "r.example.com", "--username", "u")
+    for argv in (("secret", "set", "A"), add):
+        assert "--repos OWNER/NAME" in berth(*argv, "--user", stdin="x").stderr
+        assert "--repos OWNER/NAME" not in berth(*argv, "--org", "acme", stdin="x").stderr
+    assert "--repos OWNER/NAME" not in berth("secret", "set", "B", "--user", "--repos", "acme/shop", stdin="x").stderr
+
+
+def test_several_codespaces_are_deleted_past_one_that_is_gone(berth: Berth, server: GitHubLike) -> None:
+    result = berth("codespace", "delete", "-y", "gone", CODESPACE)
+    assert result.exit_code == 1
+    assert f"DELETE /user/codespaces/{CODESPACE}" in server.requests
+    assert "gone: Not Found" in result.stderr
+
+
+def test_a_new_repository_says_where_to_push(berth: Berth, server: GitHubLike) -> None:
+    url = "https://berth.example.com/acme/new.git"
+    server.answers["POST /orgs/acme/repos"] = (201, {"id": 13, "full_name": "acme/new", "clone_url": url})
+    result = berth("repo", "create", "acme/new")
+    assert url in result.stderr
+    assert "token" in result.stderr
+    assert "'shop' is not OWNER/NAME." in berth("repo", "create", "shop").stderr
+
+
+def test_json_has_no_key_that_the_server_did_not_send(berth: Berth) -> None:
+    (codespace,) = json.loads(berth("codespace", "list", "--json").stdout)
+    assert codespace["repository"] == {"id": 11, "full_name": "acme/shop"}
+
+
+def test_start_says_where_to_look(berth: Berth) -> None:
+    assert f"berth codespace logs --follow {CODESPACE}" in berth("codespace", "start", CODESPACE).stderr
+
+
+@pytest.mark.parametrize("argv", [("token",), ("token", "--new"), ("rotate-key",)], ids=" ".join)
+def test_admin_makes_nothing_where_no_server_ran(
+    anonymous: Berth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("BERTH_DATA_DIR", str(tmp_path / "data"))
+    result = anonymous("admin", *argv)
+    assert result.exit_code == 1
+    assert f"There is no Berth data in {tmp_path / 'data'}." in result.stderr
+    assert "BERTH_DATA_DIR" in result.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_problem_has_an_exit_code() -> None:

@@ -42,6 +42,32 @@ def test_a_failed_launch_shows_its_finding_and_is_exit_1(berth: Berth, server: G
         assert text in result.stderr
 
 
+def test_logs_of_a_failed_launch_end_with_what_to_do(berth: Berth, server: GitHubLike) -> None:
+    server.log[3] = (4, "finding", json.dumps(FINDING))
+    for options in ((), ("--follow",)):
+        result = berth("codespace", "logs", CODESPACE, *options)
+        assert result.exit_code == 0
+        for text in ("pull.denied", "an owner of the organization", "berth registry add"):
+            assert text in result.stderr
+    assert f"berth codespace delete {CODESPACE}" not in berth(*CREATE).stderr
+    server.state = "Failed"
+    assert f"berth codespace delete {CODESPACE}" in berth(*CREATE).stderr
+
+
+def test_on_a_terminal_a_steps_heading_stands_above_its_output(
+    berth: Berth, server: GitHubLike, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    server.log[1] = (2, "progress", '{"layers_total":0,"layers_done":0,"bytes_total":0,"bytes_done":0}')
+    text = clean(berth(*CREATE).stderr)
+    assert 0 <= text.index("s] Running postCreateCommand") < text.index("    installed")
+
+
+def test_nothing_is_said_of_a_pull_of_nothing(berth: Berth, server: GitHubLike) -> None:
+    server.log[1] = (2, "progress", '{"layers_total":0,"layers_done":0,"bytes_total":0,"bytes_done":0}')
+    assert "pulled" not in berth(*CREATE).stderr
+
+
 def test_a_broken_stream_is_taken_up_where_it_broke(berth: Berth, server: GitHubLike) -> None:
     server.break_after = 3
     result = berth("codespace", "logs", "--follow", CODESPACE)

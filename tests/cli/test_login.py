@@ -82,6 +82,22 @@ def test_only_an_origin_is_a_server(text: str) -> None:
 def test_an_origin_may_come_without_a_scheme() -> None:
     assert parse_origin("Berth.example.com/") == "https://berth.example.com"
     assert parse_origin("http://[::1]:80") == "http://[::1]:80"
+    assert parse_origin("127.0.0.1:8080") == "http://127.0.0.1:8080"
+    assert parse_origin("[::1]:8080/") == "http://[::1]:8080"
+    assert parse_origin("localhost.example.com") == "https://localhost.example.com"
+
+
+def test_https_to_a_plain_server_asks_for_http(anonymous: Berth, server: GitHubLike) -> None:
+    result = anonymous("login", server.url.replace("http:", "https:"), stdin=TOKEN)
+    assert result.exit_code == 1
+    assert f"Is it {server.url}?" in result.stderr
+
+
+def test_a_token_without_a_host_says_what_is_missing(anonymous: Berth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BERTH_TOKEN", TOKEN)
+    result = anonymous("codespace", "list")
+    assert result.exit_code == 4
+    assert "Set BERTH_HOST too" in result.stderr
 
 
 def test_no_command_takes_a_secret_as_an_argument() -> None:

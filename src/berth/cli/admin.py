@@ -9,7 +9,7 @@ from berth.cli.hosts import connect
 from berth.cli.options import AsJSON
 from berth.cli.terminal import clean_line, out, out_json, say
 from berth.domain.problem import NotFound
-from berth.settings import read_settings
+from berth.settings import Settings, read_settings
 
 app = typer.Typer(help="Run the server: accounts, the administrator's token, keys.", no_args_is_help=True)
 
@@ -17,7 +17,7 @@ app = typer.Typer(help="Run the server: accounts, the administrator's token, key
 @app.command()
 def token(new: Annotated[bool, typer.Option("--new", help="Make a new one; the old one ends.")] = False) -> None:
     """Print where the administrator's token is."""
-    settings = read_settings()
+    settings = _local_settings()
     if new:
         import_module("berth.server").new_admin_token(settings)
     path = settings.admin_token_file.resolve()
@@ -31,7 +31,18 @@ def token(new: Annotated[bool, typer.Option("--new", help="Make a new one; the o
 @app.command("rotate-key")
 def rotate_key() -> None:
     """Make a new master key and wrap all secrets' keys with it."""
-    out(clean_line(str(import_module("berth.server").rotate_key(read_settings()))))
+    out(clean_line(str(import_module("berth.server").rotate_key(_local_settings()))))
+
+
+def _local_settings() -> Settings:
+    """The server's own settings. Raises NotFound, before anything is made, where no server has ever run."""
+    settings = read_settings()
+    directory = settings.data_dir.resolve()
+    if settings.database_url is None and not (directory / "berth.db").exists():
+        remedy = "Set BERTH_DATA_DIR as for berth serve."
+        raise NotFound(f"There is no Berth data in {directory}.", code="cli.admin_token", remedy=remedy)
+    say(f"Working on {clean_line(str(directory))}.")
+    return settings
 
 
 @app.command("create-user")

@@ -6,11 +6,12 @@ from typing import Annotated
 import typer
 
 from berth.cli.hosts import connect
-from berth.cli.launch_progress import plain_text, show_finding, show_launch
+from berth.cli.launch_progress import plain_text, read_finding, show_finding, show_launch
 from berth.cli.options import AsJSON, Yes, confirm
 from berth.cli.problems import FAILED
 from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say
-from berth.client import Client, Codespace
+from berth.client import Client, Codespace, Finding
+from berth.domain.problem import NotFound
 
 app = typer.Typer(help="Codespaces.", no_args_is_help=True)
 
@@ -63,6 +64,7 @@ def _watch(client: Client, name: str) -> tuple[Codespace, bool]:
     if finding is not None:
         codespace.finding = finding
         show_finding(finding)
+    say(f"Remove it: berth codespace delete {shown}")
     return codespace, True
 
 
@@ -94,7 +96,6 @@ def view(name: Name, as_json: AsJSON = False) -> None:
         ("ref", codespace.git_status.ref or ""),
         ("created", codespace.created_at),
         ("last used", codespace.last_used_at),
-        ("url", codespace.web_url),
     )
     out_table(("", ""), rows)
     if codespace.finding is not None:
@@ -113,10 +114,15 @@ def logs(
         if as_json:
             out_json(list(entries))
             return
+        finding: Finding | None = None
         for entry in entries:
             text = plain_text(entry)
             if text:
                 out(text)
+            if entry.kind in {"phase", "finding"}:  # a phase after a finding is a new launch
+                finding = read_finding(entry)
+        if finding is not None:
+            show_finding(finding)
 
 
 @app.command("exec")
@@ -145,30 +151,46 @@ def execute(
 def stop(name: Name, as_json: AsJSON = False) -> None:
     """Stop a codespace; its files stay."""
     with connect() as client:
-        _show_state(client.stop_codespace(name), as_json)
+        _show_change(client.stop_codespace(name), as_json)
 
 
 @app.command()
 def start(name: Name, as_json: AsJSON = False) -> None:
     """Start a stopped codespace."""
     with connect() as client:
-        _show_state(client.start_codespace(name), as_json)
+        _show_change(client.start_codespace(name), as_json)
 
 
-def _show_state(codespace: Codespace, as_json: bool) -> None:
+def _show_change(codespace: Codespace, as_json: bool) -> None:
+    name = clean_line(codespace.name)
     if as_json:
         out_json(codespace)
     else:
-        say(f"Codespace {clean_line(codespace.name)} is {clean_line(codespace.state)}.")
+        say(f"Codespace {name} is {clean_line(codespace.state)}.")
+    say(f"See how it goes on: berth codespace logs --follow {name}")
 
 
 @app.command()
-def delete(name: Name, yes: Yes = False) -> None:
-    """Delete a codespace and everything in it."""
-    confirm(f"Delete {clean_line(name)} and everything in it?", yes)
+def delete(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="As berth codespace list shows them.")],
+    yes: Yes = False,
+) -> None:
+    """Delete codespaces and everything in them."""
+    confirm(f"Delete {clean_line(', '.join(names))} and everything in {'it' if len(names) == 1 else 'them'}?", yes)
+    missing = False
     with connect() as client:
-        client.delete_codespace(name)
-    say(f"Deleted {clean_line(name)}.")
+        for name in names:
+            try:
+                client.delete_codespace(name)
+            except NotFound as problem:
+                if len(names) == 1:
+                    raise
+                missing = True
+                say(f"berth: {clean_line(name)}: {clean_line(problem.message)}")
+            else:
+                say(f"Deleted {clean_line(name)}.")
+    if missing:
+        raise typer.Exit(FAILED)
 
 
 def _repository(codespace: Codespace) -> str:

@@ -237,8 +237,13 @@ def _show_commands(
         screen.say("It prints the commands to log in, run, create and fail yourself.")
         return
     screen.heading("To go on by hand, in another terminal")
+    if berth.startswith("."):
+        screen.command(f"cd {shlex.quote(str(Path.cwd()))}")
+    token_file = shlex.quote(str(server.token_file))
+    screen.command(f"{berth} login {server.origin} --token-file {token_file}")
+    screen.say("or, for that terminal only:")
     for line in (
-        f"export BERTH_HOST={server.origin} BERTH_TOKEN=$(cat {shlex.quote(str(server.token_file))})",
+        f"export BERTH_HOST={server.origin} BERTH_TOKEN=$(cat {token_file})",
         f"{berth} codespace list",
         f"{berth} codespace exec {codespace} -- cat /etc/passwd",
         f"{berth} codespace create --repo {REPOSITORY}",
@@ -251,16 +256,19 @@ def _show_commands(
         screen.command(line)
     screen.say(
         f"The private image is {image.reference}; the repository's file is {CONFIGURATION}. "
-        f"Berth's log is {server.log_file}."
+        f"Berth's log is {server.log_file}. Afterwards forget the login: {berth} logout"
     )
 
 
 def _berth_program() -> str:
     program = Path(sys.executable).with_name("berth")
-    if shutil.which("berth") == str(program):
+    if shutil.which("berth") == str(program) and "VIRTUAL_ENV" not in os.environ:  # another terminal may lack it
         return "berth"
     cwd = Path.cwd()
-    return shlex.quote(str(program.relative_to(cwd) if program.is_relative_to(cwd) else program))
+    if not program.is_relative_to(cwd):
+        return shlex.quote(str(program))
+    near = str(program.relative_to(cwd))
+    return shlex.quote(near if near.startswith(".") else f"./{near}")
 
 
 def _wait_for_interrupt(screen: Screen) -> None:

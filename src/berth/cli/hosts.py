@@ -36,8 +36,10 @@ class Hosts:
 
 
 def parse_origin(text: str) -> str:
-    """`https://host[:port]` from what a user types: without a scheme it is https. Raises Invalid."""
-    address = text.strip() if "://" in text else f"https://{text.strip()}"
+    """`https://host[:port]` from what a user types: without a scheme https, on this machine http. Raises Invalid."""
+    typed = text.strip()
+    scheme = "http" if re.fullmatch(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?/?", typed.lower()) else "https"
+    address = typed if "://" in typed else f"{scheme}://{typed}"
     try:
         parts = urlsplit(address)
         port, host = parts.port, parts.hostname
@@ -102,6 +104,11 @@ def choose_login() -> tuple[str, SecretText]:
     login = hosts.logins.get(origin)
     if origin and token:
         return origin, SecretText(token)
+    if token:
+        text = "BERTH_TOKEN is set, but no server is named."
+        raise Unauthenticated(
+            text, code="cli.not_logged_in", remedy="Set BERTH_HOST too, such as https://berth.example.com."
+        )
     if login is None:
         where = f" to {origin}" if origin else ""
         raise Unauthenticated(f"You are not logged in{where}.", code="cli.not_logged_in")

@@ -42,8 +42,7 @@ class LaunchProgress:
         self.finding: Finding | None = None
         self._live = live
         self._task: TaskID | None = None
-        self._started = self._phase_started = time.monotonic()
-        self._phase = ""
+        self._started = time.monotonic()
         self._progress_at = 0.0
 
     def follow(self, entries: Iterable[LogEntry]) -> None:
@@ -66,20 +65,17 @@ class LaunchProgress:
 
     def _begin_phase(self, name: str) -> None:
         self._end_phase()
-        self._phase, self._phase_started = name, time.monotonic()
-        if self._live is None:
-            say(f"[{time.monotonic() - self._started:6.1f} s] {name}")
-        else:
+        self._print(f"[{time.monotonic() - self._started:6.1f} s] {name}")
+        if self._live is not None:
             self._task = self._live.add_task(escape(name), total=None)
 
     def _end_phase(self) -> None:
         if self._live is not None and self._task is not None:
             self._live.remove_task(self._task)
-            self._print(f"  {time.monotonic() - self._phase_started:6.1f} s  {self._phase}")
             self._task = None
 
     def _pull(self, pull: PullProgress | None) -> None:
-        if pull is None:
+        if pull is None or not (pull.layers_total and pull.bytes_total):  # the image is there already
             return
         if self._live is not None and self._task is not None:
             self._live.update(self._task, total=pull.bytes_total or None, completed=pull.bytes_done)
@@ -133,6 +129,11 @@ def plain_text(entry: LogEntry) -> str:
         finding = _convert(entry.text, Finding)
         return f"! {clean_line(finding.sentence)} ({clean_line(finding.code)})" if finding else ""
     return f"== {clean_line(entry.text)}" if entry.kind == "phase" else clean(entry.text)
+
+
+def read_finding(entry: LogEntry) -> Finding | None:
+    """What an entry says of a failure, if it does."""
+    return _convert(entry.text, Finding) if entry.kind == "finding" else None
 
 
 def _convert(text: str, kind: type[Kind]) -> Kind | None:

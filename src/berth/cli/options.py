@@ -2,11 +2,13 @@
 
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from berth.cli.terminal import say
 from berth.client import Client, SecretOwner
 from berth.domain.problem import Invalid
 from berth.domain.secret_text import SecretText
@@ -55,6 +57,12 @@ def secret_fields(
         full = [name if "/" in name or organization is None else f"{organization}/{name}" for name in names]
         fields["selected_repository_ids"] = [client.get_repository(name).id for name in full]
     return fields
+
+
+def say_if_unusable(of_user: bool, fields: Mapping[str, object]) -> None:
+    """A secret of an account is for the repositories that it names, and for no other."""
+    if of_user and not fields.get("selected_repository_ids"):
+        say("No repository may use it yet: add --repos OWNER/NAME.")
 
 
 def read_secret(words: str, file: Path | None) -> SecretText:

@@ -1,5 +1,6 @@
 """From Problem to exit code and words on stderr: one place."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,10 +35,14 @@ _REMEDIES: Mapping[type[Problem], str] = {
     Denied: "Ask an administrator of the repository or organization, or use a token with more scopes.",
     NotFound: "Check the spelling; what your account may not see looks the same as what does not exist.",
 }
+# 422 is GitHub's one status for what is malformed, too much, or there already: our code says which.
+_TOO_MUCH_OR_THERE = re.compile(r"[._](limit|too_large|too_many|taken|already_exists)$")
 
 
 def exit_code_of(problem: Problem) -> int:
     """A test walks all subclasses of Problem and fails where one is missing here."""
+    if isinstance(problem, Invalid) and _TOO_MUCH_OR_THERE.search(problem.code):
+        return FAILED
     for kind in type(problem).__mro__:
         if kind in EXIT_CODES:
             return EXIT_CODES[kind]
@@ -47,9 +52,23 @@ def exit_code_of(problem: Problem) -> int:
 def report(problem: Problem) -> None:
     """The problem and the way out of it, on stderr."""
     say(f"berth: {clean(problem.message)}")
-    remedy = problem.remedy or _REMEDIES.get(type(problem), "")
+    remedy = problem.remedy or _remedy_by_text(problem) or _REMEDIES.get(type(problem), "")
     if remedy:
         say(f"  {clean(remedy)}")
+
+
+def _remedy_by_text(problem: Problem) -> str:
+    """The way out where only the sentence says what is wrong: TLS with a plain server, a scope that the server names."""
+    plain = re.match(r"https(://\S+) .*WRONG_VERSION_NUMBER", problem.message)  # OpenSSL: the answer is no TLS
+    if plain is not None:
+        return f"Is it http{plain[1]}?"
+    found = re.search(r"needs a token with the scope ([a-z_:]+)", problem.message)
+    if not isinstance(problem, Denied) or found is None:
+        return ""
+    return (
+        f"This token lacks the scope: make one with berth token create NAME --scopes {found[1]},... "
+        "while logged in with a token that has it."
+    )
 
 
 class ProblemGroup(TyperGroup):

@@ -7,6 +7,7 @@
 """
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,9 +23,10 @@ from berth.cli.options import (
     SecretVisibility,
     choose_owner,
     read_secret,
+    say_if_unusable,
     secret_fields,
 )
-from berth.cli.terminal import clean, out_json, out_table, say
+from berth.cli.terminal import clean, clean_line, out_json, out_table, say
 from berth.client import Client, RegistryLogin, SecretOwner
 from berth.domain.problem import Conflict, NotFound, Problem
 from berth.domain.registry_host import normalise_registry_host
@@ -71,6 +73,7 @@ def add(
     if as_json:
         out_json({"server": host.host, "secrets": list(names)})
     say(f"Stored the login to {host.host} at {owner.words}: {', '.join(names)}.")
+    say_if_unusable(of_user, fields)
 
 
 def _store(
@@ -118,10 +121,15 @@ def list_registries(
         out_json(found)
         return
     rows = [
-        (each.server or "?", _state(each), each.level, each.prefix or "", each.kind or "", "; ".join(each.warnings))
-        for each in found.registries
+        (each.server or "?", _state(each), each.level, each.prefix or "", each.kind or "") for each in found.registries
     ]
-    out_table(("server", "login", "level", "prefix", "kind", "remarks"), rows)
+    if sys.stdout.isatty():  # sentences below the table: a column would be too narrow for them
+        out_table(("server", "login", "level", "prefix", "kind"), rows)
+        for each in found.registries:
+            for warning in each.warnings:
+                say(f"{clean_line(each.server or each.prefix or '?')}: {clean_line(warning)}")
+    else:
+        out_table((), [(*row, "; ".join(each.warnings)) for row, each in zip(rows, found.registries, strict=True)])
     if found.withheld_reason:
         say(f"Your codespaces get none of these: {clean(found.withheld_reason)}")
 

@@ -6,7 +6,7 @@ import typer
 
 from berth.cli.hosts import connect
 from berth.cli.options import AsJSON
-from berth.cli.terminal import clean_line, out, out_json
+from berth.cli.terminal import clean_line, out, out_json, say
 
 app = typer.Typer(help="Repositories.", no_args_is_help=True)
 
@@ -29,3 +29,6 @@ def create(
         out_json(made)
     else:
         out(clean_line(made.full_name))
+    if isinstance(made.clone_url, str):
+        say(f"Clone it, push to it: {clean_line(made.clone_url)}")
+        say("  git asks for a user name (any will do) and a password: a token with the scope repo.")

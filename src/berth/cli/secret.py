@@ -15,6 +15,7 @@ from berth.cli.options import (
     SecretVisibility,
     choose_owner,
     read_secret,
+    say_if_unusable,
     secret_fields,
 )
 from berth.cli.terminal import out_json, out_table, say
@@ -43,6 +44,8 @@ def set_secret(
     if as_json:
         out_json({"name": stored_name, "created": created})
     say(f"{'Created' if created else 'Updated'} {stored_name} of {owner.words}.")
+    if created:  # one that is there already keeps its repositories
+        say_if_unusable(of_user, fields)
 
 
 @app.command("list")
