@@ -30,7 +30,7 @@ ALLOWED = {
 EXCEPTIONS = {("cli.demo", "adapters.engine_private")}
 
 DOMAIN_STDLIB = {
-    "abc", "base64", "binascii", "collections", "dataclasses", "datetime", "enum", "functools", "hashlib", "hmac",
+    "abc", "base64", "binascii", "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "hashlib", "hmac",
     "ipaddress", "itertools", "json", "math", "posixpath", "re", "shlex", "string", "typing", "urllib", "uuid", "zlib",
 }  # fmt: skip
 MAX_MODULE_LINES = 400

@@ -11,16 +11,18 @@ from pathlib import Path
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from berth.adapters.log_lines import set_up_logging
 from berth.adapters.sealer import HEADER_BYTES
-from berth.domain.problem import Invalid, UpstreamFailed
+from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
 from berth.settings import Settings, TCPAddress, UnixAddress
 from berth.wiring import Berth, make_berth, open_local
 
 _BACKLOG = 512
 _GRACE_S = 5
+_MAX_HEAD_BYTES = 64 * 1024
 _LOG = logging.getLogger(__name__)
 
 
@@ -65,12 +67,13 @@ async def _rotate_key(settings: Settings) -> str:
 async def _serve(settings: Settings) -> None:
     berth = await make_berth(settings)
     try:
-        await _first_start(berth, settings)
         sockets = [(_listen(address), address) for address in settings.listen]
+        await _first_start(berth, settings)
+        await _check_engine(berth, settings)
         servers = [_server(berth.app, settings, address) for _, address in sockets]
         async with berth.running():
             for bound, address in sockets:
-                _LOG.info("server.listening", extra={"address": _shown(bound, address)})
+                _LOG.info("server.listening", extra={"url": _url(bound, settings, address)})
             runs = zip(servers, sockets, strict=True)
             await asyncio.gather(*(server.serve(sockets=[bound]) for server, (bound, _) in runs))
     finally:
@@ -86,6 +89,15 @@ async def _first_start(berth: Berth, settings: Settings) -> None:
     if token is not None:
         write_token(settings.admin_token_file, token)
         _LOG.info("server.first_start", extra={"admin_token_file": str(settings.admin_token_file)})
+
+
+async def _check_engine(berth: Berth, settings: Settings) -> None:
+    """The server starts without an engine, but says that no codespace will."""
+    try:
+        await berth.engine.ping()
+    except Problem:
+        remedy = "start Docker, or set BERTH_DOCKER_HOST; codespaces wait until it answers"
+        _LOG.warning("server.no_engine", extra={"docker_host": settings.docker_host, "remedy": remedy})
 
 
 def write_token(path: Path, token: SecretText) -> None:
@@ -105,11 +117,12 @@ def _server(app: ASGIApp, settings: Settings, address: TCPAddress | UnixAddress)
     config = uvicorn.Config(
         app,
         loop="none",  # we run in ours
-        http="httptools",
+        http=BoundedProtocol,
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,  # who we are is EXTERNAL_URL's to say, not a header's
         timeout_graceful_shutdown=_GRACE_S,
         ssl_certfile=settings.tls_cert if tls else None,
         ssl_keyfile=settings.tls_key if tls else None,
@@ -129,10 +142,10 @@ def _listen(address: TCPAddress | UnixAddress) -> socket.socket:
         bound.bind((address.host, address.port))
     except OSError as error:
         raise Invalid(
-            f"Berth cannot listen on {address}: {error.strerror or error}.",
+            f"Berth cannot listen on {_shown(address)}: {error.strerror or error}.",
             field="LISTEN",
             code="server.listen",
-            remedy="Stop what uses it, or set LISTEN to another address.",
+            remedy="Stop what uses it, or set BERTH_LISTEN to another address.",
         ) from error
     return bound
 
@@ -150,6 +163,41 @@ def _listen_on_path(path: Path) -> socket.socket:
     return bound
 
 
-def _shown(bound: socket.socket, address: TCPAddress | UnixAddress) -> str:
-    """The address as people write it, with the port that the system chose."""
-    return f"{address.host}:{bound.getsockname()[1]}" if isinstance(address, TCPAddress) else f"unix:{address.path}"
+def _shown(address: TCPAddress | UnixAddress, port: int | None = None) -> str:
+    """The address as people write it; `port` is the one that the system chose."""
+    if isinstance(address, UnixAddress):
+        return f"unix:{address.path}"
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port if port is None else port}"
+
+
+def _url(bound: socket.socket, settings: Settings, address: TCPAddress | UnixAddress) -> str:
+    """What to log in to."""
+    if isinstance(address, UnixAddress):
+        return _shown(address)
+    scheme = "https" if settings.tls_cert else "http"
+    return f"{scheme}://{_shown(address, bound.getsockname()[1])}"
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with a bound on a request's head: httptools itself has none."""
+
+    _head_bytes = 0
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(name + value)
+        super().on_header(name, value)
+
+    def _count(self, part: bytes) -> None:
+        self._head_bytes += len(part)
+        if self._head_bytes > _MAX_HEAD_BYTES:
+            self.transport.close()
+            raise ValueError("the request's head is too large")  # ends the parsing; uvicorn answers 400

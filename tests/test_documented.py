@@ -1,0 +1,139 @@
+"""What people look up is written down, and what is written down exists: codes, log events, settings, routes."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from berth.adapters import registry_http
+from berth.domain.dev_container_keys import REFUSED
+from berth.domain.problem import Problem
+from berth.domain.registry_credential import _BROKEN
+from berth.rest.routes import ROUTES
+from berth.settings import to_markdown
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+_LOUD = {"warning", "error", "exception", "critical"}
+_MAKERS = {"disk_full", "translating_disk_full"}  # functions whose argument is a code
+
+
+def sources() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        yield path, ast.parse(path.read_text())
+
+
+def first_cells(document: str) -> set[str]:
+    """What stands in backquotes in the first column of a document's tables."""
+    lines = (DOCS / document).read_text().splitlines()
+    return {match[1] for line in lines if (match := re.match(r"\| `([^`]+)` \|", line))}
+
+
+def codes_in(tree: ast.Module) -> Iterator[str]:
+    """Every stable code that a module can give to a Problem or a Finding."""
+    constants = {
+        node.targets[0].id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "code":
+            yield from _values(node.value, constants)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _MAKERS:
+            for argument in node.args:
+                yield from _values(argument, constants)
+        elif isinstance(node, ast.FunctionDef):
+            yield from _codes_of_function(tree, node)
+
+
+def _values(node: ast.expr, constants: dict[str, str]) -> Iterator[str]:
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.Name) and node.id in constants:
+        yield constants[node.id]
+
+
+def _codes_of_function(tree: ast.Module, function: ast.FunctionDef) -> Iterator[str]:
+    """Default codes; and codes that are made of a function's first argument, with what it is called with."""
+    for name, default in zip(reversed(function.args.args), reversed(function.args.defaults), strict=False):
+        if name.arg == "code":
+            yield from _values(default, {})
+    for made in ast.walk(function):
+        if isinstance(made, ast.keyword) and made.arg == "code" and isinstance(made.value, ast.JoinedStr):
+            prefix = made.value.values[0]
+            assert isinstance(prefix, ast.Constant)
+            for call in ast.walk(tree):
+                if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function.name:
+                    kind = call.args[0]
+                    assert isinstance(kind, ast.Constant), f"{function.name} needs a constant: {ast.unparse(call)}"
+                    yield f"{prefix.value!s}{kind.value!s}"
+
+
+def all_problems(kind: type[Problem] = Problem) -> Iterator[type[Problem]]:
+    yield kind
+    for child in kind.__subclasses__():
+        yield from all_problems(child)
+
+
+def all_codes() -> set[str]:
+    found = {code for _, tree in sources() for code in codes_in(tree)}
+    found |= {kind.code for kind in all_problems()} - {Problem.code}  # that one is never raised itself
+    found |= set(registry_http._TEXTS) | set(registry_http._CONNECTION)
+    found |= {str(rule) for rule in _BROKEN} | {refused.code for refused in REFUSED.values()}
+    return found
+
+
+def test_the_search_finds_codes_in_each_of_their_forms() -> None:
+    assert {
+        "codespace.limit",
+        "git.disk_full",
+        "server.disk_full",
+        "image_reference.empty",
+        "registry.realm_elsewhere",
+        "credential.incomplete",
+        "not_found",
+    } <= all_codes()
+
+
+def test_every_code_is_in_docs_errors() -> None:
+    documented = first_cells("errors.md")
+    assert not (missing := sorted(all_codes() - documented)), f"add to docs/errors.md: {missing}"
+    assert not (gone := sorted(documented - all_codes())), f"remove from docs/errors.md: {gone}"
+
+
+def log_events(*, loud: bool) -> set[str]:
+    found = set()
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and ast.unparse(node.func.value) == "_LOG"
+                and (node.func.attr in _LOUD) == loud
+            ):
+                event = node.args[0]
+                assert isinstance(event, ast.Constant), f"{path.name}:{node.lineno}: an event's name is constant"
+                found.add(str(event.value))
+    return found
+
+
+def test_every_warning_is_in_docs_log_events() -> None:
+    documented = first_cells("log-events.md")
+    assert not (missing := sorted(log_events(loud=True) - documented)), f"add to docs/log-events.md: {missing}"
+    everything = log_events(loud=True) | log_events(loud=False)
+    assert not (gone := sorted(documented - everything)), f"remove from docs/log-events.md: {gone}"
+
+
+def test_the_settings_are_current() -> None:
+    assert (DOCS / "settings.md").read_text() == to_markdown(), "run: python -m berth.settings > docs/settings.md"
+
+
+def test_every_route_is_in_docs_api() -> None:
+    """`/repositories/{id}/…` stands for every `/repos/{owner}/{repo}/…`, and is not listed."""
+    routes = {f"{route.method} {route.path}" for route in ROUTES if not route.path.startswith("/repositories/")}
+    documented = first_cells("api.md")
+    assert not (missing := sorted(routes - documented)), f"add to docs/api.md: {missing}"
+    assert not (gone := sorted(documented - routes)), f"remove from docs/api.md: {gone}"
