@@ -10,7 +10,7 @@ from typing import IO, Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, event, make_url, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from berth.domain.problem import Invalid, LimitReached, UpstreamFailed
@@ -108,7 +108,7 @@ def parse_database_url(text_url: str) -> URL:
     try:
         url = make_url(text_url)
         driver = _DRIVERS[url.get_backend_name()]
-    except Exception as error:  # SQLAlchemy raises its own and ValueError alike
+    except (ArgumentError, KeyError, ValueError) as error:
         raise Invalid(
             "DATABASE_URL is not sqlite:///path or postgresql://user@host/name.", field="DATABASE_URL"
         ) from error
