@@ -23,7 +23,7 @@ CODESPACE = Codespace(
     ref="main", commit_id=None, devcontainer_path=None, machine="standardLinux", location="WestEurope",
     idle_timeout_minutes=30, retention_period_minutes=60, created_at=NOW, updated_at=NOW, last_used_at=NOW,
     desired=Desired.RUNNING, generation=1, seen=1, phase=Phase.AVAILABLE, epoch=1, attempts=0, container_id="c",
-    image=None, remote_user=None, remote_folder=None, hooks_done="", finding=None,
+    image=None, remote_user=None, remote_folder=None, finding=None,
 )  # fmt: skip
 
 

@@ -47,7 +47,6 @@ class Codespace:
     image: str | None
     remote_user: str | None
     remote_folder: str | None
-    hooks_done: str
     finding: Finding | None
 
     @property

@@ -222,7 +222,6 @@ codespaces = Table(
     Column("image", Text),  # by digest
     Column("remote_user", Text),
     Column("remote_folder", Text),
-    Column("hooks_done", String(16), nullable=False, default=""),  # "created" once postCreateCommand has run
     Column("finding", Text),  # JSON of the finding that it failed with
     Index(None, "owner_id", "id"),
     Index(None, "next_at"),

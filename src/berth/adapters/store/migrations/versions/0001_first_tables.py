@@ -125,7 +125,6 @@ def upgrade() -> None:
         sa.Column("image", sa.Text(), nullable=True),
         sa.Column("remote_user", sa.Text(), nullable=True),
         sa.Column("remote_folder", sa.Text(), nullable=True),
-        sa.Column("hooks_done", sa.String(length=16), nullable=False),
         sa.Column("finding", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["owner_id"], ["accounts.id"], name=op.f("fk_codespaces_owner_id"), ondelete="CASCADE"),
         sa.ForeignKeyConstraint(
