@@ -1,1 +1,1 @@
-"""The outside world, behind `services/ports.py`: Docker, git, other registries, keys, the database."""
+"""The outside world, behind `services/ports/`: Docker, git, other registries, keys, the database."""

@@ -1,0 +1,39 @@
+"""The ports: what Berth needs of the world, each with two real implementations or an outside world behind it.
+
+The database has no port: SQLAlchemy is the portability layer, `adapters/store`. Every method is async. Adapters raise
+nothing but `Problem`s, translated at the boundary; what they return is a value of `domain`.
+"""
+
+from berth.services.ports.blob_store import BlobStore, StoredBlob, UploadState, UploadWriter
+from berth.services.ports.clock import Clock, Entropy, Sealer
+from berth.services.ports.dev_container import DevContainers, UpRequest, UpResult, Workspaces
+from berth.services.ports.engine import Container, ContainerStatus, Engine, ExecResult, LocalImage, PullProgress
+from berth.services.ports.git import GitBackend, GitRepositories, GitRequest, GitResponse
+from berth.services.ports.registry_client import ImageRefused, RegistryClient, ResolvedImage
+
+__all__ = [
+    "BlobStore",
+    "Clock",
+    "Container",
+    "ContainerStatus",
+    "DevContainers",
+    "Engine",
+    "Entropy",
+    "ExecResult",
+    "GitBackend",
+    "GitRepositories",
+    "GitRequest",
+    "GitResponse",
+    "ImageRefused",
+    "LocalImage",
+    "PullProgress",
+    "RegistryClient",
+    "ResolvedImage",
+    "Sealer",
+    "StoredBlob",
+    "UpRequest",
+    "UpResult",
+    "UploadState",
+    "UploadWriter",
+    "Workspaces",
+]

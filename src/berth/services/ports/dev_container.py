@@ -1,0 +1,63 @@
+"""The dev container CLI, and the checkouts that it works on."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from berth.domain.unix_user import UnixUser
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpRequest:
+    """One `devcontainer up --prebuild`: the sanitised configuration is complete, its image local and pinned by digest."""
+
+    codespace: str  # name; deterministic label and lock key
+    workspace: Path  # the checkout on this host, mounted at the same path into the sandbox
+    configuration: Mapping[str, object]  # what is written as the override configuration
+    labels: Mapping[str, str]  # id labels of the container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpResult:
+    """What the CLI reported."""
+
+    container_id: str
+    remote_user: str
+    remote_workspace_folder: str
+
+
+class DevContainers(Protocol):
+    """The dev container CLI, contained: an empty environment (L5), a sandbox, its own process group."""
+
+    async def up(self, request: UpRequest, on_line: Callable[[str], Awaitable[None]]) -> UpResult:
+        """Create and start the container, run onCreateCommand and updateContentCommand, no later hook.
+
+        Raises UpstreamFailed with code "devcontainer.hook_failed" or "devcontainer.up_failed". Cancellation kills the
+        whole process group. Temporary files are gone when it returns or raises.
+        """
+        ...
+
+    async def sweep(self) -> None:
+        """At start-up: kill process groups and remove temporary files that a killed server left behind."""
+        ...
+
+
+class Workspaces(Protocol):
+    """The checkouts of codespaces on this host."""
+
+    def path(self, codespace: str, repository: str) -> Path:
+        """Where a codespace's checkout lies, or would."""
+        ...
+
+    async def give_to(self, codespace: str, owner: UnixUser) -> None:
+        """Make the codespace's user the owner of everything in it. Not while a container sees it."""
+        ...
+
+    async def remove(self, codespace: str) -> None:
+        """All of a codespace's files. Nothing happens if there are none."""
+        ...
+
+    def names(self) -> set[str]:
+        """The codespaces that have files here."""
+        ...

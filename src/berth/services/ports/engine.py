@@ -1,0 +1,114 @@
+"""What runs containers."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from berth.domain.image_reference import ImageReference
+from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.secret_text import SecretText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullProgress:
+    """How far a pull is. Sums over all layers known so far."""
+
+    layers_total: int
+    layers_done: int
+    bytes_total: int
+    bytes_done: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalImage:
+    """An image that the engine holds. Its presence proves nobody's right to it (L2)."""
+
+    image_id: str
+    labels: Mapping[str, str]
+    architecture: str
+    user: str  # as the image has it: empty, a name, a number, either with a group
+
+
+class ContainerStatus(StrEnum):
+    """What a look at a container can find."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    EXITED = "exited"
+    OTHER = "other"  # paused, restarting, removing, dead
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A container as the engine shows it."""
+
+    container_id: str
+    name: str
+    status: ContainerStatus
+    labels: Mapping[str, str]
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecResult:
+    """How a command in a container ended. `output` is stdout and stderr as they came, cut at 1 MiB."""
+
+    exit_code: int
+    output: bytes
+
+
+class Engine(Protocol):
+    """Runs containers. Every verb may be repeated. Docker now; Kubernetes when Berth grows."""
+
+    async def ping(self) -> str:
+        """The engine's version. Raises UpstreamFailed(code="engine.unreachable")."""
+        ...
+
+    async def architecture(self) -> str:
+        """Of the images that it runs, in OCI's words: amd64, arm64."""
+        ...
+
+    async def find_image(self, reference: str) -> LocalImage | None: ...
+
+    async def read_image_file(self, reference: str, path: str, *, labels: Mapping[str, str]) -> bytes | None:
+        """A regular file of an image, at most 1 MiB, without running anything of it; None if it has none there.
+
+        Whatever is made for that carries the labels, so that a crash leaves nothing unknown.
+        """
+        ...
+
+    def pull(
+        self, image: ImageReference, credential: RegistryCredential | Anonymous, token: SecretText | None
+    ) -> AsyncIterator[PullProgress]:
+        """Pull by digest with this credential for this request only. Raises UpstreamFailed(code="image.pull_failed").
+
+        With a token the credential is not used: an engine sends a password wherever a registry tells it to (C7).
+        """
+        ...
+
+    async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
+        """All containers, stopped ones too, that carry all these labels; oldest first."""
+        ...
+
+    async def start_container(self, container_id: str) -> None: ...
+
+    async def stop_container(self, container_id: str, *, timeout_s: int) -> None: ...
+
+    async def remove_container(self, container_id: str) -> None:
+        """Force-remove, with its anonymous volumes. Nothing happens if it is gone."""
+        ...
+
+    async def execute(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        user: str = "",
+        working_directory: str = "",
+        environment: Mapping[str, str | SecretText] | None = None,
+        stdin: bytes | SecretText = b"",
+        on_output: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> ExecResult:
+        """Run a command to its end. Environment and stdin travel in the engine's API, never in an argument list (L7)."""
+        ...
