@@ -15,9 +15,9 @@ from tests.fakes.http_server import Asked, Behaviour, Handler, HTTPServer, Reply
 from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
 from berth.adapters.registry_http import _CONNECTION, _TEXTS, RegistryHTTP
 from berth.domain.address_policy import parse_private_addresses
-from berth.domain.exchange_message import MANIFEST_TYPES
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import Digest, parse_image_reference
+from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText

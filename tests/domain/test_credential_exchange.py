@@ -16,8 +16,9 @@ from berth.domain.credential_exchange import (
     login_exchange,
     pull_exchange,
 )
-from berth.domain.exchange_message import MANIFEST_TYPES, ExchangeRequest, ExchangeResponse
+from berth.domain.exchange_message import ExchangeRequest, ExchangeResponse
 from berth.domain.image_reference import Digest, DigestAlgorithm, ImageReference, parse_image_reference
+from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText

@@ -7,16 +7,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from berth.domain.image_reference import Digest, parse_digest
+from berth.domain.media_type import parse_content_type
 from berth.domain.problem import Invalid
 from berth.domain.secret_text import SecretText
 
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
-INDEX_TYPES = (MANIFEST_TYPES[0], MANIFEST_TYPES[2])
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_TOKEN_BYTES = 64 * 1024
 
@@ -70,7 +64,7 @@ def digest_header(response: ExchangeResponse) -> Digest | None:
 
 
 def media_type_of(response: ExchangeResponse) -> str:
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return parse_content_type(response.headers.get("content-type", ""))
 
 
 def is_html(response: ExchangeResponse) -> bool:

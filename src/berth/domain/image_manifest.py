@@ -10,20 +10,14 @@
 Source: OCI image-spec v1.1, manifest.md, image-index.md and config.md; distribution "Image Manifest Version 2, Schema 2".
 """
 
-import json
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from berth.domain.exchange_message import (
-    INDEX_TYPES,
-    MANIFEST_TYPES,
-    ExchangeResponse,
-    json_object,
-    media_type_of,
-)
+from berth.domain.exchange_message import ExchangeResponse, json_object, media_type_of
 from berth.domain.image_reference import Digest, parse_digest
+from berth.domain.media_type import MANIFEST_TYPES, keys_of_other_kinds
 from berth.domain.problem import Invalid
+from berth.domain.strict_json import parse_json_object
 
 _CONFIG_TYPES = frozenset(
     {
@@ -32,9 +26,6 @@ _CONFIG_TYPES = frozenset(
         "application/octet-stream",  # what old registries wrote
     }
 )
-_OF_IMAGES = frozenset({"config", "layers"})
-_OF_INDEXES = frozenset({"manifests"})
-_OF_SCHEMA_1 = frozenset({"fsLayers", "history", "signatures"})
 _PLAIN_VARIANTS = frozenset({"", "v1", "v8"})
 _WORD = re.compile(r"[a-z0-9._-]{1,20}")
 _MAX_NAMED_PLATFORMS = 12
@@ -58,8 +49,7 @@ def read_manifest(response: ExchangeResponse) -> tuple[str, dict[str, object]]:
         raise _unsupported("Its manifest is of a kind that is not an image.")
     if own not in {None, media_type}:
         raise _unsupported("Its manifest contradicts itself about its kind.")
-    foreign = _OF_SCHEMA_1 | (_OF_IMAGES if media_type in INDEX_TYPES else _OF_INDEXES)
-    if foreign & content.keys():
+    if keys_of_other_kinds(media_type) & content.keys():
         raise _unsupported("Its manifest can be read in two ways.")
     return media_type, content
 
@@ -103,18 +93,9 @@ def check_config(body: bytes, manifest: ImageManifest) -> None:
 
 def _strict_object(body: bytes) -> dict[str, object]:
     try:
-        value = json.loads(body, object_pairs_hook=_unambiguous)
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise _unsupported("Its manifest is not plain JSON.")
-    return value
-
-
-def _unambiguous(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
-    if len({key.casefold() for key, _ in pairs}) != len(pairs):
-        raise ValueError
-    return dict(pairs)
+        return parse_json_object(body, ignore_case=True)
+    except Invalid:
+        raise _unsupported("Its manifest is not plain JSON.") from None
 
 
 def _objects(value: object) -> list[dict[str, object]]:
