@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from berth.domain.exchange_message import (
-    MAX_MANIFEST_BYTES,
     ExchangeRequest,
     ExchangeResponse,
     Phase,
@@ -37,6 +36,7 @@ from berth.domain.exchange_message import (
 )
 from berth.domain.image_manifest import check_config, choose_platform, read_image_manifest, read_manifest
 from berth.domain.image_reference import Digest, ImageReference
+from berth.domain.manifest import MAX_MANIFEST_BYTES
 from berth.domain.media_type import INDEX_TYPES, MANIFEST_TYPES
 from berth.domain.problem import Invalid
 from berth.domain.registry_challenge import (

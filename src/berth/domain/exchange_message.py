@@ -11,7 +11,6 @@ from berth.domain.media_type import parse_content_type
 from berth.domain.problem import Invalid
 from berth.domain.secret_text import SecretText
 
-MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 MAX_TOKEN_BYTES = 64 * 1024
 
 _ERROR_CODE = re.compile(r"[A-Z][A-Z_]{0,63}")
