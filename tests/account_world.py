@@ -38,8 +38,12 @@ class AccountWorld:
 
     def who(self, name: str) -> Subject:
         """A login; `login:scope,scope` with a token of these scopes only (`login:` of none); `login@owner/name` from a
-        codespace of that repository.
+        codespace of that repository; `login job owner/name write` a job of that repository, with this permission on
+        contents.
         """
+        if " job " in name:
+            login, _job, repository, contents = name.split()
+            return self.people.job(login, repository, contents=contents)
         login, at, repository = name.partition("@")
         login, colon, words = login.partition(":")
         scopes = frozenset(Scope(word) for word in words.split(",") if word) if colon else SCOPES

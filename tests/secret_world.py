@@ -19,6 +19,7 @@ from berth.domain.repository import Visibility
 from berth.domain.role import Role
 from berth.domain.scope import Scope, expand_scopes
 from berth.domain.secret import SecretLevel, SecretVisibility
+from berth.domain.workflow_permissions import parse_permissions
 from berth.services.secret import SecretService
 from berth.services.secret_access import SecretPlace
 from berth.services.secret_change import SecretChange
@@ -64,6 +65,19 @@ class SecretWorld:
             scopes=expand_scopes(scopes),
             codespace_id=1 if codespace_of else None,
             codespace_repository_id=self.repositories[codespace_of] if codespace_of else None,
+        )
+
+    def job(self, login: str, repository: str, *, contents: str = "none", packages: str = "none") -> Subject:
+        """A job of the repository, with a workflow token that this login made."""
+        return Subject(
+            account_id=self.accounts[login],
+            login=login,
+            site_admin=False,
+            token_kind=TokenKind.WORKFLOW,
+            token_id=1,
+            scopes=frozenset(),
+            workflow_repository_id=self.repositories[repository],
+            permissions=parse_permissions({"contents": contents, "packages": packages}),
         )
 
     def owner(self, login: str, place: SecretPlace) -> str:

@@ -45,6 +45,7 @@ from berth.services.repository import RepositoryService
 from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.team import TeamService
+from berth.services.workflow_token import WorkflowTokenService
 from berth.settings import Settings, TCPAddress
 
 _SWEEP_EVERY_S = 600
@@ -190,6 +191,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         repositories=repositories,
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=parts.tokens,
+        workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
         secrets=parts.secrets,
         codespaces=CodespaceService(
             store=store, clock=clock, entropy=parts.entropy, git=git, executor=parts.executor, limits=limits, wake=wake

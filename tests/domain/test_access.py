@@ -18,6 +18,7 @@ from berth.domain.access_token import TokenKind
 from berth.domain.repository import Visibility
 from berth.domain.role import Role
 from berth.domain.scope import Scope
+from berth.domain.workflow_permissions import parse_permissions
 
 PRIVATE = RepositoryFacts(repository_id=7, visibility=Visibility.PRIVATE, is_owner=False, is_member=False)
 PUBLIC = replace(PRIVATE, visibility=Visibility.PUBLIC)
@@ -35,6 +36,17 @@ BARE_PAT = replace(PAT, scopes=frozenset())
 OWN_CODESPACE = replace(PAT, token_kind=TokenKind.CODESPACE, codespace_id=1, codespace_repository_id=7)
 OTHER_CODESPACE = replace(OWN_CODESPACE, codespace_repository_id=8)
 LOST_CODESPACE = replace(OWN_CODESPACE, codespace_repository_id=None)
+WRITING_JOB = replace(
+    PAT,
+    token_kind=TokenKind.WORKFLOW,
+    scopes=frozenset(),
+    workflow_repository_id=7,
+    permissions=parse_permissions({"contents": "write"}),
+)
+READING_JOB = replace(WRITING_JOB, permissions=parse_permissions({"contents": "read", "packages": "write"}))
+BARE_JOB = replace(WRITING_JOB, permissions=parse_permissions({"packages": "write"}))
+OTHER_JOB = replace(WRITING_JOB, workflow_repository_id=8)
+LOST_JOB = replace(WRITING_JOB, workflow_repository_id=None)
 
 
 def owned(facts: RepositoryFacts) -> RepositoryFacts:
@@ -66,6 +78,28 @@ CASES = {
     "2: a codespace opens no other private one": (OTHER_CODESPACE, owned(PRIVATE), Role.NONE),
     "2: a codespace reads other public ones": (OTHER_CODESPACE, owned(PUBLIC), Role.PULL),
     "2: a codespace without a repository opens nothing": (LOST_CODESPACE, owned(PRIVATE), Role.NONE),
+    "2, A8: a job with contents: write pushes to its own repository": (WRITING_JOB, owned(PRIVATE), Role.PUSH),
+    "2, A8: a job administers nothing": (WRITING_JOB, owned(PUBLIC), Role.PUSH),
+    "2, A8: a job does no more than its maker may now": (
+        WRITING_JOB, replace(PRIVATE, collaborator_role=Role.PULL), Role.PULL
+    ),
+    "2, A8: a job of who may nothing any more has nothing": (WRITING_JOB, PRIVATE, Role.NONE),
+    "2, A8: a job with contents: read reads its own repository": (READING_JOB, owned(PRIVATE), Role.PULL),
+    "2, A8: without contents a job has nothing, packages add nothing": (BARE_JOB, owned(PRIVATE), Role.NONE),
+    "2, A8: without contents a job reads what is public": (BARE_JOB, owned(PUBLIC), Role.PULL),
+    "2, A8: a job opens no other private one": (OTHER_JOB, owned(PRIVATE), Role.NONE),
+    "2, A8: a job opens no other internal one": (OTHER_JOB, replace(INTERNAL, is_member=True), Role.NONE),
+    "2, A8: a job reads other public ones": (OTHER_JOB, owned(PUBLIC), Role.PULL),
+    "2, A14: a job without a repository opens nothing": (LOST_JOB, owned(PRIVATE), Role.NONE),
+    "2, A14: a job has no scopes, whatever they say": (
+        replace(BARE_JOB, scopes=PAT.scopes), owned(PRIVATE), Role.NONE
+    ),
+    "2, A14: a codespace's repository is not a job's": (
+        replace(LOST_JOB, codespace_repository_id=7), owned(PRIVATE), Role.NONE
+    ),
+    "2, A14: a job's permissions give a personal token nothing": (
+        replace(WRITING_JOB, token_kind=TokenKind.PERSONAL), owned(PRIVATE), Role.NONE
+    ),
 }  # fmt: skip
 
 
@@ -84,6 +118,18 @@ def test_the_role_is_the_lesser_of_account_and_token(
 def test_the_trail_names_the_rules_in_evaluation_order() -> None:
     decision = decide_repository(BARE_PAT, owned(PRIVATE), Action.READ)
     assert [reason.rule for reason in decision.trail] == ["role.admin", "scope.missing", "action.pull"]
+    jobs = {
+        subject.permissions.format(): [
+            reason.rule for reason in decide_repository(subject, owned(PRIVATE), Action.READ).trail
+        ]
+        for subject in (WRITING_JOB, BARE_JOB)
+    }
+    assert jobs == {
+        "contents=write packages=none": ["role.admin", "token.workflow.own", "action.pull"],
+        "contents=none packages=write": ["role.admin", "token.workflow.contents", "action.pull"],
+    }
+    other = decide_repository(OTHER_JOB, owned(PRIVATE), Action.READ)
+    assert [reason.rule for reason in other.trail] == ["role.admin", "token.workflow.other", "action.pull"]
     anonymous = decide_repository(None, PUBLIC, Action.WRITE)
     assert [reason.rule for reason in anonymous.trail] == ["role.pull", "action.push"]
 

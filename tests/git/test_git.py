@@ -148,6 +148,35 @@ async def test_l9_a_codespace_token_pushes_to_its_own_repository_only(berth: Ber
     assert "not found" in output
 
 
+async def test_a8_a_workflow_token_clones_and_pushes_as_its_permissions_say(berth: Berth, git: Git) -> None:
+    octo = await berth.user("octo")
+    for name in ("own", "other"):
+        await octo.post("/user/repos", json={"name": name, "private": True})
+        await octo.put(f"/repos/octo/{name}/contents/a", json={"message": "m", "content": "YQ=="})
+
+    async def token(contents: str) -> str:
+        body = {"permissions": {"contents": contents}}
+        return str((await octo.post("/repos/octo/own/workflow-tokens", json=body)).json()["token"])
+
+    writing, reading, bare = await token("write"), await token("read"), await token("none")
+    for number, good in enumerate((writing, reading)):
+        await git.ok("clone", "-q", git.url("octo/own", good), f"copy{number}")
+    copy = git.folder / "copy0"
+    await git.ok("commit", "-q", "--allow-empty", "-m", "two", cwd=copy)
+    code, output = await git.run("push", git.url("octo/own", reading), "main", cwd=copy)
+    assert code, output
+    assert "403" in output
+    for name, refused in (("own", bare), ("other", writing)):
+        for arguments in (("clone", git.url(f"octo/{name}", refused), "x"), ("push", git.url(f"octo/{name}", refused))):
+            code, output = await git.run(*arguments, cwd=copy)
+            assert code, output
+            assert "not found" in output
+    await git.ok("push", "-q", git.url("octo/own", writing), "main", cwd=copy)
+    head = (await git.ok("rev-parse", "HEAD", cwd=copy)).strip()
+    number = (await octo.get("/repos/octo/own")).json()["id"]
+    assert await berth.repositories.find_commit(number, "main") == head
+
+
 async def test_a_pushed_hook_or_configuration_does_not_run_and_check_out_works(
     berth: Berth, git: Git, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from berth.services.repository import RepositoryService
 from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.team import TeamService
+from berth.services.workflow_token import WorkflowTokenService
 
 
 @dataclass
@@ -80,6 +81,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         repositories=repositories,
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=tokens,
+        workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),
         secrets=SecretService(store=store, sealer=Sealer(folder / "key", clock), clock=clock),
         codespaces=CodespaceService(
             store=store,

@@ -48,11 +48,14 @@ async def strangers(berth: Berth) -> dict[str, httpx.AsyncClient]:
         assert put.status_code == 201
     own = (await stranger.post("/user/repos", json={"name": "own"})).json()
     _id, inside = await codespace_token(berth, own["id"], own["owner"]["id"])
+    permissions = {"permissions": {"contents": "write", "packages": "write"}}
+    job = (await stranger.post("/repos/stranger/own/workflow-tokens", json=permissions)).json()
     return {
         "anonymous": berth.anonymous,
         "stranger": stranger,
         "without scopes": berth.client(await berth.token("stranger")),
         "codespace": berth.client(inside),
+        "workflow": berth.client(job["token"]),
         "owner, public_repo": berth.client(await berth.token("octo", "public_repo")),
     }
 

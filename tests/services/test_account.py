@@ -49,6 +49,12 @@ async def test_a13_memberships_are_for_members_with_a_token_that_may_read_them(a
     assert await outcome(service.list_members(accounts.who("mia"), "gone", None, limit=9, offset=0)) == MISSING
 
 
+async def test_a_workflows_token_is_told_nothing_of_the_person(accounts: AccountWorld) -> None:
+    expected = {"mia": "ok", "mia@acme/web": "ok", "mia job acme/web write": "Denied token.workflow"}
+    got = await outcomes({name: accounts.services.accounts.get_own(accounts.who(name)) for name in expected})
+    assert got == expected
+
+
 async def test_only_an_owner_with_the_scope_changes_memberships(accounts: AccountWorld) -> None:
     service = accounts.services.accounts
     denied = "Denied account.not_owner"
@@ -58,6 +64,7 @@ async def test_only_an_owner_with_the_scope_changes_memberships(accounts: Accoun
         "olga:write:org": denied,
         "olga:repo": MISSING,
         "olga@acme/web": "Denied token.codespace",
+        "olga job acme/web write": "Denied token.codespace",
         "mia": denied,
         "wim": denied,
         "adam": MISSING,  # a role on a repository is none in the organization
@@ -79,6 +86,7 @@ async def test_an_owner_removes_and_a_member_leaves(accounts: AccountWorld) -> N
     expected = {
         "mia:read:org": "Denied scope.missing",  # A6: leaving is a change
         "mia@acme/web": "Denied token.codespace",
+        "mia job acme/web write": "Denied token.codespace",
         "wim": "Denied account.not_owner",
         "otto": MISSING,
         "mia": "ok",

@@ -127,6 +127,21 @@ async def test_a_codespaces_token_makes_none_and_rules_its_own_only(world: Codes
     assert (await world.service.stop(inside, one.name)).codespace.desired is Desired.STOPPED
 
 
+async def test_a_workflows_token_rules_no_codespace(world: CodespaceWorld) -> None:
+    one = await world.launch()
+    job = world.secrets.job("olga", "acme/web", contents="write")
+    for refused in (
+        world.service.create(job, await world.repository("acme/web"), CodespaceRequest()),
+        world.service.stop(job, one.name),
+        world.service.delete(job, one.name),
+        world.service.execute(job, one.name, ["true"], b""),
+    ):
+        with pytest.raises(Denied) as denied:
+            await refused
+        assert denied.value.code == "codespace.by_token"
+    assert (await world.get(one.name)).state is State.AVAILABLE
+
+
 async def test_others_codespaces_do_not_exist(world: CodespaceWorld) -> None:
     name = await world.create()
     wim = world.secrets.subject("wim")

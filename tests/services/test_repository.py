@@ -37,6 +37,12 @@ TABLE = {
     "olga@acme/web": ((OK, OK, DENIED), (MISSING,) * 3, (OK, DENIED, DENIED)),  # L9
     "rita@acme/web": ((OK, DENIED, DENIED), (MISSING,) * 3, (OK, DENIED, DENIED)),  # S6: no more than its user
     "otto@acme/web": ((MISSING,) * 3, (MISSING,) * 3, (OK, DENIED, DENIED)),
+    "olga job acme/web write": ((OK, OK, DENIED), (MISSING,) * 3, (OK, DENIED, DENIED)),  # A8
+    "olga job acme/web read": ((OK, DENIED, DENIED), (MISSING,) * 3, (OK, DENIED, DENIED)),
+    "olga job acme/web none": ((MISSING,) * 3, (MISSING,) * 3, (OK, DENIED, DENIED)),
+    "olga job acme/site write": ((MISSING,) * 3, (MISSING,) * 3, (OK, OK, DENIED)),
+    "rita job acme/web write": ((OK, DENIED, DENIED), (MISSING,) * 3, (OK, DENIED, DENIED)),  # no more than its maker
+    "otto job acme/web write": ((MISSING,) * 3, (MISSING,) * 3, (OK, DENIED, DENIED)),
 }
 
 
@@ -56,6 +62,7 @@ async def test_the_lists_show_what_the_decision_lets_read(accounts: AccountWorld
     """`_readable_by` is the second form of a rule of `domain.access`: both must agree for every caller and repository."""
     service, people = accounts.services.repositories, accounts.people
     names = [*TABLE, "otto@otto/own", "wim@acme/docs", "mia:repo", "wim:public_repo", "adam:repo", "otto:public_repo"]
+    names += [f"otto job otto/own {contents}" for contents in ("none", "read", "write")]
     async with accounts.store.begin() as connection:  # a team of another organization gives nothing
         await connection.execute(repository_table.update().where(repository_table.c.name == "own").values(owner_id=1))
         await connection.execute(
@@ -111,6 +118,7 @@ async def test_who_creates_where(accounts: AccountWorld) -> None:
         ("mia:public_repo", "acme", private): "Denied scope.missing",
         ("mia:admin:org", "acme", public): "Denied scope.missing",
         ("mia@acme/web", "mia", public): "Denied token.codespace",
+        ("mia job acme/web write", "mia", public): "Denied token.codespace",
         ("otto", "acme", public): "Denied repository.create_denied",
         ("otto", "mia", public): "Denied repository.create_denied",
         ("otto", "gone", public): "NotFound account.not_found",
@@ -139,6 +147,7 @@ async def test_an_administrator_changes(accounts: AccountWorld) -> None:
     service, adam = accounts.services.repositories, accounts.who("adam")
     await accounts.berth.repositories.create(accounts.people.repositories["acme/web"], default_branch="main")
     expected = {"adam": OK, "wim": DENIED, "mia": DENIED, "otto": MISSING, "adam@acme/web": DENIED, "adam:": MISSING}
+    expected |= {"adam job acme/web write": DENIED, "adam job acme/site write": MISSING}
     change = RepositoryChange(description="new", visibility=Visibility.INTERNAL)
     got = await outcomes({name: service.update(accounts.who(name), "acme", "web", change) for name in expected})
     assert got == expected
@@ -162,6 +171,7 @@ async def test_only_an_administrator_with_the_scope_deletes(accounts: AccountWor
         "wim": DENIED,
         "otto": MISSING,
         "adam@acme/web": "Denied token.codespace",
+        "adam job acme/web write": "Denied token.codespace",
         "adam:repo": "Denied denied",  # A6
         "adam:delete_repo": MISSING,
         "adam": OK,
@@ -196,7 +206,8 @@ async def test_collaborators(accounts: AccountWorld) -> None:
     assert await outcome(service.list_collaborators(otto, "acme", "web", limit=9, offset=0)) == DENIED
     assert await outcome(service.set_collaborator(adam, "acme", "web", "otto", "boss")) == "Invalid role.unknown"
     assert await outcome(service.set_collaborator(otto, "otto", "own", "otto", "push")) == "Invalid repository.owner"
-    assert await outcome(service.remove_collaborator(accounts.who("otto@acme/web"), "acme", "web", "otto")) == DENIED
+    for inside in ("otto@acme/web", "otto job acme/web write"):
+        assert await outcome(service.remove_collaborator(accounts.who(inside), "acme", "web", "otto")) == DENIED
     assert await outcome(service.remove_collaborator(otto, "acme", "web", "otto")) == OK  # he goes by himself
     assert await outcome(service.get(otto, "acme", "web", Action.READ)) == MISSING
     before = await _audit_rows(accounts)

@@ -89,9 +89,26 @@ async def test_a_codespaces_token_never_changes_secrets(world: SecretWorld, plac
         service.add_repository(inside, place, "A", world.repositories["acme/web"]),
         service.remove_repository(inside, place, "A", world.repositories["acme/web"]),
     ):
-        with pytest.raises(Denied, match="codespace's token"):
+        with pytest.raises(Denied, match="token of a codespace or a workflow"):
             await call
     await service.delete(world.subject("olga"), place, "A")
+
+
+@pytest.mark.parametrize("place", [MINE, ACME, WEB], ids=["user", "organization", "repository"])
+async def test_a_workflows_token_neither_sees_nor_changes_secrets(world: SecretWorld, place: SecretPlace) -> None:
+    await world.put("olga", place, "A", visibility=SELECTED)
+    job, service = world.job("olga", "acme/web", contents="write", packages="write"), world.service
+    for call in (
+        service.list_names(job, place, limit=9, offset=0),
+        service.get(job, place, "A"),
+        service.public_key(job, place),
+        service.put(job, place, "A", world.sealed("olga", place, "planted")),
+        service.delete(job, place, "A"),
+    ):
+        with pytest.raises(Denied) as denied:
+            await call
+        assert denied.value.code == "secret.by_token"
+    assert (await service.list_names(world.subject("olga"), place, limit=9, offset=0))[1] == 1
 
 
 async def test_a_tokens_scopes_cap_the_role(world: SecretWorld) -> None:

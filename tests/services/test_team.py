@@ -55,6 +55,7 @@ async def test_owners_make_and_change_teams(accounts: AccountWorld) -> None:
         "olga": "ok",
         "olga:write:org": NOT_OWNER,
         "olga@acme/web": "Denied token.codespace",
+        "olga job acme/web write": "Denied token.codespace",
         "mia": NOT_OWNER,
         "adam": MISSING,
         "otto": MISSING,
@@ -82,6 +83,7 @@ async def test_owners_and_maintainers_change_members(accounts: AccountWorld) -> 
         "wim:write:org": "ok",
         "wim:read:org": NOT_KEPT,  # A6
         "wim@acme/web": "Denied token.codespace",
+        "wim job acme/web write": "Denied token.codespace",
         "mia": NOT_KEPT,
         "otto": MISSING,
     }
@@ -101,6 +103,7 @@ async def test_owners_grant_their_own_repositories(accounts: AccountWorld) -> No
         "olga": "ok",
         "olga:write:org": NOT_OWNER,
         "olga@acme/web": "Denied token.codespace",
+        "olga job acme/web write": "Denied token.codespace",
         "wim": NOT_OWNER,
         "adam": MISSING,
         "otto": MISSING,

@@ -6,18 +6,22 @@ Policy, in evaluation order:
    anyone, also anonymous → pull on a public one. A site administrator has no role of its own: it administers accounts.
 2. A token's scopes cap the role (A6): `repo` all, `public_repo` public repositories only; without either only public
    repositories can be read. A codespace token reads and writes, as far as its user may, the repository that its
-   codespace was launched from and no other private one.
+   codespace was launched from and no other private one. A workflow token (A8) does in its own repository what its
+   `contents` permission says, as far as whoever issued it may at that moment; everywhere else, and without that
+   permission, it reads what is public.
 3. What the role does not let the caller read does not exist for him (A13).
 4. Everything unknown is denied (A14).
 """
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import assert_never
 
 from berth.domain.access_token import TokenKind
 from berth.domain.repository import Visibility
 from berth.domain.role import Role
 from berth.domain.scope import Scope
+from berth.domain.workflow_permissions import NO_PERMISSIONS, WorkflowPermission, WorkflowPermissions
 
 
 class Effect(StrEnum):
@@ -61,6 +65,8 @@ class Subject:
     scopes: frozenset[Scope]
     codespace_id: int | None = None
     codespace_repository_id: int | None = None
+    workflow_repository_id: int | None = None
+    permissions: WorkflowPermissions = NO_PERMISSIONS  # of a workflow token
 
     def has(self, scope: Scope) -> bool:
         return scope in self.scopes
@@ -114,20 +120,52 @@ class Cap:
 
 def _cap(subject: Subject, facts: RepositoryFacts) -> Cap:
     """Policy 2."""
-    public = facts.visibility is Visibility.PUBLIC
-    if subject.token_kind is TokenKind.CODESPACE:
-        own = subject.codespace_repository_id == facts.repository_id
-        if own:
-            reason = Reason("token.codespace.own", Effect.ABSTAIN, "The codespace was launched from this repository.")
-            return Cap(Role.PUSH, reason)
-        reason = Reason("token.codespace.other", Effect.DENY, "A codespace's token opens its own repository only.")
-        return Cap(Role.PULL if public else Role.NONE, reason)
+    match subject.token_kind:
+        case TokenKind.PERSONAL:
+            return _cap_personal(subject, facts)
+        case TokenKind.CODESPACE:
+            return _cap_codespace(subject, facts)
+        case TokenKind.WORKFLOW:
+            return _cap_workflow(subject, facts)
+        case _:
+            assert_never(subject.token_kind)
+
+
+def _as_everyone(facts: RepositoryFacts) -> Role:
+    return Role.PULL if facts.visibility is Visibility.PUBLIC else Role.NONE
+
+
+def _cap_personal(subject: Subject, facts: RepositoryFacts) -> Cap:
     if subject.has(Scope.REPO):
         return Cap(Role.ADMIN, Reason("scope.repo", Effect.ABSTAIN, "The token has the scope repo."))
-    if public and subject.has(Scope.PUBLIC_REPO):
+    if facts.visibility is Visibility.PUBLIC and subject.has(Scope.PUBLIC_REPO):
         return Cap(Role.ADMIN, Reason("scope.public_repo", Effect.ABSTAIN, "The token has the scope public_repo."))
-    reason = Reason("scope.missing", Effect.DENY, "The token lacks the scope repo.")
-    return Cap(Role.PULL if public else Role.NONE, reason)
+    return Cap(_as_everyone(facts), Reason("scope.missing", Effect.DENY, "The token lacks the scope repo."))
+
+
+def _cap_codespace(subject: Subject, facts: RepositoryFacts) -> Cap:
+    if subject.codespace_repository_id == facts.repository_id:
+        reason = Reason("token.codespace.own", Effect.ABSTAIN, "The codespace was launched from this repository.")
+        return Cap(Role.PUSH, reason)
+    reason = Reason("token.codespace.other", Effect.DENY, "A codespace's token opens its own repository only.")
+    return Cap(_as_everyone(facts), reason)
+
+
+_ROLE_OF_CONTENTS = {WorkflowPermission.READ: Role.PULL, WorkflowPermission.WRITE: Role.PUSH}
+
+
+def _cap_workflow(subject: Subject, facts: RepositoryFacts) -> Cap:
+    if subject.workflow_repository_id != facts.repository_id:
+        reason = Reason("token.workflow.other", Effect.DENY, "A workflow's token opens its own repository only.")
+        return Cap(_as_everyone(facts), reason)
+    contents = subject.permissions.contents
+    if contents not in _ROLE_OF_CONTENTS:
+        reason = Reason("token.workflow.contents", Effect.DENY, "The token lacks the permission contents.")
+        return Cap(_as_everyone(facts), reason)
+    reason = Reason(
+        "token.workflow.own", Effect.ABSTAIN, f"The token is of this repository, with contents: {contents}."
+    )
+    return Cap(_ROLE_OF_CONTENTS[contents], reason)
 
 
 def effective_role(subject: Subject | None, facts: RepositoryFacts) -> Role:

@@ -1,4 +1,4 @@
-"""Access tokens that clients show to us: personal access tokens and codespace tokens.
+"""Access tokens that clients show to us: personal access tokens, codespace tokens and workflow tokens.
 
 A token is `<prefix>_<30 random characters><6 characters of checksum>`, letters and digits only: no dot (octokit would
 take it for a JWT), and a fixed prefix and checksum so that a leaked one can be recognised without asking us. The server
@@ -14,6 +14,7 @@ from enum import StrEnum
 
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
+from berth.domain.workflow_permissions import NO_PERMISSIONS, WorkflowPermissions
 
 RANDOM_LENGTH = 30
 _CHECKSUM_LENGTH = 6
@@ -25,6 +26,7 @@ class TokenKind(StrEnum):
 
     PERSONAL = "ghp"
     CODESPACE = "ghu"
+    WORKFLOW = "ghs"  # what a job of one repository holds
 
 
 _TOKEN = re.compile(rf"({'|'.join(TokenKind)})_([0-9A-Za-z]{{{RANDOM_LENGTH}}})([0-9A-Za-z]{{{_CHECKSUM_LENGTH}}})")
@@ -44,6 +46,8 @@ class AccessToken:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    repository_id: int | None = None  # of a workflow token: whose workflow it is
+    permissions: WorkflowPermissions = NO_PERMISSIONS
 
     def is_valid(self, now: datetime) -> bool:
         return self.expires_at is None or now < self.expires_at

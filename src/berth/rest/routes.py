@@ -17,6 +17,7 @@ from berth.rest import (
     secret,
     team,
     user,
+    workflow_token,
 )
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler
@@ -28,6 +29,7 @@ _NAMED: tuple[Route, ...] = (
     *meta.ROUTES,
     *user.ROUTES,
     *access_token.ROUTES,
+    *workflow_token.ROUTES,
     *admin.ROUTES,
     *organization.ROUTES,
     *team.ROUTES,

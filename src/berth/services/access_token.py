@@ -4,6 +4,7 @@
 2. A codespace's token has the scopes that L9 needs and no other: `repo`, which `domain.access` narrows to the repository
    of its codespace, and `read:packages`. Not `codespace`: with it a codespace could give its repository to the user's
    other secrets. It lasts until its codespace stops.
+3. A workflow's token has no scopes; it is made in `services/workflow_token.py`.
 """
 
 import logging
@@ -68,6 +69,8 @@ class AccessTokenService:
             scopes=expand_scopes(holder.token.scopes),
             codespace_id=holder.token.codespace_id,
             codespace_repository_id=holder.codespace_repository_id,
+            workflow_repository_id=holder.token.repository_id,
+            permissions=holder.token.permissions,
         )
 
     async def _touch(self, token: AccessToken, now: datetime) -> None:

@@ -48,10 +48,12 @@ def require_site_admin(subject: Subject) -> None:
 
 
 def require_personal(subject: Subject) -> None:
-    """Accounts, organizations and teams are not changed by what runs in a codespace. Raises Denied."""
+    """Accounts, organizations and teams are not changed by what runs in a codespace or a workflow. Raises Denied."""
     if subject.token_kind is not TokenKind.PERSONAL:
         raise Denied(
-            "A codespace's token cannot do this.", code="token.codespace", remedy="Use a personal access token."
+            "The token of a codespace or a workflow cannot do this.",
+            code="token.codespace",
+            remedy="Use a personal access token.",
         )
 
 
@@ -100,6 +102,13 @@ class AccountService:
             return await self._view(connection, await get_account(connection, login))
 
     async def get_own(self, subject: Subject) -> AccountView:
+        """Raises Denied for a workflow's token: its job works for a repository and learns nothing of the person."""
+        if subject.token_kind is TokenKind.WORKFLOW:
+            raise Denied(
+                "The token of a workflow stands for a repository, not for a person.",
+                code="token.workflow",
+                remedy="Use a personal access token.",
+            )
         async with self._store.read() as connection:
             return await self._view(connection, await get_account(connection, subject.login))
 

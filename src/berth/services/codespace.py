@@ -98,10 +98,10 @@ class CodespaceService:
     async def create(self, subject: Subject, repository: Repository, wanted: CodespaceRequest) -> CodespaceView:
         """Store a new codespace; the loop launches it.
 
-        Raises Invalid for an unknown ref, LimitReached at MAX_CODESPACES_PER_USER, Denied for a codespace's own token.
+        Raises Invalid for an unknown ref, LimitReached at MAX_CODESPACES_PER_USER, Denied for any but a personal token.
         """
         if subject.token_kind is not TokenKind.PERSONAL:
-            raise Denied("A codespace's token cannot create codespaces.", code="codespace.by_token")
+            raise Denied("The token of a codespace or a workflow creates no codespaces.", code="codespace.by_token")
         ref = short_branch(wanted.ref or "") or repository.default_branch
         commit = await self._git.find_commit(repository.id, ref)
         if commit is None:
@@ -252,8 +252,8 @@ class CodespaceService:
         await self._request(subject, view, Desired.DELETED, "codespace.delete")
 
     async def _request(self, subject: Subject, view: CodespaceView, desired: Desired, action: str) -> CodespaceView:
-        if subject.token_kind is TokenKind.CODESPACE and subject.codespace_id != view.codespace.id:
-            raise Denied("A codespace's token manages its own codespace only.", code="codespace.by_token")
+        if not _may_manage(subject, view.codespace):
+            raise Denied("This token manages no codespace but its own.", code="codespace.by_token")
         now = self._clock.now()
         async with self._store.begin() as connection:
             await rows.request(connection, view.codespace.id, desired, {"updated_at": now, "last_used_at": now})
@@ -302,8 +302,8 @@ class CodespaceService:
     async def execute(self, subject: Subject, name: str, command: list[str], stdin: bytes) -> ExecResult:
         """Run a command as the codespace's user, with its secrets in the environment. Raises Conflict unless it runs."""
         view = await self._get_readable(subject, name)
-        if subject.token_kind is TokenKind.CODESPACE and subject.codespace_id != view.codespace.id:
-            raise Denied("A codespace's token runs commands in its own codespace only.", code="codespace.by_token")
+        if not _may_manage(subject, view.codespace):
+            raise Denied("This token runs commands in no codespace but its own.", code="codespace.by_token")
         if view.codespace.state is not State.AVAILABLE or view.codespace.container_id is None:
             raise Conflict(
                 f"The codespace is {view.codespace.state}, not Available.",
@@ -324,6 +324,11 @@ class CodespaceService:
         if owner is None:
             raise NotFound("Not Found")
         return owner
+
+
+def _may_manage(subject: Subject, codespace: Codespace) -> bool:
+    """A personal token all of its user's; a codespace's token its own; a workflow's token none."""
+    return subject.token_kind is TokenKind.PERSONAL or subject.codespace_id == codespace.id
 
 
 def _check_path(path: str | None) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berth.adapters.store import access_token as token_rows
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import audit
 from berth.adapters.store import repository as rows
@@ -74,6 +75,22 @@ def obey(decision: Decision) -> None:
     )
 
 
+def _decide(subject: Subject | None, known: KnownRepository | None, action: Action) -> KnownRepository:
+    if known is None:
+        raise NotFound("Not Found", code="repository.not_found")
+    obey(decide_repository(subject, known.facts, action))
+    return known
+
+
+async def find_locked(
+    connection: AsyncConnection, subject: Subject, owner: str, name: str, action: Action
+) -> KnownRepository:
+    """A repository that the subject may do this with, as it is while no other change of it runs. Raises NotFound, Denied."""
+    known = _decide(subject, await rows.find_known(connection, subject.account_id, owner, name), action)
+    await rows.lock_repository(connection, known.repository.id)
+    return _decide(subject, await rows.find_known_by_id(connection, subject.account_id, known.repository.id), action)
+
+
 def view_of(subject: Subject | None, known: KnownRepository) -> RepositoryView:
     return RepositoryView(repository=known.repository, role=effective_role(subject, known.facts))
 
@@ -97,7 +114,7 @@ class RepositoryService:
     async def get_by_id(self, subject: Subject | None, repository_id: int, action: Action) -> Repository:
         async with self._store.read() as connection:
             known = await rows.find_known_by_id(connection, _id_of(subject), repository_id)
-        return self._decide(subject, known, action).repository
+        return _decide(subject, known, action).repository
 
     async def view(
         self, subject: Subject | None, owner: str, name: str, action: Action = Action.READ
@@ -107,16 +124,10 @@ class RepositoryService:
             known = await self._find(connection, subject, owner, name, action)
         return view_of(subject, known)
 
-    def _decide(self, subject: Subject | None, known: KnownRepository | None, action: Action) -> KnownRepository:
-        if known is None:
-            raise NotFound("Not Found", code="repository.not_found")
-        obey(decide_repository(subject, known.facts, action))
-        return known
-
     async def _find(
         self, connection: AsyncConnection, subject: Subject | None, owner: str, name: str, action: Action
     ) -> KnownRepository:
-        return self._decide(subject, await rows.find_known(connection, _id_of(subject), owner, name), action)
+        return _decide(subject, await rows.find_known(connection, _id_of(subject), owner, name), action)
 
     async def list_own(self, subject: Subject, *, limit: int, offset: int) -> tuple[list[RepositoryView], int]:
         """What the caller has a role on."""
@@ -163,7 +174,7 @@ class RepositoryService:
             if account.type is AccountType.ORGANIZATION:  # whoever makes it administers it, owner or not
                 await rows.set_collaborator(connection, repository_id, subject.account_id, Role.ADMIN)
             await self._git.create(repository_id, default_branch=branch)
-            known = self._decide(
+            known = _decide(
                 subject, await rows.find_known_by_id(connection, subject.account_id, repository_id), Action.READ
             )
             await self._record(connection, subject, "repository.create", known.repository, visibility)
@@ -185,7 +196,7 @@ class RepositoryService:
     async def update(self, subject: Subject, owner: str, name: str, change: RepositoryChange) -> RepositoryView:
         """Rename, describe, open or close, or choose another default branch. Its id stays."""
         async with self._store.begin() as connection:
-            known = await self._find(connection, subject, owner, name, Action.ADMINISTER)
+            known = await find_locked(connection, subject, owner, name, Action.ADMINISTER)
             values: dict[str, object] = {"updated_at": self._clock.now()}
             if change.name is not None:
                 values["name"] = parse_repository_name(change.name)
@@ -198,8 +209,11 @@ class RepositoryService:
             if change.default_branch is not None:
                 values["default_branch"] = await self._check_branch(known.repository, change.default_branch)
             await rows.update_repository(connection, known.repository.id, values)
+            if known.repository.visibility is Visibility.PUBLIC and change.visibility not in {None, Visibility.PUBLIC}:
+                # A token that opens public repositories only may have made them: they must not open a private one.
+                await token_rows.revoke_workflow_tokens(connection, known.repository.id)
             found = await rows.find_known_by_id(connection, subject.account_id, known.repository.id)
-            changed = self._decide(subject, found, Action.READ)
+            changed = _decide(subject, found, Action.READ)
             detail = " ".join(sorted(values.keys() - {"updated_at"}))
             await self._record(connection, subject, "repository.update", changed.repository, detail)
             if change.default_branch is not None:

@@ -5,7 +5,8 @@
 3. Organization level: owners.
 4. Who cannot see the repository or is outside the organization is told that it does not exist (A13); who can see it but
    lacks the role is refused.
-5. A codespace's token never changes secrets: what runs in a codespace must not plant a value for the next one.
+5. A codespace's token never changes secrets: what runs in a codespace must not plant a value for the next one. A
+   workflow's token does not even list them.
 """
 
 from dataclasses import dataclass
@@ -52,9 +53,9 @@ class SecretOwner:
 
 async def find_owner(connection: AsyncConnection, subject: Subject, place: SecretPlace, *, write: bool) -> SecretOwner:
     """The owner, if the caller may list (or with `write` change) his secrets. Raises NotFound, Denied."""
-    if write and subject.token_kind is not TokenKind.PERSONAL:
+    if subject.token_kind is TokenKind.WORKFLOW or (write and subject.token_kind is not TokenKind.PERSONAL):
         raise Denied(
-            "A codespace's token cannot change secrets.",
+            "The token of a codespace or a workflow does not manage secrets.",
             code="secret.by_token",
             remedy="Use a personal access token.",
         )

@@ -9,6 +9,7 @@ from berth.services.contents import ContentsService
 from berth.services.repository import RepositoryService
 from berth.services.secret import SecretService
 from berth.services.team import TeamService
+from berth.services.workflow_token import WorkflowTokenService
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,5 +21,6 @@ class Services:
     repositories: RepositoryService
     contents: ContentsService
     access_tokens: AccessTokenService
+    workflow_tokens: WorkflowTokenService
     secrets: SecretService
     codespaces: CodespaceService

@@ -13,6 +13,7 @@ from berth.domain.access_token import AccessToken, TokenKind, hash_token
 from berth.domain.lifecycle import Desired
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
+from berth.domain.workflow_permissions import NO_PERMISSIONS, WorkflowPermissions, parse_stored_permissions
 
 _COLUMNS = [column for column in access_tokens.c if column.name != "hash"]
 
@@ -40,6 +41,8 @@ def to_access_token(row: Any) -> AccessToken:
         created_at=row.created_at,
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
+        repository_id=row.repository_id,
+        permissions=NO_PERMISSIONS if row.permissions is None else parse_stored_permissions(row.permissions),
     )
 
 
@@ -54,6 +57,8 @@ async def insert_token(
     now: datetime,
     expires_at: datetime | None,
     codespace_id: int | None = None,
+    repository_id: int | None = None,
+    permissions: WorkflowPermissions | None = None,
 ) -> AccessToken:
     """Store a new token's hash."""
     statement = (
@@ -62,6 +67,8 @@ async def insert_token(
             kind=kind,
             account_id=account_id,
             codespace_id=codespace_id,
+            repository_id=repository_id,
+            permissions=None if permissions is None else permissions.format(),
             note=note,
             scopes=" ".join(sorted(scopes)),
             hash=hash_token(value),
@@ -77,7 +84,7 @@ async def insert_token(
 async def find_holder(connection: AsyncConnection, value: SecretText) -> TokenHolder | None:
     """Whose token this is; None for an unknown one, and for one of a codespace that is to go. Looks at no expiry."""
     statement = (
-        select(*_COLUMNS, accounts.c.login, accounts.c.site_admin, codespaces.c.repository_id)
+        select(*_COLUMNS, accounts.c.login, accounts.c.site_admin, codespaces.c.repository_id.label("launched_from"))
         .join(accounts, accounts.c.id == access_tokens.c.account_id)
         .outerjoin(codespaces, codespaces.c.id == access_tokens.c.codespace_id)
         .where(
@@ -92,7 +99,7 @@ async def find_holder(connection: AsyncConnection, value: SecretText) -> TokenHo
         token=to_access_token(row),
         login=row.login,
         site_admin=row.site_admin,
-        codespace_repository_id=row.repository_id,
+        codespace_repository_id=row.launched_from,
     )
 
 
@@ -143,3 +150,15 @@ async def delete_tokens_by_note(connection: AsyncConnection, account_id: int, no
 async def revoke_codespace_tokens(connection: AsyncConnection, codespace_id: int) -> None:
     """Make every token of a codespace void."""
     await connection.execute(delete(access_tokens).where(access_tokens.c.codespace_id == codespace_id))
+
+
+async def revoke_workflow_tokens(connection: AsyncConnection, repository_id: int) -> None:
+    """Make every workflow token of a repository void."""
+    await connection.execute(delete(access_tokens).where(access_tokens.c.repository_id == repository_id))
+
+
+async def delete_expired_workflow_tokens(connection: AsyncConnection, repository_id: int, now: datetime) -> None:
+    """Remove what proves nothing any more: every job leaves one."""
+    await connection.execute(
+        delete(access_tokens).where(access_tokens.c.repository_id == repository_id, access_tokens.c.expires_at <= now)
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, assert_never
 
 from sqlalchemy import ColumnElement, Row, Select, and_, delete, false, func, insert, or_, select, true, union, update
 from sqlalchemy.exc import IntegrityError
@@ -29,6 +29,7 @@ from berth.domain.problem import Invalid, NotFound
 from berth.domain.repository import Repository, Visibility
 from berth.domain.role import Role
 from berth.domain.scope import Scope
+from berth.domain.workflow_permissions import WorkflowPermission
 
 _COLUMNS = [
     *(column for column in repositories.c if column.name != "name_key"),
@@ -201,11 +202,21 @@ def _readable_by(subject: Subject | None) -> ColumnElement[bool]:
     public = repositories.c.visibility == Visibility.PUBLIC
     if subject is None:
         return public
-    if subject.token_kind is TokenKind.CODESPACE:
-        token: ColumnElement[bool] = repositories.c.id == (subject.codespace_repository_id or _NOBODY)
-    else:
-        token = true() if subject.has(Scope.REPO) else false()
-    return or_(public, and_(_involves(subject.account_id), token))
+    return or_(public, and_(_involves(subject.account_id), _opened_by(subject)))
+
+
+def _opened_by(subject: Subject) -> ColumnElement[bool]:
+    """What the token lets through of that which is not public."""
+    match subject.token_kind:
+        case TokenKind.PERSONAL:
+            return true() if subject.has(Scope.REPO) else false()
+        case TokenKind.CODESPACE:
+            return repositories.c.id == (subject.codespace_repository_id or _NOBODY)
+        case TokenKind.WORKFLOW:
+            reads = subject.permissions.contents is not WorkflowPermission.NONE
+            return repositories.c.id == (subject.workflow_repository_id or _NOBODY) if reads else false()
+        case _:
+            assert_never(subject.token_kind)
 
 
 async def list_known(

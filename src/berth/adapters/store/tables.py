@@ -150,6 +150,8 @@ access_tokens = Table(
     Column("kind", String(4), nullable=False),
     Column("account_id", Id, _cascade("accounts.id"), nullable=False, index=True),
     Column("codespace_id", Id, _cascade("codespaces.id"), index=True),
+    Column("repository_id", Id, _cascade("repositories.id"), index=True),  # of a workflow token
+    Column("permissions", Text),  # of a workflow token; domain.workflow_permissions
     Column("note", Text, nullable=False, default=""),
     Column("scopes", Text, nullable=False, default=""),  # words joined by spaces
     Column("hash", LargeBinary(32), nullable=False, unique=True),
