@@ -42,6 +42,7 @@ from berth.services.launch import Launcher
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.reconcile import Reconciler
 from berth.services.repository import RepositoryService
+from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.team import TeamService
@@ -189,6 +190,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
         repositories=repositories,
+        repository_transfers=RepositoryTransferService(store=store, clock=clock),
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=parts.tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),

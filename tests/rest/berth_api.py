@@ -24,6 +24,7 @@ from berth.services.account import AccountService
 from berth.services.codespace import CodespaceLimits, CodespaceService
 from berth.services.contents import ContentsService
 from berth.services.repository import RepositoryService
+from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.team import TeamService
@@ -79,6 +80,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
         repositories=repositories,
+        repository_transfers=RepositoryTransferService(store=store, clock=clock),
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),

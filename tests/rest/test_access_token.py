@@ -54,7 +54,7 @@ async def codespace_token(berth: Berth, repository_id: int, owner: int) -> tuple
     """A token of a codespace that was launched from this repository."""
     async with berth.store.begin() as connection:
         values = {
-            "name": f"'cs-{repository_id}'", "display_name": "''", "environment_id": "''", "owner_id": owner,
+            "name": f"'cs-{repository_id}-{owner}'", "display_name": "''", "environment_id": "''", "owner_id": owner,
             "repository_id": repository_id, "ref": "'main'", "machine": "''", "location": "''",
             "idle_timeout_minutes": 30, "retention_period_minutes": 0, "desired": "'running'", "generation": 1,
             "seen": 0, "phase": "'running'", "epoch": 0, "attempts": 0,

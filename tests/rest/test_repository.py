@@ -110,3 +110,62 @@ async def test_lists_are_paged_with_links(berth: Berth) -> None:
     assert [item["name"] for item in first.json()] == ["a", "b"]
     second = await octo.get(first.links["next"]["url"])
     assert [item["name"] for item in second.json()] == ["c"]
+
+
+async def test_a_transfer_answers_202_with_the_repository_under_its_new_owner(berth: Berth) -> None:
+    octo = await berth.user("octo")
+    await berth.organization("acme", "octo")
+    made = (await octo.post("/user/repos", json={"name": "web", "private": True})).json()
+    moved = await octo.post("/repos/octo/web/transfer", json={"new_owner": "acme", "new_name": "site", "team_ids": [1]})
+    assert moved.status_code == 202
+    check_body(moved.json(), "minimal-repository")
+    assert (moved.json()["id"], moved.json()["full_name"]) == (made["id"], "acme/site")
+    assert moved.json()["permissions"]["admin"] is True
+    assert (await octo.get("/repos/octo/web")).status_code == 404
+    back = await octo.post(f"/repositories/{made['id']}/transfer", json={"new_owner": "octo", "new_name": None})
+    assert (back.status_code, back.json()["full_name"]) == (202, "octo/site")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 422, "request.invalid"),
+        ({"new_owner": None}, 422, "request.invalid"),
+        ({"new_owner": ["acme"]}, 422, "request.invalid"),
+        ({"new_owner": "acme", "new_name": 7}, 422, "request.invalid"),
+        ([], 400, "request.malformed"),
+        ({"new_owner": "nobody"}, 422, "repository.transfer.owner_unknown"),
+        ({"new_owner": "a\0b"}, 422, "repository.transfer.owner_unknown"),
+        ({"new_owner": "octo"}, 422, "repository.transfer.same_owner"),
+        ({"new_owner": "other"}, 403, "repository.transfer.denied"),
+        ({"new_owner": "acme", "new_name": "../x"}, 422, "repository.name"),
+        ({"new_owner": "acme", "new_name": "Taken"}, 422, "repository.name.taken"),
+    ],
+)
+async def test_a_bad_transfer_is_refused_and_changes_nothing(
+    berth: Berth, body: object, status: int, code: str
+) -> None:
+    octo = await berth.user("octo")
+    await berth.user("other")
+    await berth.organization("acme", "octo")
+    await octo.post("/user/repos", json={"name": "web"})
+    await octo.post("/orgs/acme/repos", json={"name": "taken"})
+    answer = await octo.post("/repos/octo/web/transfer", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (await octo.get("/repos/octo/web")).status_code == 200
+
+
+async def test_a13_a_hidden_repository_cannot_be_told_by_a_transfer(berth: Berth) -> None:
+    octo, stranger = await berth.user("octo"), await berth.user("stranger")
+    for name, private in (("hidden", True), ("open", False)):
+        await octo.post("/user/repos", json={"name": name, "private": private})
+    for target in ("stranger", "octo", "nobody"):
+        hidden, missing, visible = [
+            await stranger.post(f"/repos/octo/{name}/transfer", json={"new_owner": target})
+            for name in ("hidden", "absent", "open")
+        ]
+        assert (hidden.status_code, visible.status_code) == (404, 403)
+        assert hidden.content == missing.content
+    limited = berth.client(await berth.token("octo", "public_repo"))
+    assert (await limited.post("/repos/octo/open/transfer", json={"new_owner": "octo"})).status_code == 403
+    assert (await berth.anonymous.post("/repos/octo/open/transfer", json={"new_owner": "octo"})).status_code == 401

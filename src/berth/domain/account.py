@@ -64,9 +64,14 @@ class Team:
     updated_at: datetime
 
 
+def is_login(text: str) -> bool:
+    """Whether an account could have this name."""
+    return len(text) <= MAX_LOGIN_LENGTH and _LOGIN.fullmatch(text) is not None
+
+
 def parse_login(text: str) -> str:
     """A new account's name, as written. Raises Invalid."""
-    if len(text) > MAX_LOGIN_LENGTH or not _LOGIN.fullmatch(text):
+    if not is_login(text):
         raise Invalid(
             "An account's name has 1 to 39 letters, digits and single hyphens, and begins and ends with none.",
             field="login",

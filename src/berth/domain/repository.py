@@ -39,12 +39,12 @@ class Repository:
         return f"{self.owner_login}/{self.name}"
 
 
-def parse_repository_name(text: str) -> str:
+def parse_repository_name(text: str, *, field: str = "name") -> str:
     """A new repository's name, as written. Raises Invalid. Observed on GitHub: letters, digits, `.`, `_`, `-`, 1 to 100."""
     if not _NAME.fullmatch(text) or text in {".", ".."} or text.lower().endswith((".git", ".wiki")):
         raise Invalid(
             "A repository's name has 1 to 100 letters, digits, '.', '_' and '-', and does not end in .git or .wiki.",
-            field="name",
+            field=field,
             code="repository.name",
         )
     return text

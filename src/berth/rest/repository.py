@@ -26,6 +26,13 @@ class RepositoryBody(msgspec.Struct, kw_only=True):
     default_branch: str | None = None
 
 
+class TransferRepository(msgspec.Struct, kw_only=True):
+    """The body of a transfer; `team_ids` and other keys are ignored."""
+
+    new_owner: str
+    new_name: str | None = None
+
+
 class SetCollaborator(msgspec.Struct, kw_only=True):
     """The body of a collaborator."""
 
@@ -114,6 +121,12 @@ async def delete(call: Call) -> Response:
     return no_content()
 
 
+async def transfer(call: Call) -> Response:
+    body = await call.json(TransferRepository)
+    view = await call.services.repository_transfers.transfer(call.user, *_place(call), body.new_owner, body.new_name)
+    return json_response(repository_item(call.links, view), 202)
+
+
 async def list_collaborators(call: Call) -> Response:
     page = call.page()
     found, total = await call.services.repositories.list_collaborators(
@@ -179,6 +192,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _REPOSITORY, get, anonymous=True, accepted=_REPO),
     Route("PATCH", _REPOSITORY, update, _WRITE, accepted=_REPO),
     Route("DELETE", _REPOSITORY, delete, frozenset({Scope.DELETE_REPO})),
+    Route("POST", f"{_REPOSITORY}/transfer", transfer, _REPO),
     Route("GET", f"{_REPOSITORY}/collaborators", list_collaborators, accepted=_REPO),
     Route("GET", f"{_REPOSITORY}/collaborators/{{username}}", check_collaborator, accepted=_REPO),
     Route("PUT", f"{_REPOSITORY}/collaborators/{{username}}", add_collaborator, _WRITE, accepted=_REPO),

@@ -82,11 +82,18 @@ def _decide(subject: Subject | None, known: KnownRepository | None, action: Acti
     return known
 
 
+async def find_decided(
+    connection: AsyncConnection, subject: Subject | None, owner: str, name: str, action: Action
+) -> KnownRepository:
+    """A repository that the subject may do this with. Raises NotFound, Denied."""
+    return _decide(subject, await rows.find_known(connection, _id_of(subject), owner, name), action)
+
+
 async def find_locked(
     connection: AsyncConnection, subject: Subject, owner: str, name: str, action: Action
 ) -> KnownRepository:
-    """A repository that the subject may do this with, as it is while no other change of it runs. Raises NotFound, Denied."""
-    known = _decide(subject, await rows.find_known(connection, subject.account_id, owner, name), action)
+    """The same, as it is while no other change of it runs."""
+    known = await find_decided(connection, subject, owner, name, action)
     await rows.lock_repository(connection, known.repository.id)
     return _decide(subject, await rows.find_known_by_id(connection, subject.account_id, known.repository.id), action)
 
@@ -121,13 +128,8 @@ class RepositoryService:
     ) -> RepositoryView:
         """The same with the caller's role."""
         async with self._store.read() as connection:
-            known = await self._find(connection, subject, owner, name, action)
+            known = await find_decided(connection, subject, owner, name, action)
         return view_of(subject, known)
-
-    async def _find(
-        self, connection: AsyncConnection, subject: Subject | None, owner: str, name: str, action: Action
-    ) -> KnownRepository:
-        return _decide(subject, await rows.find_known(connection, _id_of(subject), owner, name), action)
 
     async def list_own(self, subject: Subject, *, limit: int, offset: int) -> tuple[list[RepositoryView], int]:
         """What the caller has a role on."""
@@ -234,7 +236,7 @@ class RepositoryService:
         """The repository, its grants and secrets; its codespaces are asked to go; at last its git directory."""
         require_personal(subject)
         async with self._store.begin() as connection:
-            known = await self._find(connection, subject, owner, name, Action.ADMINISTER)
+            known = await find_locked(connection, subject, owner, name, Action.ADMINISTER)
             if not subject.has(Scope.DELETE_REPO):
                 raise Denied("Must have admin rights to Repository. This needs a token with the scope delete_repo.")
             await rows.delete_repository(connection, known.repository.id)
@@ -247,7 +249,7 @@ class RepositoryService:
     ) -> tuple[list[tuple[Account, Role]], int]:
         """Whoever has a role given by name; and the owning user."""
         async with self._store.read() as connection:
-            known = await self._find(connection, subject, owner, name, Action.WRITE)
+            known = await find_decided(connection, subject, owner, name, Action.WRITE)
             return await rows.list_collaborators(connection, known.repository.id, limit=limit, offset=offset)
 
     async def find_role_of(self, subject: Subject, owner: str, name: str, login: str) -> tuple[Account, Role]:
@@ -262,7 +264,7 @@ class RepositoryService:
 
     async def _facts_of(self, subject: Subject, owner: str, name: str, login: str) -> tuple[Account, RepositoryFacts]:
         async with self._store.read() as connection:
-            known = await self._find(connection, subject, owner, name, Action.READ)
+            known = await find_decided(connection, subject, owner, name, Action.READ)
             user = await get_account(connection, login, AccountType.USER)
             if user.id != subject.account_id:  # what others may do is for those who work on it
                 obey(decide_repository(subject, known.facts, Action.WRITE))
@@ -272,7 +274,7 @@ class RepositoryService:
         """At once, without an invitation. Raises Invalid for the owner himself."""
         role = parse_role(permission)
         async with self._store.begin() as connection:
-            known = await self._find(connection, subject, owner, name, Action.ADMINISTER)
+            known = await find_locked(connection, subject, owner, name, Action.ADMINISTER)
             user = await get_account(connection, login, AccountType.USER)
             if user.id == known.repository.owner_id:
                 raise Invalid("Repository owner cannot be a collaborator", field="username", code="repository.owner")
@@ -284,7 +286,7 @@ class RepositoryService:
         """By an administrator, or by himself. Nothing happens to somebody without a role by name."""
         async with self._store.begin() as connection:
             own = login.lower() == subject.login.lower() and subject.token_kind is TokenKind.PERSONAL
-            known = await self._find(connection, subject, owner, name, Action.READ if own else Action.ADMINISTER)
+            known = await find_locked(connection, subject, owner, name, Action.READ if own else Action.ADMINISTER)
             user = await get_account(connection, login, AccountType.USER)
             if await rows.remove_collaborator(connection, known.repository.id, user.id):
                 await self._record(connection, subject, "repository.collaborator_remove", known.repository, user.login)
@@ -293,7 +295,7 @@ class RepositoryService:
         self, subject: Subject, owner: str, name: str, *, limit: int, offset: int
     ) -> tuple[list[tuple[Team, Role]], int]:
         async with self._store.read() as connection:
-            known = await self._find(connection, subject, owner, name, Action.ADMINISTER)
+            known = await find_decided(connection, subject, owner, name, Action.ADMINISTER)
             return await team_rows.list_repository_teams(connection, known.repository.id, limit=limit, offset=offset)
 
     async def open_git(self, subject: Subject | None, owner: str, name: str, action: Action) -> GitTarget:

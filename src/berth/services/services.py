@@ -7,6 +7,7 @@ from berth.services.account import AccountService
 from berth.services.codespace import CodespaceService
 from berth.services.contents import ContentsService
 from berth.services.repository import RepositoryService
+from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
@@ -19,6 +20,7 @@ class Services:
     accounts: AccountService
     teams: TeamService
     repositories: RepositoryService
+    repository_transfers: RepositoryTransferService
     contents: ContentsService
     access_tokens: AccessTokenService
     workflow_tokens: WorkflowTokenService

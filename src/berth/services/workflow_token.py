@@ -2,8 +2,8 @@
 
 1. It is made with a personal token, by who may push to the repository, and it is no stronger than that token: not in
    what it opens, not in packages, not in how long it lasts. At each use it is also no stronger than its maker's role then.
-2. It lasts an hour. It is void when the repository is deleted, or is no longer public: a token that opens public
-   repositories only may have made it.
+2. It lasts an hour. It is void when the repository is deleted, gets another owner (A12), or is no longer public: a
+   token that opens public repositories only may have made it.
 3. It outlives the token that made it, if that one is revoked: it is the job's, not the person's.
 """
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store.account import to_account
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.repository import lock_repository
-from berth.adapters.store.tables import accounts, team_members, team_repositories, teams
+from berth.adapters.store.tables import accounts, repositories, team_members, team_repositories, teams
 from berth.domain.account import Account, Team
 from berth.domain.problem import Invalid, NotFound
 from berth.domain.role import Role
@@ -135,9 +135,13 @@ async def remove_team_member(connection: AsyncConnection, team_id: int, user_id:
 
 
 async def set_team_repository(connection: AsyncConnection, team_id: int, repository_id: int, role: Role) -> None:
-    """Grant a repository. Raises NotFound if it or the team was deleted meanwhile."""
+    """Grant a repository. Raises NotFound if it or the team was deleted meanwhile, or it went to another owner."""
     await lock_team(connection, team_id)
     await lock_repository(connection, repository_id)
+    of_one_owner = select(teams.c.id).join(repositories, repositories.c.owner_id == teams.c.organization_id)
+    found = await connection.execute(of_one_owner.where(teams.c.id == team_id, repositories.c.id == repository_id))
+    if found.one_or_none() is None:
+        raise NotFound("Not Found", code="repository.not_found")
     await remove_team_repository(connection, team_id, repository_id)
     await connection.execute(
         insert(team_repositories).values(team_id=team_id, repository_id=repository_id, role=int(role))
