@@ -6,16 +6,16 @@ import io
 import json
 import os
 import shutil
-import subprocess
 import tarfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.server import Server
+from tests.small_disk import MIB, fill, small_disk
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, engine_api, import_image, push, put_triple
 
 from berth.adapters.engine_private import PrivateEngine
@@ -26,31 +26,6 @@ pytestmark = [
     pytest.mark.timeout(240),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount"),
 ]
-MIB = 1024 * 1024
-
-
-@contextmanager
-def small_disk(folder: Path, size_mib: int) -> Iterator[Path]:
-    """A disk of this size in memory, gone at the end."""
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "berth-test", str(folder)], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all the room that is left, to the last byte; the file that does it."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (MIB, 4096, 1):
-            try:
-                while True:
-                    file.write(b"\0" * size)
-            except OSError:
-                continue
-    return filler
 
 
 async def set_up(api: httpx.AsyncClient, image: str, registry_host: str) -> None:

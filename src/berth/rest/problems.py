@@ -29,6 +29,8 @@ STATUSES: Mapping[type[Problem], int] = {
 
 # Codes that GitHub answers with another status than their class.
 _STATUS_OF_CODE = {
+    "blob.disk_full": 507,
+    "blob.unavailable": 503,
     "git.disk_full": 507,
     "request.malformed": 400,
     "request.too_large": 413,

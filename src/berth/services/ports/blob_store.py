@@ -65,13 +65,15 @@ class BlobStore(Protocol):
     async def finish(self, upload_id: str, state: UploadState, digest: Digest) -> StoredBlob:
         """Verify the digest of all that was written, and keep it, on stable storage, at a location of its own.
 
-        Raises Invalid(code="digest.mismatch"); the upload is then gone. May be repeated after a crash: the location of an
-        earlier attempt is found by `list_locations` and nobody's. An upload of zero bytes is content like any other.
+        Raises Invalid(code="digest.mismatch"), and the upload is gone; Conflict(code="upload.busy") while somebody writes.
+        May be repeated after a failure or a crash, and never returns one location twice: if an earlier attempt came so far
+        that the content had one, `list_locations` finds that, it is nobody's, and this raises UpstreamFailed(code="blob.lost").
+        An upload of zero bytes is content like any other.
         """
         ...
 
     async def discard(self, upload_id: str, state: UploadState) -> None:
-        """Forget an upload that was not finished. Nothing happens if there is none."""
+        """Forget an upload that was not finished, also under the hands of a writer. Nothing happens if there is none."""
         ...
 
     async def read_whole(self, location: str, size_bytes: int) -> bytes:
@@ -91,7 +93,7 @@ class BlobStore(Protocol):
         ...
 
     def list_locations(self, *, older_than: datetime) -> AsyncIterator[str]:
-        """Everything that was finished before that time, also what no database row knows."""
+        """What was finished before that time, also what no database row knows; a store may list it a day late, never early."""
         ...
 
     def list_uploads(self, *, older_than: datetime) -> AsyncIterator[tuple[str, UploadState]]:
@@ -99,5 +101,5 @@ class BlobStore(Protocol):
         ...
 
     async def ping(self) -> None:
-        """Raises UpstreamFailed(code="blob.unavailable") if nothing can be stored now."""
+        """Raises UpstreamFailed or LimitReached if nothing can be stored now, as far as that can be told cheaply."""
         ...
