@@ -3,10 +3,10 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock chaos bench clean
+.PHONY: help setup demo test check fix unit lock chaos bench bench-registry clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Install everything that demo and tests need
 	@dev/setup test
@@ -46,9 +46,13 @@ chaos: ## Kill servers while codespaces change, ROUNDS times with other dice (mi
 	@dev/setup test
 	for round in $$(seq $${ROUNDS:-5}); do $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
 
-bench: ## Measure launches beside the tools alone (minutes)
+bench: ## Measure all that has a bar, beside what it is compared with (minutes)
 	@dev/setup test
 	$(BIN)/python bench/run.py $(ARGS)
+
+bench-registry: ## Measure the built-in registry beside CNCF distribution (minutes; ARGS=--help for options)
+	@dev/setup test
+	$(BIN)/python bench/registry.py $(ARGS)
 
 clean: ## Remove everything that was made here
 	rm -rf .venv node_modules .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
