@@ -67,6 +67,9 @@ class PackagePolicy:
     creatable_visibilities: frozenset[Visibility] = field(default_factory=lambda: frozenset(Visibility))
 
 
+DEFAULT_POLICY = PackagePolicy()
+
+
 def find_package_name(text: str) -> PackageName | None:
     """The name (policy 1); None for what is none."""
     match = _NAME.fullmatch(text) if len(text) <= MAX_NAME_LENGTH else None
