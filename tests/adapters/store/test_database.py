@@ -8,7 +8,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from berth.adapters.store.database import Store
-from berth.adapters.store.tables import metadata
+from berth.adapters.store.package_tables import metadata
 from berth.domain.problem import Invalid
 
 

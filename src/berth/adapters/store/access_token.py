@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.paging import fetch_page
@@ -83,14 +83,20 @@ async def insert_token(
 
 async def find_holder(connection: AsyncConnection, value: SecretText) -> TokenHolder | None:
     """Whose token this is; None for an unknown one, and for one of a codespace that is to go. Looks at no expiry."""
+    return await _find_holder(connection, access_tokens.c.hash == hash_token(value))
+
+
+async def find_holder_by_id(connection: AsyncConnection, token_id: int) -> TokenHolder | None:
+    """The same by the token's id."""
+    return await _find_holder(connection, access_tokens.c.id == token_id)
+
+
+async def _find_holder(connection: AsyncConnection, condition: ColumnElement[bool]) -> TokenHolder | None:
     statement = (
         select(*_COLUMNS, accounts.c.login, accounts.c.site_admin, codespaces.c.repository_id.label("launched_from"))
         .join(accounts, accounts.c.id == access_tokens.c.account_id)
         .outerjoin(codespaces, codespaces.c.id == access_tokens.c.codespace_id)
-        .where(
-            access_tokens.c.hash == hash_token(value),
-            or_(access_tokens.c.codespace_id.is_(None), codespaces.c.desired != Desired.DELETED),
-        )
+        .where(condition, or_(access_tokens.c.codespace_id.is_(None), codespaces.c.desired != Desired.DELETED))
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:

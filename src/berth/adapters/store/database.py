@@ -7,9 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from pathlib import Path
 from typing import IO, Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import URL, Connection, event, make_url, text
+from sqlalchemy import URL, Connection, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
@@ -61,8 +59,10 @@ class Store:
             async with self.engine.connect() as connection:
                 yield connection
 
-    async def migrate(self) -> None:
-        """Bring the tables up to date; replicas that start together take turns."""
+    async def migrate(self) -> bool:
+        """Bring the tables up to date; replicas that start together take turns. False: they were."""
+        if await self._revision() == newest_revision():
+            return False
         with _translate():
             async with self._writer, self.engine.connect() as plain:
                 connection = await plain.execution_options(**{_WRITE: True})
@@ -70,6 +70,16 @@ class Store:
                     if not self.is_sqlite:
                         await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                     await connection.run_sync(upgrade_tables)
+
+        return True
+
+    async def _revision(self) -> str | None:
+        """Which migration the tables are at; None for an empty database."""
+        async with self.engine.connect() as connection:
+            if not await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+                return None
+            version = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+            return None if version is None else str(version)
 
     async def ping(self) -> None:
         """Raises UpstreamFailed(code="store.unavailable") if the database does not answer."""
@@ -115,8 +125,17 @@ def parse_database_url(text_url: str) -> URL:
     return url.set(drivername=driver)
 
 
+def newest_revision() -> str:
+    """The migration that this version of Berth ends with: their files are numbered."""
+    return max(path.name for path in (_MIGRATIONS / "versions").glob("[0-9]*.py")).partition("_")[0]
+
+
 def upgrade_tables(connection: Connection) -> None:
     """Run all migrations on this connection, in its transaction."""
+    # Only now: it takes 10 MB that a server which is up to date does not need.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
@@ -149,9 +168,10 @@ class _translate:  # noqa: N801 used as a keyword: `with _translate():`
                 "The database's disk is full.", code="store.full", remedy="The site administrator makes room."
             ) from error
         if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-            raise UpstreamFailed(
-                "The database did not answer.",
-                code="store.unavailable",
-                retryable=True,
-                remedy="Try again in a moment.",
-            ) from error
+            raise unavailable() from error
+
+
+def unavailable() -> UpstreamFailed:
+    return UpstreamFailed(
+        "The database did not answer.", code="store.unavailable", retryable=True, remedy="Try again in a moment."
+    )

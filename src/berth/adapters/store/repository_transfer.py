@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.access_token import revoke_workflow_tokens
+from berth.adapters.store.package import forget_repository
 from berth.adapters.store.repository import remove_collaborator, set_collaborator, update_repository
 from berth.adapters.store.tables import accounts, secret_repositories, secrets, team_repositories
 from berth.domain.repository_transfer import TransferPlan
@@ -25,12 +26,9 @@ async def lock_accounts(connection: AsyncConnection, account_ids: Collection[int
 
 
 async def cut_ties(connection: AsyncConnection, repository_id: int, old_owner_id: int) -> None:
-    """End what the old owner gave the repository, or gave others on it. The caller holds all locks.
-
-    Packages' ties belong here too (A12): their links to the repository, and its entries in their lists of codespaces and
-    workflows.
-    """
+    """End what the old owner gave the repository, or gave others on it, packages too (A12). The caller holds all locks."""
     await revoke_workflow_tokens(connection, repository_id)
+    await forget_repository(connection, repository_id)
     await connection.execute(delete(team_repositories).where(team_repositories.c.repository_id == repository_id))
     theirs = select(secrets.c.id).where(
         secrets.c.level == SecretLevel.ORGANIZATION, secrets.c.account_id == old_owner_id

@@ -57,8 +57,22 @@ class UTCTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC)
 
 
-def _cascade(target: str) -> ForeignKey:
+def cascade(target: str) -> ForeignKey:
+    """The row goes with the one that it belongs to."""
     return ForeignKey(target, ondelete="CASCADE")
+
+
+def work_columns() -> list[Column[Any]]:
+    """What the reconcile loop needs of a table (see `work.py`)."""
+    return [
+        Column("generation", Integer, nullable=False),  # every API write of `desired` adds one
+        Column("seen", Integer, nullable=False),  # the generation that the loop has brought about
+        Column("next_at", Float),  # database's clock, seconds since 1970; NULL: nothing to do. The only timer.
+        Column("lease", Float),  # until when the claim holds
+        Column("epoch", Integer, nullable=False),  # every claim adds one: writes of an older one are refused
+        Column("holder", String(64)),
+        Column("attempts", Integer, nullable=False),
+    ]
 
 
 accounts = Table(
@@ -79,8 +93,8 @@ accounts = Table(
 memberships = Table(
     "memberships",
     metadata,
-    Column("organization_id", Id, _cascade("accounts.id"), nullable=False),
-    Column("user_id", Id, _cascade("accounts.id"), nullable=False, index=True),
+    Column("organization_id", Id, cascade("accounts.id"), nullable=False),
+    Column("user_id", Id, cascade("accounts.id"), nullable=False, index=True),
     Column("role", String(6), nullable=False),
     PrimaryKeyConstraint("organization_id", "user_id"),
 )
@@ -89,7 +103,7 @@ teams = Table(
     "teams",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("organization_id", Id, _cascade("accounts.id"), nullable=False),
+    Column("organization_id", Id, cascade("accounts.id"), nullable=False),
     Column("slug", String(100), nullable=False),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False, default=""),
@@ -102,8 +116,8 @@ teams = Table(
 team_members = Table(
     "team_members",
     metadata,
-    Column("team_id", Id, _cascade("teams.id"), nullable=False),
-    Column("user_id", Id, _cascade("accounts.id"), nullable=False, index=True),
+    Column("team_id", Id, cascade("teams.id"), nullable=False),
+    Column("user_id", Id, cascade("accounts.id"), nullable=False, index=True),
     Column("role", String(10), nullable=False),  # member, maintainer
     PrimaryKeyConstraint("team_id", "user_id"),
 )
@@ -112,7 +126,7 @@ repositories = Table(
     "repositories",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("owner_id", Id, _cascade("accounts.id"), nullable=False),
+    Column("owner_id", Id, cascade("accounts.id"), nullable=False),
     Column("name", String(100), nullable=False),
     Column("name_key", String(100), nullable=False),  # lower case
     Column("description", Text, nullable=False, default=""),
@@ -128,8 +142,8 @@ repositories = Table(
 collaborators = Table(
     "collaborators",
     metadata,
-    Column("repository_id", Id, _cascade("repositories.id"), nullable=False),
-    Column("user_id", Id, _cascade("accounts.id"), nullable=False, index=True),
+    Column("repository_id", Id, cascade("repositories.id"), nullable=False),
+    Column("user_id", Id, cascade("accounts.id"), nullable=False, index=True),
     Column("role", Integer, nullable=False),  # domain.role.Role
     PrimaryKeyConstraint("repository_id", "user_id"),
 )
@@ -137,8 +151,8 @@ collaborators = Table(
 team_repositories = Table(
     "team_repositories",
     metadata,
-    Column("team_id", Id, _cascade("teams.id"), nullable=False),
-    Column("repository_id", Id, _cascade("repositories.id"), nullable=False, index=True),
+    Column("team_id", Id, cascade("teams.id"), nullable=False),
+    Column("repository_id", Id, cascade("repositories.id"), nullable=False, index=True),
     Column("role", Integer, nullable=False),
     PrimaryKeyConstraint("team_id", "repository_id"),
 )
@@ -148,9 +162,9 @@ access_tokens = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("kind", String(4), nullable=False),
-    Column("account_id", Id, _cascade("accounts.id"), nullable=False, index=True),
-    Column("codespace_id", Id, _cascade("codespaces.id"), index=True),
-    Column("repository_id", Id, _cascade("repositories.id"), index=True),  # of a workflow token
+    Column("account_id", Id, cascade("accounts.id"), nullable=False, index=True),
+    Column("codespace_id", Id, cascade("codespaces.id"), index=True),
+    Column("repository_id", Id, cascade("repositories.id"), index=True),  # of a workflow token
     Column("permissions", Text),  # of a workflow token; domain.workflow_permissions
     Column("note", Text, nullable=False, default=""),
     Column("scopes", Text, nullable=False, default=""),  # words joined by spaces
@@ -168,8 +182,8 @@ secrets = Table(
     metadata,
     Column("id", Id, primary_key=True),
     Column("level", String(12), nullable=False),
-    Column("account_id", Id, _cascade("accounts.id")),  # of a user's or an organization's secret
-    Column("repository_id", Id, _cascade("repositories.id")),  # of a repository's secret
+    Column("account_id", Id, cascade("accounts.id")),  # of a user's or an organization's secret
+    Column("repository_id", Id, cascade("repositories.id")),  # of a repository's secret
     Column("name", String(255), nullable=False),
     Column("visibility", String(8)),  # of a user's (always selected) or an organization's secret
     Column("value", LargeBinary, nullable=False),  # envelope, see adapters/sealer.py
@@ -184,8 +198,8 @@ secrets = Table(
 secret_repositories = Table(
     "secret_repositories",
     metadata,
-    Column("secret_id", Id, _cascade("secrets.id"), nullable=False),
-    Column("repository_id", Id, _cascade("repositories.id"), nullable=False, index=True),
+    Column("secret_id", Id, cascade("secrets.id"), nullable=False),
+    Column("repository_id", Id, cascade("repositories.id"), nullable=False, index=True),
     PrimaryKeyConstraint("secret_id", "repository_id"),
 )
 
@@ -196,7 +210,7 @@ codespaces = Table(
     Column("name", String(64), nullable=False, unique=True),
     Column("display_name", String(48), nullable=False),
     Column("environment_id", String(36), nullable=False),
-    Column("owner_id", Id, _cascade("accounts.id"), nullable=False),
+    Column("owner_id", Id, cascade("accounts.id"), nullable=False),
     # A deleted repository's codespaces are on their way out: the loop removes them, no API shows them.
     Column("repository_id", Id, ForeignKey("repositories.id", ondelete="SET NULL"), index=True),
     Column("ref", Text, nullable=False),
@@ -211,14 +225,8 @@ codespaces = Table(
     Column("last_used_at", UTCTime, nullable=False),
     # What the loop knows of it.
     Column("desired", String(8), nullable=False),  # running, stopped, deleted
-    Column("generation", Integer, nullable=False),  # every API write of `desired` adds one
-    Column("seen", Integer, nullable=False),  # the generation that the loop has brought about
     Column("phase", String(16), nullable=False),  # domain.lifecycle.Phase
-    Column("next_at", Float),  # database's clock, seconds since 1970; NULL: nothing to do. The only timer.
-    Column("lease", Float),  # until when the claim holds
-    Column("epoch", Integer, nullable=False),  # every claim adds one: writes of an older one are refused
-    Column("holder", String(64)),
-    Column("attempts", Integer, nullable=False),
+    *work_columns(),
     # What it brought about.
     Column("container_id", String(64)),
     Column("image", Text),  # by digest
@@ -234,7 +242,7 @@ codespace_log = Table(
     "codespace_log",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("codespace_id", Id, _cascade("codespaces.id"), nullable=False),
+    Column("codespace_id", Id, cascade("codespaces.id"), nullable=False),
     Column("at", UTCTime, nullable=False),
     Column("kind", String(10), nullable=False),  # phase, output, progress, finding
     Column("text", Text, nullable=False),

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from alembic import context
 
-from berth.adapters.store.tables import UTCTime, metadata
+from berth.adapters.store.package_tables import metadata  # and by it all tables
+from berth.adapters.store.tables import UTCTime
 
 
 def _render_item(kind: str, item: Any, _autogen_context: object) -> str | Literal[False]:

@@ -1,0 +1,185 @@
+"""Queries on manifests (a package's versions), the tags that point to them, and what refers to them.
+
+A version that was deleted keeps its row, its tags and its references for as long as it may be restored; nothing here
+answers with it unless it says so.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berth.adapters.store.package_tables import manifest_references, manifests, tags
+from berth.domain.image_reference import Digest, parse_digest
+from berth.domain.manifest import Manifest, optional_blobs, referenced_blobs, referenced_manifests
+
+_LISTED = [column for column in manifests.c if column.name != "content"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredManifest:
+    """A live manifest, as it is served."""
+
+    id: int
+    digest: Digest
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referrer:
+    """A manifest whose subject is another, with what the referrers list tells of it."""
+
+    id: int
+    digest: Digest
+    manifest: Manifest
+    size_bytes: int
+
+
+def _live(package_id: int) -> Select[Any]:
+    return select(manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.content).where(
+        manifests.c.package_id == package_id, manifests.c.deleted_at.is_(None)
+    )
+
+
+def _to_stored(row: Row[Any] | None) -> StoredManifest | None:
+    if row is None:
+        return None
+    return StoredManifest(id=row.id, digest=parse_digest(row.digest), media_type=row.media_type, content=row.content)
+
+
+async def find_by_digest(connection: AsyncConnection, package_id: int, digest: str) -> StoredManifest | None:
+    statement = _live(package_id).where(manifests.c.digest == digest)
+    return _to_stored((await connection.execute(statement)).one_or_none())
+
+
+async def find_by_tag(connection: AsyncConnection, package_id: int, tag: str) -> StoredManifest | None:
+    statement = (
+        _live(package_id)
+        .join(tags, tags.c.manifest_id == manifests.c.id)
+        .where(tags.c.package_id == package_id, tags.c.name == tag)
+    )
+    return _to_stored((await connection.execute(statement)).one_or_none())
+
+
+async def store_manifest(
+    connection: AsyncConnection, package_id: int, digest: str, manifest: Manifest, content: bytes, now: datetime
+) -> int:
+    """Insert it, or bring it back to life; its id. The caller holds the package's lock and has checked its references.
+
+    One that was deleted and is pushed again comes back without the tags that it had: they would be nobody's wish.
+    """
+    old = select(manifests.c.id, manifests.c.deleted_at).where(
+        manifests.c.package_id == package_id, manifests.c.digest == digest
+    )
+    row = (await connection.execute(old)).one_or_none()
+    if row is not None:
+        if row.deleted_at is not None:
+            await connection.execute(delete(tags).where(tags.c.manifest_id == row.id))
+        values = {"updated_at": now, "deleted_at": None, "media_type": manifest.media_type}
+        await connection.execute(update(manifests).where(manifests.c.id == row.id).values(**values))
+        return int(row.id)
+    statement = (
+        insert(manifests)
+        .values(
+            package_id=package_id,
+            digest=digest,
+            media_type=manifest.media_type,
+            artifact_type=manifest.artifact_type,
+            subject=None if manifest.subject is None else str(manifest.subject.digest),
+            annotations=json.dumps(dict(manifest.annotations)) if manifest.subject and manifest.annotations else None,
+            size=len(content),
+            content=content,
+            created_at=now,
+            updated_at=now,
+        )
+        .returning(manifests.c.id)
+    )
+    manifest_id = int((await connection.execute(statement)).scalar_one())
+    named = {("blob", str(each)) for each in (*referenced_blobs(manifest), *optional_blobs(manifest))}
+    named |= {("manifest", str(each.digest)) for each in referenced_manifests(manifest)}
+    if named:
+        rows = [{"manifest_id": manifest_id, "kind": kind, "digest": each} for kind, each in sorted(named)]
+        await connection.execute(insert(manifest_references), rows)
+    return manifest_id
+
+
+async def set_tags(
+    connection: AsyncConnection, package_id: int, manifest_id: int, names: Iterable[str], now: datetime
+) -> None:
+    """Let the tags point to it, wherever they pointed before. The caller holds the package's lock."""
+    for name in sorted(set(names)):
+        mine = (tags.c.package_id == package_id, tags.c.name == name)
+        changed = await connection.execute(update(tags).where(*mine).values(manifest_id=manifest_id, updated_at=now))
+        if not changed.rowcount:
+            values = {"package_id": package_id, "name": name, "manifest_id": manifest_id, "updated_at": now}
+            await connection.execute(insert(tags).values(**values))
+
+
+async def delete_tag(connection: AsyncConnection, package_id: int, name: str) -> bool:
+    """False: no live tag has this name."""
+    live = select(manifests.c.id).where(manifests.c.package_id == package_id, manifests.c.deleted_at.is_(None))
+    gone = await connection.execute(
+        delete(tags).where(tags.c.package_id == package_id, tags.c.name == name, tags.c.manifest_id.in_(live))
+    )
+    return bool(gone.rowcount)
+
+
+async def mark_deleted(connection: AsyncConnection, package_id: int, digest: str, now: datetime) -> int | None:
+    """Delete a version, restorably; its id. None: there is no live one. Its tags are answered with no more."""
+    statement = (
+        update(manifests)
+        .where(manifests.c.package_id == package_id, manifests.c.digest == digest, manifests.c.deleted_at.is_(None))
+        .values(deleted_at=now)
+        .returning(manifests.c.id)
+    )
+    manifest_id: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return manifest_id
+
+
+async def list_tags(connection: AsyncConnection, package_id: int, *, after: str, limit: int) -> list[str]:
+    """Names of live tags in the order of their bytes, those after `after` only."""
+    statement = (
+        select(tags.c.name)
+        .join(manifests, manifests.c.id == tags.c.manifest_id)
+        .where(tags.c.package_id == package_id, tags.c.name > after, manifests.c.deleted_at.is_(None))
+        .order_by(tags.c.name)
+        .limit(limit)
+    )
+    return list((await connection.execute(statement)).scalars())
+
+
+async def list_referrers(
+    connection: AsyncConnection, package_id: int, subject: str, *, artifact_type: str | None, after: int, limit: int
+) -> Sequence[Referrer]:
+    """Live manifests whose subject is that digest, oldest first, those after the id `after` only."""
+    statement = (
+        select(*_LISTED)
+        .where(
+            manifests.c.package_id == package_id,
+            manifests.c.subject == subject,
+            manifests.c.deleted_at.is_(None),
+            manifests.c.id > after,
+        )
+        .order_by(manifests.c.id)
+        .limit(limit)
+    )
+    if artifact_type is not None:
+        statement = statement.where(manifests.c.artifact_type == artifact_type)
+    return [
+        Referrer(
+            id=row.id,
+            digest=parse_digest(row.digest),
+            manifest=Manifest(
+                media_type=row.media_type,
+                artifact_type=row.artifact_type,
+                annotations=json.loads(row.annotations or "{}"),
+            ),
+            size_bytes=row.size,
+        )
+        for row in await connection.execute(statement)
+    ]
