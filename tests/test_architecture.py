@@ -18,12 +18,14 @@ ALLOWED = {
     "adapters": {"domain", "services.ports", "adapters"},
     "rest": {"domain", "services", "rest"},
     "git": {"domain", "services", "git"},
+    "oci": {"domain", "services", "oci"},
     "cli": {"domain", "client", "cli", "settings", "server", "wiring"},
     "client": {"domain"},
     "settings": {"domain"},
-    "front": {"domain", "services", "rest", "git"},
-    "wiring": {"domain", "services", "adapters", "rest", "git", "front", "settings"},
-    "server": {"domain", "settings", "wiring", "adapters.log_lines", "adapters.sealer"},
+    "front": {"domain", "services", "rest", "git", "oci"},
+    "wiring": {"domain", "services", "adapters", "rest", "git", "oci", "front", "settings"},
+    "http_protocol": set(),
+    "server": {"domain", "settings", "wiring", "http_protocol", "adapters.log_lines", "adapters.sealer"},
     "__main__": {"cli"},
 }
 # Programs on this machine that only the demonstration and the tests run; they are adapters without a port.

@@ -77,7 +77,7 @@ def test_all_problems_come_at_once_with_the_nearest_names() -> None:
         assert part in text
 
 
-@pytest.mark.parametrize("name, value", [("WORKERS", "2"), ("BLOBS", "s3://bucket"), ("REGISTRY_TOKEN_TTL_S", "60")])
+@pytest.mark.parametrize("name, value", [("WORKERS", "2"), ("BLOBS", "s3://bucket")])
 def test_a_setting_that_nothing_uses_yet_is_refused(name: str, value: str) -> None:
     with pytest.raises(Invalid, match="has no use for"):
         load({f"BERTH_{name}": value}, None)

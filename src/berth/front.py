@@ -1,6 +1,7 @@
 """One origin: which edge answers a request (DESIGN section 3).
 
-`/api/v3/…`, and everything under a Host that begins with `api.`, is REST; `/{owner}/{repo}.git/…` is git; `/healthz` says that the
+`/api/v3/…`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
+the container registry; `/{owner}/{repo}.git/…` is git; `/healthz` says that the
 process lives, `/readyz` that its database and its engine answer.
 """
 
@@ -12,19 +13,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.problem import Problem
 from berth.git.app import is_git_path
+from berth.oci.app import is_oci_path
 from berth.rest.app import API_PREFIX
 
 Check = Callable[[], Awaitable[object]]
 
 
-def make_front(*, rest: ASGIApp, git: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
+def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
     """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"no edge for {scope['type']}")
         path: str = scope["path"]
-        if Request(scope).headers.get("host", "").startswith("api."):
+        if is_oci_path(path):
+            await oci(scope, receive, send)
+        elif Request(scope).headers.get("host", "").startswith("api."):
             await rest(scope, receive, send)
         elif path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
             below = path.removeprefix(API_PREFIX) or "/"

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp
 
+from berth.adapters.blobs_directory import DirectoryBlobStore
 from berth.adapters.clock_system import SystemClock
 from berth.adapters.dev_container_cli import DevContainerCLI
 from berth.adapters.engine_docker import DockerEngine
@@ -22,25 +23,38 @@ from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
 from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
 from berth.adapters.registry_http import RegistryHTTP
+from berth.adapters.registry_token_jwt import RegistryTokenJWT
 from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
+from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.installation import get_server_id
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.problem import Invalid, Problem
+from berth.domain.registry_host import parse_web_address
 from berth.front import make_front
 from berth.git.app import make_git_app
+from berth.oci.app import make_oci_app
+from berth.oci.call import OCIServices
 from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
+from berth.services.chore import Chore, ChoreWorker
 from berth.services.codespace import CodespaceLimits, CodespaceService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.contents import ContentsService
+from berth.services.garbage import GarbageCollector
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
 from berth.services.lifecycle import CodespaceWorker
+from berth.services.ports import BlobStore
 from berth.services.reconcile import Reconciler
+from berth.services.registry_access import RegistryAccess
+from berth.services.registry_blob import RegistryBlobService
+from berth.services.registry_catalog import RegistryCatalogService
+from berth.services.registry_manifest import RegistryManifestService
+from berth.services.registry_token import RegistryTokenService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
@@ -50,6 +64,7 @@ from berth.services.workflow_token import WorkflowTokenService
 from berth.settings import Settings, TCPAddress
 
 _SWEEP_EVERY_S = 600
+_COLLECT_EVERY_S = 600
 _NODE_MODULES = Path(__file__).parents[2] / "node_modules"  # beside the sources, where dev/setup puts it
 _LOG = logging.getLogger(__name__)
 
@@ -61,7 +76,8 @@ class Berth:
     store: Store
     services: Services
     worker: CodespaceWorker
-    reconciler: Reconciler
+    reconcilers: tuple[Reconciler, ...]
+    chores: ChoreWorker
     engine: DockerEngine
     dev_containers: DevContainerCLI
     app: ASGIApp
@@ -74,7 +90,9 @@ class Berth:
     async def running(self) -> AsyncIterator[None]:
         """The background work: the loop, and the sweep of what crashes left."""
         await self.dev_containers.sweep()
-        tasks = [asyncio.create_task(self.reconciler.run()), asyncio.create_task(self._keep_sweeping())]
+        await self.chores.enrol()
+        tasks = [asyncio.create_task(loop.run()) for loop in self.reconcilers]
+        tasks.append(asyncio.create_task(self._keep_sweeping()))
         try:
             yield
         finally:
@@ -102,6 +120,7 @@ class _Parts:
     store: Store
     engine: DockerEngine
     git: BareGitRepositories
+    blobs: BlobStore
     secrets: SecretService
     tokens: AccessTokenService
     executor: CodespaceExec
@@ -124,18 +143,22 @@ async def make_berth(settings: Settings) -> Berth:
         await resources.aclose()
         raise
     worker = CodespaceWorker(store=parts.store, clock=parts.clock, launcher=launcher)
-    reconciler = Reconciler(parts.store, worker, holder=f"{socket.gethostname()[:40]}:{os.getpid()}")
+    chores = _make_chores(parts)
+    holder = f"{socket.gethostname()[:40]}:{os.getpid()}"
+    reconciler = Reconciler(parts.store, worker, holder=holder)
     services = _make_services(parts, reconciler.wake)
     app = make_front(
         rest=make_rest_app(services, ROUTES, settings.external_url),
         git=make_git_app(services, GitHTTPBackend()),
-        checks={"database": parts.store.ping, "engine": parts.engine.ping},
+        oci=make_oci_app(_make_registry(parts, resources), settings.external_url),
+        checks={"database": parts.store.ping, "blobs": parts.blobs.ping, "engine": parts.engine.ping},
     )
     return Berth(
         store=parts.store,
         services=services,
         worker=worker,
-        reconciler=reconciler,
+        reconcilers=(reconciler, Reconciler(parts.store, chores, holder=holder)),
+        chores=chores,
         engine=parts.engine,
         dev_containers=dev_containers,
         app=app,
@@ -156,6 +179,7 @@ def _make_parts(settings: Settings) -> _Parts:
         store=store,
         engine=engine,
         git=BareGitRepositories(data / "repositories"),
+        blobs=DirectoryBlobStore(data / "blobs"),
         secrets=SecretService(store=store, sealer=_sealer(settings), clock=clock),
         tokens=AccessTokenService(store=store, clock=clock, entropy=entropy),
         executor=CodespaceExec(engine),
@@ -176,6 +200,41 @@ def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: Reg
         server_id=server_id,
         origin=parts.settings.external_url or _own_origin(parts.settings),
     )
+
+
+def _make_registry(parts: _Parts, resources: AsyncExitStack) -> OCIServices:
+    """The built-in registry's services, on a cache and a signer of their own."""
+    store, clock, blobs = parts.store, parts.clock, parts.blobs
+    cache = FreshCache(store)
+    resources.push_async_callback(cache.close)
+    signer = RegistryTokenJWT(_keyring(parts.settings))
+    access = RegistryAccess(store=store, clock=clock, cache=cache, signer=signer, tokens=parts.tokens)
+    own = parts.settings.external_url or _own_origin(parts.settings)
+    return OCIServices(
+        tokens=RegistryTokenService(
+            store=store,
+            clock=clock,
+            signer=signer,
+            tokens=parts.tokens,
+            lifetime_s=parts.settings.registry_token_ttl_s,
+        ),
+        access=access,
+        manifests=RegistryManifestService(
+            store=store,
+            clock=clock,
+            cache=cache,
+            access=access,
+            blobs=blobs,
+            own_hosts=frozenset({parse_web_address(own).host}),
+        ),
+        blobs=RegistryBlobService(store=store, clock=clock, cache=cache, access=access, blobs=blobs),
+        catalog=RegistryCatalogService(store=store),
+    )
+
+
+def _make_chores(parts: _Parts) -> ChoreWorker:
+    garbage = GarbageCollector(store=parts.store, clock=parts.clock, blobs=parts.blobs)
+    return ChoreWorker(store=parts.store, chores={"garbage": Chore(every_s=_COLLECT_EVERY_S, do=garbage.collect)})
 
 
 def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
@@ -208,6 +267,7 @@ class Local:
     tokens: AccessTokenService
     secrets: SecretService
     sealer: Sealer
+    migrated: bool  # the database was behind
 
 
 @asynccontextmanager
@@ -215,11 +275,12 @@ async def open_local(settings: Settings) -> AsyncIterator[Local]:
     """The store and the keys of this machine's server, without starting anything."""
     clock, store, sealer = SystemClock(), _store(settings), _sealer(settings)
     try:
-        await store.migrate()
+        migrated = await store.migrate()
         yield Local(
             tokens=AccessTokenService(store=store, clock=clock, entropy=SystemEntropy()),
             secrets=SecretService(store=store, sealer=sealer, clock=clock),
             sealer=sealer,
+            migrated=migrated,
         )
     finally:
         await store.close()
@@ -242,8 +303,12 @@ def _store(settings: Settings) -> Store:
     )
 
 
+def _keyring(settings: Settings) -> Path:
+    return settings.master_key_file or _data_dir(settings) / "master-key"
+
+
 def _sealer(settings: Settings) -> Sealer:
-    return Sealer(settings.master_key_file or _data_dir(settings) / "master-key", SystemClock())
+    return Sealer(_keyring(settings), SystemClock())
 
 
 def _registry_client(settings: Settings, resources: AsyncExitStack) -> RegistryHTTP:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store import access_token as rows
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import audit
+from berth.adapters.store.access_token import TokenHolder
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
 from berth.domain.access_token import AccessToken, TokenKind, find_token_kind, make_token
@@ -42,6 +43,30 @@ class NewToken:
     value: SecretText
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownToken:
+    """A stored token and who it proves."""
+
+    subject: Subject
+    token: AccessToken
+
+
+def to_subject(holder: TokenHolder) -> Subject:
+    """Who a stored token proves."""
+    return Subject(
+        account_id=holder.token.account_id,
+        login=holder.login,
+        site_admin=holder.site_admin,
+        token_kind=holder.token.kind,
+        token_id=holder.token.id,
+        scopes=expand_scopes(holder.token.scopes),
+        codespace_id=holder.token.codespace_id,
+        codespace_repository_id=holder.codespace_repository_id,
+        workflow_repository_id=holder.token.repository_id,
+        permissions=holder.token.permissions,
+    )
+
+
 class AccessTokenService:
     """Access tokens."""
 
@@ -60,18 +85,13 @@ class AccessTokenService:
         if holder is None or not holder.token.is_valid(now):
             return None
         await self._touch(holder.token, now)
-        return Subject(
-            account_id=holder.token.account_id,
-            login=holder.login,
-            site_admin=holder.site_admin,
-            token_kind=holder.token.kind,
-            token_id=holder.token.id,
-            scopes=expand_scopes(holder.token.scopes),
-            codespace_id=holder.token.codespace_id,
-            codespace_repository_id=holder.codespace_repository_id,
-            workflow_repository_id=holder.token.repository_id,
-            permissions=holder.token.permissions,
-        )
+        return to_subject(holder)
+
+    async def find_by_id(self, token_id: int) -> KnownToken | None:
+        """Who a token proves that was shown before, with what tells whether it is still valid. None: it was revoked."""
+        async with self._store.read() as connection:
+            holder = await rows.find_holder_by_id(connection, token_id)
+        return None if holder is None else KnownToken(subject=to_subject(holder), token=holder.token)
 
     async def _touch(self, token: AccessToken, now: datetime) -> None:
         if token.last_used_at is not None and now - token.last_used_at < _TOUCH_AFTER:

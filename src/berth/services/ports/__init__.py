@@ -10,6 +10,7 @@ from berth.services.ports.dev_container import DevContainers, UpRequest, UpResul
 from berth.services.ports.engine import Container, ContainerStatus, Engine, ExecResult, LocalImage, PullProgress
 from berth.services.ports.git import GitBackend, GitRepositories, GitRequest, GitResponse
 from berth.services.ports.registry_client import ImageRefused, RegistryClient, ResolvedImage
+from berth.services.ports.registry_token import RegistryTokenSigner
 
 __all__ = [
     "BlobStore",
@@ -28,6 +29,7 @@ __all__ = [
     "LocalImage",
     "PullProgress",
     "RegistryClient",
+    "RegistryTokenSigner",
     "ResolvedImage",
     "Sealer",
     "StoredBlob",

@@ -1,0 +1,1 @@
+"""The edge that speaks the OCI distribution specification, and its token service."""

@@ -1,0 +1,186 @@
+"""`/v2/…` and `/token`: which handler answers, who asks, and how answers and problems go out.
+
+A request without a registry token gets 401 with a challenge, whatever it asks for: it learns nothing of names (A13).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from berth.domain.package import PackageName, parse_package_name
+from berth.domain.package_access import PackageAction
+from berth.domain.problem import Invalid, NotFound, Problem
+from berth.domain.resource_scope import CATALOG, format_scope
+from berth.oci import blobs, lists, manifests, token, uploads
+from berth.oci.call import OCICall, OCIServices
+from berth.oci.exchange import Answer, OCIRequest
+from berth.oci.problems import problem_answer
+from berth.services.registry_access import Caller, Remembered, TokenNeeded
+from berth.services.registry_blob import ClientGone
+
+TOKEN_SERVICE = "/token"  # noqa: S105 a path
+_LOG = logging.getLogger(__name__)
+_COMMON = [(b"docker-distribution-api-version", b"registry/2.0"), (b"x-content-type-options", b"nosniff")]
+_PULL = frozenset({PackageAction.PULL})
+_PUSH = frozenset({PackageAction.PULL, PackageAction.PUSH})
+_DELETE = frozenset({PackageAction.DELETE})
+
+
+@dataclass(frozen=True, slots=True)
+class OCIRoute:
+    """One endpoint: what a registry token must cover, and who answers."""
+
+    actions: frozenset[PackageAction]
+    handler: Callable[[OCICall], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class OCIRead:
+    """One endpoint that many ask the same of: what is found for a token and a path is remembered while it holds."""
+
+    actions: frozenset[PackageAction]
+    find: Callable[[OCICall], Awaitable[Remembered[Any]]]
+    answer: Callable[[OCIServices, OCIRequest, Any], Awaitable[Answer]]
+
+
+_MANIFEST = OCIRead(_PULL, manifests.find, manifests.answer)
+_BLOB = OCIRead(_PULL, blobs.find, blobs.answer)
+
+ROUTES: Mapping[str, Mapping[str, OCIRoute | OCIRead]] = {
+    "manifests": {
+        "GET": _MANIFEST,
+        "HEAD": _MANIFEST,
+        "PUT": OCIRoute(_PUSH, manifests.put),
+        "DELETE": OCIRoute(_DELETE, manifests.delete),
+    },
+    "blobs": {
+        "GET": _BLOB,
+        "HEAD": _BLOB,
+        "DELETE": OCIRoute(_DELETE, blobs.delete),
+    },
+    "uploads": {
+        "POST": OCIRoute(_PUSH, uploads.post),
+        "GET": OCIRoute(_PUSH, uploads.get),
+        "PATCH": OCIRoute(_PUSH, uploads.patch),
+        "PUT": OCIRoute(_PUSH, uploads.put),
+        "DELETE": OCIRoute(_PUSH, uploads.delete),
+    },
+    "tags": {"GET": OCIRoute(_PULL, lists.tags), "HEAD": OCIRoute(_PULL, lists.tags)},
+    "referrers": {"GET": OCIRoute(_PULL, lists.referrers), "HEAD": OCIRoute(_PULL, lists.referrers)},
+}
+
+
+def is_oci_path(path: str) -> bool:
+    """Whether a request's path belongs to this edge."""
+    return path.startswith("/v2/") or path in {"/v2", TOKEN_SERVICE}
+
+
+def make_oci_app(services: OCIServices, external_url: str | None) -> ASGIApp:
+    """The ASGI application."""
+    origin = external_url.rstrip("/") if external_url else None
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        request = OCIRequest(scope, receive, origin)
+        try:
+            answer = await _answer(services, request, scope["path"])
+        except Problem as problem:
+            answer = problem_answer(problem, f"{request.origin}{TOKEN_SERVICE}", request.host)
+        except ClientGone:
+            return
+        except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
+            request_id = uuid4().hex
+            _LOG.exception("oci.failed", extra={"request_id": request_id, "method": request.method})
+            text = f"Server Error. The request id is {request_id}.\n"
+            answer = Answer(500, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
+        await _send(send, answer, head=request.method == "HEAD")
+
+    return app
+
+
+async def _answer(services: OCIServices, request: OCIRequest, path: str) -> Answer:
+    if path == TOKEN_SERVICE:
+        return await token.issue(services, request)
+    if path in {"/v2/", "/v2"}:
+        await _authenticate(services, request, "")
+        return Answer(200, [(b"content-type", b"application/json")], b"{}")
+    if path == "/v2/_catalog":
+        caller = await _authenticate(services, request, CATALOG)
+        return await lists.catalog(services, request, caller)
+    kind, text, reference = _parse_path(path)
+    route = ROUTES[kind].get(request.method)
+    if route is None:
+        raise Invalid(f"{request.method} is not supported here.", code="request.method")
+    if isinstance(route, OCIRoute):
+        return await route.handler(await _call(services, request, text, reference, route))
+    read = route
+
+    async def find() -> Remembered[Any]:
+        return await read.find(await _call(services, request, text, reference, read))
+
+    shown = request.headers.get(b"authorization", b"")
+    return await read.answer(services, request, await services.access.remember(shown, path, find))
+
+
+async def _call(
+    services: OCIServices, request: OCIRequest, text: str, reference: str, route: OCIRoute | OCIRead
+) -> OCICall:
+    name = _parse_name(text, request)
+    caller = await _authenticate(services, request, format_scope(name, route.actions))
+    return OCICall(request, services, caller, name, reference)
+
+
+def _parse_path(path: str) -> tuple[str, str, str]:
+    """(kind of endpoint, name, what stands behind). A name may itself hold words like `blobs`, so the end decides."""
+    before, _, reference = path.removeprefix("/v2/").rpartition("/")
+    name, _, word = before.rpartition("/")
+    if word == "uploads" and name.endswith("/blobs"):
+        return "uploads", name.removesuffix("/blobs"), reference
+    if word == "blobs" and reference == "uploads":
+        return "uploads", name, ""
+    if word == "tags" and reference != "list":
+        word = ""
+    if word not in ROUTES or word == "uploads" or not name:
+        raise NotFound("There is nothing here.", code="request.path")
+    return word, name, reference
+
+
+def _parse_name(text: str, request: OCIRequest) -> PackageName:
+    """A name that none can be is said to be one only to who has shown a token."""
+    try:
+        return parse_package_name(text)
+    except Invalid:
+        if request.header(b"authorization") is None:
+            raise TokenNeeded("authentication required", scope="", code="unauthenticated") from None
+        raise
+
+
+async def _authenticate(services: OCIServices, request: OCIRequest, scope: str) -> Caller:
+    header = request.headers.get(b"authorization")
+    if header is None:
+        raise TokenNeeded("authentication required", scope=scope, code="unauthenticated")
+    if header[:7].lower() != b"bearer ":
+        raise TokenNeeded(
+            "This registry takes tokens of its token service; log in with docker login.",
+            scope=scope,
+            error="invalid_token",
+            code="registry_token.scheme",
+        )
+    return await services.access.authenticate(header[7:].decode("latin-1"), scope)
+
+
+async def _send(send: Send, answer: Answer, *, head: bool) -> None:
+    headers = [*answer.headers, *_COMMON]
+    stream = answer.stream
+    if stream is None and not any(name == b"content-length" for name, _ in headers):
+        headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if stream is None or head:
+        await send({"type": "http.response.body", "body": b"" if head else answer.body})
+        return
+    async for chunk in stream:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,152 @@
+"""One request of `/v2` and its answer, on plain ASGI: this is the hot path, nothing stands above it.
+
+Handlers get an OCIRequest and return an Answer, or raise a Problem; `app.py` turns both into messages.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Protocol
+from urllib.parse import parse_qsl
+
+from starlette.types import Receive, Scope
+
+from berth.domain.image_reference import Digest, parse_digest
+from berth.domain.problem import Invalid, LimitReached
+from berth.services.registry_blob import ClientGone
+
+IDLE_S = 60  # a client that sends nothing for so long has given up, or holds a connection for no good
+
+_BODY = "berth.body"
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What is sent back: a whole body, or a stream of known length."""
+
+    status: int
+    headers: Headers = field(default_factory=list)
+    body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
+
+
+class UploadBody(Protocol):
+    """A body that our own server hands over without copies (`http_protocol.py`)."""
+
+    async def next_piece(self) -> bytes | memoryview | None:
+        """Valid until the next call; None at the end. Raises ConnectionResetError if it broke off."""
+        ...
+
+
+class _PlainBody:
+    """The same through ASGI, as any server has it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._more = True
+
+    async def next_piece(self) -> bytes | None:
+        while self._more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError
+            self._more = message.get("more_body", False)
+            piece: bytes = message.get("body", b"")
+            if piece:
+                return piece
+        return None
+
+
+class OCIRequest:
+    """A request, parsed as far as its handler asks."""
+
+    def __init__(self, scope: Scope, receive: Receive, origin: str | None) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._origin = origin
+        self.method: str = scope["method"]
+
+    @cached_property
+    def headers(self) -> dict[bytes, bytes]:
+        """By lower-case name; of repeated ones the last."""
+        return dict(self._scope["headers"])
+
+    def has(self, name: bytes) -> bool:
+        return name in self.headers
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    @cached_property
+    def query(self) -> Sequence[tuple[str, str]]:
+        """In order. Raises Invalid for one that cannot be read."""
+        try:
+            return parse_qsl(self._scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=200)
+        except ValueError:
+            raise Invalid("The query cannot be read.", code="request.query") from None
+
+    def parameters(self, name: str) -> list[str]:
+        return [value for key, value in self.query if key == name]
+
+    def parameter(self, name: str) -> str | None:
+        """The first of that name."""
+        return next((value for key, value in self.query if key == name), None)
+
+    def digest_parameter(self, name: str = "digest") -> Digest | None:
+        """Raises Invalid for one that is no digest."""
+        value = self.parameter(name)
+        return None if value is None else parse_digest(value)
+
+    @property
+    def origin(self) -> str:
+        """This server's own origin, as EXTERNAL_URL says, else as the client reached it."""
+        if self._origin is not None:
+            return self._origin
+        return f"{self._scope['scheme']}://{self.header(b'host') or 'localhost'}"
+
+    @property
+    def host(self) -> str:
+        return self.origin.partition("://")[2]
+
+    @cached_property
+    def content_length(self) -> int | None:
+        value = self.header(b"content-length")
+        if value is None:
+            return None
+        return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None
+
+    async def chunks(self) -> AsyncIterator[bytes | memoryview]:
+        """The body as it comes, each piece valid until the next.
+
+        Raises ClientGone if it ends before its end, LimitReached if nothing comes for IDLE_S.
+        """
+        body: UploadBody = self._scope.get("extensions", {}).get(_BODY, {}).get("body") or _PlainBody(self._receive)
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_S):
+                    piece = await body.next_piece()
+            except TimeoutError:
+                raise LimitReached(f"Nothing came for {IDLE_S} seconds.", code="request.idle") from None
+            except ConnectionResetError:
+                raise ClientGone from None
+            if piece is None:
+                return
+            yield piece
+
+    async def body(self, most: int, *, code: str) -> bytes:
+        """The whole body. Raises LimitReached with this code beyond `most` bytes, before reading it where that is known."""
+        if (self.content_length or 0) > most:
+            raise _too_large(most, code)
+        collected = bytearray()
+        async for chunk in self.chunks():
+            collected += chunk
+            if len(collected) > most:
+                raise _too_large(most, code)
+        return bytes(collected)
+
+
+def _too_large(most: int, code: str) -> LimitReached:
+    return LimitReached(f"The body is larger than {most} bytes.", code=code)

@@ -1,0 +1,65 @@
+"""`/token`: a registry token for an access token, as a GET with Basic or a POST with a form.
+
+Source: distribution, "Token Authentication Specification" and "OAuth2 Token Authentication"; RFC 6749, section 5.
+"""
+
+import base64
+import binascii
+from urllib.parse import parse_qs
+
+import msgspec
+
+from berth.domain.problem import Invalid, Unauthenticated
+from berth.domain.secret_text import SecretText
+from berth.oci.call import OCIServices
+from berth.oci.exchange import Answer, OCIRequest
+
+_MAX_FORM_BYTES = 64 * 1024
+_NO_STORE = (b"cache-control", b"no-store")
+
+
+async def issue(services: OCIServices, request: OCIRequest) -> Answer:
+    """200 with a token for what is allowed of what was asked; 401 for bad credentials only."""
+    if request.method == "GET":
+        password = _of_basic(request.header(b"authorization"))
+        scopes = request.parameters("scope")
+    elif request.method == "POST":
+        password, scopes = await _of_form(request)
+    else:
+        raise Invalid(f"{request.method} is not supported here.", code="request.method")
+    made = await services.tokens.issue(password, scopes)
+    body = {
+        "token": made.value.reveal(),
+        "access_token": made.value.reveal(),
+        "expires_in": made.lifetime_s,
+        "issued_at": made.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return Answer(200, [(b"content-type", b"application/json"), _NO_STORE], msgspec.json.encode(body))
+
+
+def _of_basic(header: str | None) -> SecretText | None:
+    """The password; None without a header, which is anonymous. Raises Unauthenticated for what cannot be read."""
+    if header is None:
+        return None
+    scheme, _, encoded = header.partition(" ")
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
+    except (binascii.Error, ValueError):
+        text = ""
+    user, colon, password = text.partition(":")
+    if not colon:
+        raise Unauthenticated("The Authorization header cannot be read.", code="registry_token.bad_credentials")
+    return SecretText(user if password in {"", "x-oauth-basic"} else password)
+
+
+async def _of_form(request: OCIRequest) -> tuple[SecretText | None, list[str]]:
+    """`grant_type=password`, or `refresh_token` with the access token itself: it is one that lasts."""
+    raw = await request.body(_MAX_FORM_BYTES, code="registry_token.too_large")
+    try:
+        form = parse_qs(raw.decode("ascii"), keep_blank_values=True, max_num_fields=200)
+    except ValueError:
+        raise Invalid("The form cannot be read.", code="registry_token.form") from None
+    field = {"password": "password", "refresh_token": "refresh_token"}.get(form.get("grant_type", [""])[0])
+    if field is None:
+        raise Invalid("grant_type is password or refresh_token.", code="registry_token.grant_type")
+    return SecretText(form.get(field, [""])[0]), form.get("scope", [])

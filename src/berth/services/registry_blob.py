@@ -1,0 +1,271 @@
+"""Blobs of the built-in registry: read, uploaded, mounted, deleted.
+
+1. A blob is read through a package only (`package_blobs`), whoever else holds the same content.
+2. Whoever is told that a blob is there finds it there for the whole grace period (`adapters/store/blob.py`).
+3. An upload belongs to the access token that began it and to one package. Its row says how far it came; what the blob
+   store holds beyond that does not count.
+4. Content becomes a blob in one transaction after its digest was verified and its bytes are safe in the blob store.
+5. A mount needs the right to pull the source *with the same registry token*. Where only the registry token is in the way
+   the client is told which one to fetch; where the access token itself may not, an ordinary upload begins (A14).
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from berth.adapters.store import audit
+from berth.adapters.store import blob as rows
+from berth.adapters.store import package as package_rows
+from berth.adapters.store.database import Store
+from berth.adapters.store.fresh import FreshCache
+from berth.adapters.store.package import KnownPackage
+from berth.domain.blob import LinkedBlob, Upload
+from berth.domain.image_reference import Digest
+from berth.domain.package import PackageName
+from berth.domain.package_access import PackageAction
+from berth.domain.problem import Conflict, Denied, Invalid, NotFound
+from berth.domain.resource_scope import format_scope
+from berth.services.ports import BlobStore, Clock, UploadState
+from berth.services.registry_access import Caller, RegistryAccess, TokenNeeded
+
+GRACE = timedelta(hours=24)
+TOUCH_EVERY = timedelta(
+    minutes=10
+)  # of an upload that is still coming, and of a link that is asked for again and again
+_MAX_SOURCES = 50
+
+
+class ClientGone(Exception):
+    """The client closed the connection before the end of what it sent."""
+
+
+class RegistryBlobService:
+    """What `/v2/…/blobs/…` does. Every method decides anew (A14)."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, cache: FreshCache, access: RegistryAccess, blobs: BlobStore
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._cache = cache
+        self._access = access
+        self._blobs = blobs
+
+    async def find(self, caller: Caller, name: PackageName, digest: Digest) -> LinkedBlob:
+        """A blob that the caller may read in this package. Raises NotFound(code="blob.unknown")."""
+        known = await self._access.authorize(caller, name, PackageAction.PULL)
+        return await self._find(known, digest)
+
+    def valid_until(self, blob: LinkedBlob, caller: Caller) -> datetime:
+        """Until when the caller may be told of the blob again without a new look (policy 2)."""
+        if blob.needed:
+            return caller.valid_until
+        return min(caller.valid_until, blob.touched_at + TOUCH_EVERY)
+
+    async def _find(self, known: KnownPackage, digest: Digest) -> LinkedBlob:
+        found: LinkedBlob | None = await self._cache.get(
+            ("blob", known.package.id, digest), lambda: self._read_link(known.package.id, digest)
+        )
+        if found is None or not await self._keep(known.package.id, found):
+            raise _unknown()
+        return found
+
+    async def _read_link(self, package_id: int, digest: Digest) -> LinkedBlob | None:
+        async with self._store.read() as connection:
+            return await rows.find_linked(connection, package_id, str(digest))
+
+    async def _keep(self, package_id: int, blob: LinkedBlob) -> bool:
+        """Policy 2: a blob that no version needs is touched before somebody is told of it. False: it just went."""
+        now = self._clock.now()
+        if blob.needed or now - blob.touched_at < TOUCH_EVERY:
+            return True
+        async with self._store.begin() as connection:
+            return await rows.touch_link(connection, package_id, blob.blob_id, now)
+
+    async def read_whole(self, blob: LinkedBlob) -> bytes:
+        """A small blob's bytes."""
+        return await self._blobs.read_whole(blob.location, blob.size_bytes)
+
+    def read(self, blob: LinkedBlob, start: int, stop: int) -> AsyncIterator[bytes]:
+        return self._blobs.read(blob.location, start, stop)
+
+    async def find_url(self, blob: LinkedBlob) -> str | None:
+        """Where the blob store itself serves it, for a client that has just been let through."""
+        return await self._blobs.find_url(blob.location)
+
+    async def delete(self, caller: Caller, name: PackageName, digest: Digest) -> None:
+        """Raises Denied(code="blob.needed") while a version names it: an image would be left that nobody can pull."""
+        known = await self._access.authorize(caller, name, PackageAction.DELETE)
+        async with self._store.begin() as connection:
+            await package_rows.lock_package(connection, known.package.id)
+            if await rows.is_needed_by_live_version(connection, known.package.id, str(digest)):
+                raise Denied("A version of the package needs this blob; delete the version first.", code="blob.needed")
+            if not await rows.unlink(connection, known.package.id, str(digest), self._clock.now()):
+                raise _unknown()
+            if caller.subject is not None:
+                await audit.record(
+                    connection,
+                    at=self._clock.now(),
+                    actor=caller.subject,
+                    action="blob.delete",
+                    account_id=known.package.owner_id,
+                    target=f"{name}@{digest}",
+                )
+
+    async def mount(self, caller: Caller, name: PackageName, digest: Digest, source: PackageName | None) -> bool:
+        """Let the blob be read in this package too. False: it cannot be mounted, let an upload begin (policy 5).
+
+        Without a source it is taken from whichever package has it.
+        """
+        target = await self._access.authorize_push(caller, name)
+        for package in await self._sources(caller, digest, source):
+            found = await self._read_link(package.package.id, digest)
+            if found is None:
+                continue
+            covered = caller.claims.lets_through(
+                _name(package),
+                PackageAction.PULL,
+                package_id=package.package.id,
+                made_by=package.creator_token_id,
+            )
+            if not covered:
+                raise _pull_needed(name, _name(package))
+            async with self._store.begin() as connection:
+                if await rows.link(connection, target.package.id, found.blob_id, self._clock.now()):
+                    return True
+        return False
+
+    async def _sources(self, caller: Caller, digest: Digest, source: PackageName | None) -> list[KnownPackage]:
+        """Packages that the access token may pull, and that may have the blob: the one named, or all that have it."""
+        if source is not None:
+            known = await self._access.find_readable(caller, source)
+            return [] if known is None else [known]
+        found = []
+        async with self._store.read() as connection:
+            for package_id in await rows.list_packages_with(connection, str(digest), limit=_MAX_SOURCES):
+                known = await package_rows.find_known_package_by_id(connection, caller.asker, package_id)
+                if known is not None:
+                    found.append(known)
+        readable = [await self._access.find_readable(caller, _name(each)) for each in found]
+        covered = [each for each in readable if each is not None]
+        return sorted(covered, key=lambda each: _name(each) not in caller.claims.grants)
+
+    async def begin_upload(self, caller: Caller, name: PackageName) -> Upload:
+        """A new upload of zero bytes."""
+        known = await self._access.authorize_push(caller, name)
+        async with self._store.begin() as connection:
+            return await rows.insert_upload(
+                connection,
+                str(uuid4()),
+                package_id=known.package.id,
+                token_id=_token_id(caller),
+                now=self._clock.now(),
+            )
+
+    async def find_upload(self, caller: Caller, name: PackageName, upload_id: str) -> Upload:
+        """An upload that this caller began in this package. Raises NotFound(code="upload.unknown") (policy 3)."""
+        known = await self._access.authorize(caller, name, PackageAction.PUSH)
+        async with self._store.read() as connection:
+            upload = await rows.find_upload(
+                connection, upload_id, package_id=known.package.id, token_id=_token_id(caller)
+            )
+        if upload is None:
+            raise NotFound("There is no such upload: it was finished, cancelled or given up.", code="upload.unknown")
+        return upload
+
+    async def append(self, upload: Upload, chunks: AsyncIterator[bytes | memoryview], start: int | None) -> Upload:
+        """Write what comes, in order. `start` is where the client thinks that it begins.
+
+        Raises Invalid(code="upload.out_of_order"), Conflict(code="upload.busy"). If the client goes away, what came is kept.
+        """
+        if start is not None and start != upload.size_bytes:
+            raise Invalid(f"The next byte is {upload.size_bytes}, not {start}.", code="upload.out_of_order")
+        touched_at = self._clock.now()
+        async with self._blobs.write(upload.id, _state(upload)) as writer:
+            gone = False
+            try:
+                async for chunk in chunks:
+                    await writer.write(chunk)
+                    now = self._clock.now()
+                    if now - touched_at > TOUCH_EVERY:
+                        touched_at = now
+                        await self._touch(upload)
+            except ClientGone:
+                gone = True
+        advanced = await self._advance(upload, writer.state)
+        if gone:
+            raise ClientGone
+        return advanced
+
+    async def _touch(self, upload: Upload) -> None:
+        async with self._store.begin() as connection:
+            if not await rows.touch_upload(connection, upload.id, self._clock.now()):
+                raise _gone()
+
+    async def _advance(self, upload: Upload, state: UploadState) -> Upload:
+        async with self._store.begin() as connection:
+            advanced = await rows.advance_upload(
+                connection, upload, size_bytes=state.size_bytes, handle=state.handle, now=self._clock.now()
+            )
+        if not advanced:
+            raise _gone()
+        return Upload(
+            id=upload.id,
+            package_id=upload.package_id,
+            token_id=upload.token_id,
+            size_bytes=state.size_bytes,
+            handle=state.handle,
+        )
+
+    async def finish(self, upload: Upload, digest: Digest) -> None:
+        """Verify, keep, and let it be read in the upload's package (policy 4). Raises Invalid(code="digest.mismatch")."""
+        try:
+            stored = await self._blobs.finish(upload.id, _state(upload), digest)
+        except Invalid:
+            async with self._store.begin() as connection:
+                await rows.delete_upload(connection, upload.id)
+            raise
+        now = self._clock.now()
+        async with self._store.begin() as connection:
+            if not await rows.delete_upload(connection, upload.id):
+                raise _gone()  # cancelled meanwhile, or its package was deleted; the sweep finds the content
+            blob_id = await rows.store_blob(connection, str(digest), stored.size_bytes, stored.location, now)
+            await rows.link(connection, upload.package_id, blob_id, now)
+
+    async def cancel(self, upload: Upload) -> None:
+        """Forget it."""
+        async with self._store.begin() as connection:
+            if not await rows.delete_upload(connection, upload.id):
+                raise _gone()
+        await self._blobs.discard(upload.id, _state(upload))
+
+
+def _name(known: KnownPackage) -> PackageName:
+    return PackageName(known.package.owner_login.lower(), known.package.name)
+
+
+def _state(upload: Upload) -> UploadState:
+    return UploadState(size_bytes=upload.size_bytes, handle=upload.handle)
+
+
+def _token_id(caller: Caller) -> int:
+    if caller.subject is None:
+        raise TypeError("nobody pushes without a login")
+    return caller.subject.token_id
+
+
+def _pull_needed(target: PackageName, source: PackageName) -> TokenNeeded:
+    scopes = (
+        format_scope(target, {PackageAction.PULL, PackageAction.PUSH}),
+        format_scope(source, {PackageAction.PULL}),
+    )
+    text = "Mounting needs a registry token that may pull from the source."
+    return TokenNeeded(text, scope=" ".join(scopes), error="insufficient_scope", code="registry_token.scope")
+
+
+def _unknown() -> NotFound:
+    return NotFound("There is no such blob in this package.", code="blob.unknown")
+
+
+def _gone() -> Conflict:
+    return Conflict("Another request moved or ended this upload meanwhile.", code="upload.moved")
