@@ -6,29 +6,32 @@ import logging
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import uvicorn
 import uvloop
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from berth.adapters.log_lines import set_up_logging
 from berth.adapters.sealer import HEADER_BYTES
 from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
+from berth.http_protocol import BerthConnection
 from berth.settings import Settings, TCPAddress, UnixAddress
 from berth.wiring import Berth, make_berth, open_local
 
 _BACKLOG = 512
 _GRACE_S = 5
-_MAX_HEAD_BYTES = 64 * 1024
 _LOG = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises a Problem for what keeps the server from starting."""
     set_up_logging()
+    if asyncio.run(_migrate(settings)):
+        # The tools for that stay in memory: begin anew without them.
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 
@@ -37,6 +40,11 @@ def new_admin_token(settings: Settings) -> None:
     """Write a new administrator's token to DATA_DIR; the old one ends. The server may be running."""
     token = asyncio.run(_new_admin_token(settings))
     write_token(settings.admin_token_file, token)
+
+
+async def _migrate(settings: Settings) -> bool:
+    async with open_local(settings) as local:
+        return local.migrated
 
 
 async def _new_admin_token(settings: Settings) -> SecretText:
@@ -117,7 +125,7 @@ def _server(app: ASGIApp, settings: Settings, address: TCPAddress | UnixAddress)
     config = uvicorn.Config(
         app,
         loop="none",  # we run in ours
-        http=BoundedProtocol,
+        http=BerthConnection,  # type: ignore[arg-type]  # it makes one of a Protocol; the event loop takes it as it is
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -177,27 +185,3 @@ def _url(bound: socket.socket, settings: Settings, address: TCPAddress | UnixAdd
         return _shown(address)
     scheme = "https" if settings.tls_cert else "http"
     return f"{scheme}://{_shown(address, bound.getsockname()[1])}"
-
-
-class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a bound on a request's head: httptools itself has none."""
-
-    _head_bytes = 0
-
-    def on_message_begin(self) -> None:
-        self._head_bytes = 0
-        super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(url)
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(name + value)
-        super().on_header(name, value)
-
-    def _count(self, part: bytes) -> None:
-        self._head_bytes += len(part)
-        if self._head_bytes > _MAX_HEAD_BYTES:
-            self.transport.close()
-            raise ValueError("the request's head is too large")  # ends the parsing; uvicorn answers 400

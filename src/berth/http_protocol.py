@@ -1,0 +1,224 @@
+"""How the server speaks HTTP: uvicorn's protocol on httptools, with a bound on heads and a short way for uploads.
+
+1. A request's head has at most 64 KiB: httptools itself has no bound.
+2. The body of an upload to the registry goes from the socket into one buffer, and from there to the hash and the file,
+   without a copy on the way and without a task that wakes up for every packet. The application finds it in its scope
+   (`extensions["berth.body"]["body"]`); without it, under another server, it reads the same body through ASGI's `receive`.
+3. With a Content-Length the parser does not see the body: it is exactly that many bytes, and a new parser waits for the
+   next request. A chunked body goes through the parser, which knows its framing.
+4. An application that answers before the end (a refusal) leaves the rest to be thrown away, as uvicorn does.
+
+This leans on uvicorn's and httptools' insides; tests/test_http_protocol.py holds what it needs of them.
+"""
+
+import asyncio
+from typing import Any, cast
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+MAX_HEAD_BYTES = 64 * 1024
+BODY_EXTENSION = "berth.body"
+_BODY_BYTES = 512 * 1024
+_UPLOAD_METHODS = frozenset({"PATCH", "POST", "PUT"})
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# Filled and emptied within one callback of the loop, so all connections of a process share it.
+_HEADS = memoryview(bytearray(MAX_HEAD_BYTES))
+
+
+class UploadBody:
+    """A request's body on its way: the protocol puts in, the application takes out; when it is full, the socket waits."""
+
+    def __init__(self, length: int | None, cycle: RequestResponseCycle) -> None:
+        self.left = length  # what the socket has still to bring; None: the parser knows when it ends
+        self.cycle = cycle
+        self.complete = length == 0
+        self._view = memoryview(bytearray(min(_BODY_BYTES, length or _BODY_BYTES)))
+        self._taken = 0  # the application has it, until it asks for more
+        self._end = 0
+        self._lost = False
+        self._unwanted = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    async def next_piece(self) -> memoryview | None:
+        """What has come, valid until the next call; None at the end. Raises ConnectionResetError if it broke off."""
+        rest = self._end - self._taken
+        self._view[:rest] = self._view[self._taken : self._end]
+        self._taken, self._end = 0, rest
+        while not self._end:
+            if self.complete:
+                return None
+            if self._lost:
+                raise ConnectionResetError
+            self._ask()
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        self._taken = self._end
+        return self._view[: self._end]
+
+    def _ask(self) -> None:
+        if self.cycle.waiting_for_100_continue:
+            self.cycle.waiting_for_100_continue = False
+            self.cycle.transport.write(_CONTINUE)
+        self.cycle.flow.resume_reading()
+
+    def free(self) -> memoryview:
+        """Where the socket may write next."""
+        if self._unwanted:
+            self._end = 0
+        most = len(self._view) if self.left is None else min(len(self._view), self._end + self.left)
+        return self._view[self._end : most]
+
+    def received(self, size: int) -> None:
+        """The socket wrote so much."""
+        if self.left is not None:
+            self.left -= size
+            self.complete = self.left == 0
+        self._end += size
+        self._look(room=len(self._view) - self._end)
+
+    def append(self, data: bytes) -> None:
+        """What the parser found; it comes in pieces of at most MAX_HEAD_BYTES, and there is room for one more."""
+        if self._unwanted:
+            self._end = 0
+        self._view[self._end : self._end + len(data)] = data
+        self.received(len(data))
+
+    def _look(self, *, room: int) -> None:
+        if self._unwanted:
+            return
+        if room < (MAX_HEAD_BYTES if self.left is None else 1):
+            self.cycle.flow.pause_reading()
+        self.wake()
+
+    def wake(self) -> None:
+        """Something happened that the application may wait for."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def lose(self) -> None:
+        """The connection is gone."""
+        self._lost = True
+        self.wake()
+
+    def throw_away(self) -> None:
+        """Nobody reads on (policy 4)."""
+        self._unwanted = True
+
+
+class BerthConnection(asyncio.BufferedProtocol):
+    """One connection: the event loop asks for a buffer, fills it, and says so. What it means is BerthProtocol's business."""
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self._inner = BerthProtocol(config, server_state, app_state, _loop)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._inner.connection_made(cast("asyncio.Transport", transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._inner.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def get_buffer(self, _size_hint: int) -> memoryview:
+        body = self._inner.body
+        return _HEADS if body is None or body.left is None else body.free()
+
+    def buffer_updated(self, size: int) -> None:
+        inner = self._inner
+        if inner.body is None or inner.body.left is None:
+            inner.data_received(cast("bytes", _HEADS[:size]))  # the parser reads any buffer
+            inner.skip_parser()
+        else:
+            inner.body_received(size)
+
+
+class BerthProtocol(HttpToolsProtocol):
+    """One connection's requests."""
+
+    _head_bytes = 0
+    body: UploadBody | None = None  # of an upload that has not come to its end
+
+    def skip_parser(self) -> None:
+        """Policy 3: what the parser has not seen of this body it shall not see."""
+        if self.body is not None and self.body.left:
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's own
+
+    def body_received(self, size: int) -> None:
+        """The socket wrote so much of the body to where it belongs."""
+        if self.body is not None:
+            self.body.received(size)
+            if self.body.complete:
+                self.body, self.cycle.more_body = None, False
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(name + value)
+        super().on_header(name, value)
+
+    def _count(self, part: bytes) -> None:
+        self._head_bytes += len(part)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self.transport.close()
+            raise ValueError("the request's head is too large")  # ends the parsing; uvicorn answers 400
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        path = self.scope["path"]
+        if self.scope["method"] not in _UPLOAD_METHODS or not path.startswith("/v2/") or "/blobs/uploads/" not in path:
+            return
+        headers = dict(self.headers)
+        length = headers.get(b"content-length")
+        no_body = length == b"0" or (length is None and b"transfer-encoding" not in headers)
+        if no_body or b"upgrade" in headers:
+            return
+        self.body = UploadBody(None if length is None else int(length), self.cycle)
+        self.scope["extensions"] = {BODY_EXTENSION: {"body": self.body}}
+
+    def on_body(self, body: bytes) -> None:
+        if self.body is None:
+            super().on_body(body)
+        else:
+            self.body.append(body)
+
+    def on_message_complete(self) -> None:
+        body, self.body = self.body, None
+        if body is None:
+            super().on_message_complete()
+            return
+        body.complete = True
+        self.cycle.more_body = False
+        body.wake()
+
+    def on_response_complete(self) -> None:
+        if self.body is not None and self.body.cycle.response_complete:
+            self.body.throw_away()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.body is not None:
+            self.body.lose()
+        super().connection_lost(exc)
