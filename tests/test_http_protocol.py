@@ -1,0 +1,318 @@
+"""The server's own way to read uploads, beside uvicorn's plain one: the same requests must get the same answers."""
+
+import asyncio
+import hashlib
+import random
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+import uvloop
+from starlette.types import Receive, Scope, Send
+from tests.fakes.certificates import Authority
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from berth.domain.problem import LimitReached
+from berth.http_protocol import BODY_EXTENSION, MAX_HEAD_BYTES, BerthConnection
+from berth.oci.exchange import OCIRequest
+from berth.services.registry_blob import ClientGone
+
+UPLOAD = "/v2/acme/app/blobs/uploads/1"
+ELSEWHERE = "/somewhere/else"
+PROTOCOLS = {"own": BerthConnection, "plain": HttpToolsProtocol}
+
+
+def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test on the event loop that the server has: buffers are its business."""
+
+    @wraps(test)
+    def run(*arguments: Any, **named: Any) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(test(*arguments, **named))
+
+    return run
+
+
+@pytest.fixture(params=PROTOCOLS)
+def protocol(request: pytest.FixtureRequest) -> type:
+    return PROTOCOLS[request.param]
+
+
+class App:
+    """Answers with what it read: its size and SHA-256. `/refuse` in the query answers without reading."""
+
+    def __init__(self) -> None:
+        self.broken: list[type[BaseException]] = []
+        self.short_ways = 0
+        self.slow = asyncio.Event()
+        self.slow.set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = OCIRequest(scope, receive, None)
+        self.short_ways += BODY_EXTENSION in scope.get("extensions", {})
+        if request.parameter("refuse") is not None:
+            await self._say(send, 401, b"no")
+            return
+        digest, size = hashlib.sha256(), 0
+        try:
+            async for piece in request.chunks():
+                await self.slow.wait()
+                digest.update(piece)
+                size += len(piece)
+        except (ClientGone, LimitReached) as problem:
+            self.broken.append(type(problem))
+            return
+        await self._say(send, 200, f"{size} {digest.hexdigest()}".encode())
+
+    async def _say(self, send: Send, status: int, body: bytes) -> None:
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Connection:
+    """A client that speaks HTTP by hand."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[int, str]:
+        """The next answer that is not 100 Continue."""
+        while True:
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            status = int(head.split(b" ", 2)[1])
+            if status == 100:
+                continue
+            length = next(
+                int(line.split(b":")[1]) for line in head.lower().splitlines() if line.startswith(b"content-length")
+            )
+            return status, (await self.reader.readexactly(length)).decode()
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+@asynccontextmanager
+async def running(
+    protocol: type, *, authority: Authority | None = None, certificate: Path | None = None
+) -> AsyncIterator[tuple[App, Callable[[], Any]]]:
+    """The app under this protocol, and what connects to it."""
+    app = App()
+    config = uvicorn.Config(
+        app,
+        port=0,
+        loop="none",
+        http=protocol,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        ssl_certfile=certificate,
+    )
+    server = uvicorn.Server(config)
+    listener = config.bind_socket()
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    context = None
+    if authority is not None:
+        context = ssl.create_default_context(cafile=authority.ca_file)
+        context.check_hostname = False
+    connections: list[Connection] = []
+
+    async def connect() -> Connection:
+        reader, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1], ssl=context)
+        connections.append(Connection(reader, writer))
+        return connections[-1]
+
+    while not server.started:
+        await asyncio.sleep(0.01)
+    try:
+        yield app, connect
+    finally:
+        for connection in connections:
+            connection.close()
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+def head(path: str, *lines: str, method: str = "PATCH") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: berth.test", *lines, "", ""]).encode()
+
+
+def sized(body: bytes, path: str = UPLOAD, *lines: str, method: str = "PATCH") -> bytes:
+    return head(path, f"Content-Length: {len(body)}", *lines, method=method) + body
+
+
+def chunked(body: bytes, dice: random.Random, path: str = UPLOAD) -> bytes:
+    framed, at = bytearray(), 0
+    while at < len(body):
+        size = dice.randint(1, 70_000)
+        piece = body[at : at + size]
+        framed += b"%x\r\n%b\r\n" % (len(piece), piece)
+        at += size
+    return head(path, "Transfer-Encoding: chunked") + bytes(framed) + b"0\r\n\r\n"
+
+
+def said(body: bytes) -> tuple[int, str]:
+    return 200, f"{len(body)} {hashlib.sha256(body).hexdigest()}"
+
+
+SIZES = [0, 1, 1000, 65_536, 524_287, 524_288, 524_289, 3_000_000]
+
+
+@pytest.mark.parametrize("size", SIZES)
+@on_uvloop
+async def test_a_body_arrives_whole(protocol: type, size: int) -> None:
+    dice = random.Random(size)
+    body = dice.randbytes(size)
+    async with running(protocol) as (_app, connect):
+        connection = await connect()
+        for request in (sized(body), chunked(body, dice), sized(body, ELSEWHERE), chunked(body, dice, ELSEWHERE)):
+            await connection.send(request)
+            assert await connection.answer() == said(body)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@on_uvloop
+async def test_however_the_packets_fall(protocol: type, seed: int) -> None:
+    """Several requests on one connection, cut into packets at random, some sent before the answer to the last one."""
+    dice = random.Random(seed)
+    bodies = [dice.randbytes(dice.choice([0, 3, 5_000, 200_000, 900_000])) for _ in range(6)]
+    stream = b"".join(
+        dice.choice([sized(body), chunked(body, dice), sized(body, ELSEWHERE), sized(body, method="PUT")])
+        for body in bodies
+    )
+
+    async def feed(connection: Connection) -> None:
+        at = 0
+        while at < len(stream):
+            size = dice.choice([1, 7, 100, 4096, 70_000, 600_000])
+            await connection.send(stream[at : at + size])
+            at += size
+            if dice.random() < 0.3:
+                await asyncio.sleep(0.001)
+
+    async with running(protocol) as (_app, connect):
+        connection = await connect()
+        feeding = asyncio.create_task(feed(connection))
+        for body in bodies:
+            assert await connection.answer() == said(body)
+        await feeding
+
+
+@on_uvloop
+async def test_uploads_take_the_short_way_and_nothing_else_does() -> None:
+    async with running(BerthConnection) as (app, connect):
+        connection = await connect()
+        for request in (
+            sized(b"x", ELSEWHERE),
+            sized(b"", UPLOAD),
+            head(UPLOAD, method="GET"),
+            sized(b"x", "/v2/a/b/manifests/1"),
+        ):
+            await connection.send(request)
+            assert (await connection.answer())[0] == 200
+        assert app.short_ways == 0
+        await connection.send(sized(b"x"))
+        assert await connection.answer() == said(b"x")
+        assert app.short_ways == 1
+
+
+@on_uvloop
+async def test_a_reader_that_is_slow_makes_the_client_wait(protocol: type) -> None:
+    body = random.Random(1).randbytes(30_000_000)
+    async with running(protocol) as (app, connect):
+        app.slow.clear()
+        connection = await connect()
+        sending = asyncio.create_task(connection.send(sized(body)))
+        await asyncio.sleep(0.3)
+        assert not sending.done(), "the server took in 30 MB that nobody reads"
+        app.slow.set()
+        await sending
+        assert await connection.answer() == said(body)
+
+
+@pytest.mark.parametrize("size", [10, 2_000_000])
+@pytest.mark.parametrize("framing", ["sized", "chunked"])
+@on_uvloop
+async def test_a_refusal_before_the_end_leaves_the_connection_usable(protocol: type, size: int, framing: str) -> None:
+    dice = random.Random(size)
+    body = dice.randbytes(size)
+    path = f"{UPLOAD}?refuse="
+    request = sized(body, path) if framing == "sized" else chunked(body, dice, path)
+    async with running(protocol) as (_app, connect):
+        connection = await connect()
+        await connection.send(request)
+        assert await connection.answer() == (401, "no")
+        await connection.send(sized(b"next"))
+        assert await connection.answer() == said(b"next")
+
+
+@on_uvloop
+async def test_100_continue_is_said_when_the_body_is_wanted(protocol: type) -> None:
+    async with running(protocol) as (_app, connect):
+        connection = await connect()
+        await connection.send(head(UPLOAD, "Content-Length: 5", "Expect: 100-continue"))
+        assert await connection.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await connection.send(b"hello")
+        assert await connection.answer() == said(b"hello")
+
+
+@pytest.mark.parametrize("sent", [0, 10, 700_000])
+@pytest.mark.parametrize("framing", ["Content-Length: 900000", "Transfer-Encoding: chunked"])
+@on_uvloop
+async def test_a_client_that_goes_away_is_noticed(protocol: type, sent: int, framing: str) -> None:
+    data = b"x" * sent
+    if framing.startswith("T") and sent:
+        data = b"%x\r\n%b\r\n" % (sent, data)
+    async with running(protocol) as (app, connect):
+        connection = await connect()
+        await connection.send(head(UPLOAD, framing) + data)
+        await asyncio.sleep(0.05)
+        connection.close()
+        async with asyncio.timeout(5):
+            while not app.broken:
+                await asyncio.sleep(0.01)
+        assert app.broken == [ClientGone]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        pytest.param(head(UPLOAD, "Transfer-Encoding: chunked") + b"zz\r\n", id="a chunk's size that is none"),
+        pytest.param(head(UPLOAD, "Content-Length: -1"), id="a negative length"),
+        pytest.param(head(UPLOAD, "Content-Length: 1", "Transfer-Encoding: chunked") + b"0\r\n\r\n", id="two framings"),
+        pytest.param(head(UPLOAD, "Content-Length: 1", "Content-Length: 2") + b"xx", id="two lengths"),
+        pytest.param(head(UPLOAD, f"X-Long: {'x' * (MAX_HEAD_BYTES + 1)}"), id="a head without a bound"),
+    ],
+)
+@on_uvloop
+async def test_what_is_no_http_ends_the_connection(bad: bytes) -> None:
+    async with running(BerthConnection) as (_app, connect):
+        connection = await connect()
+        await connection.send(bad)
+        async with asyncio.timeout(5):
+            rest = await connection.reader.read()
+        assert rest == b"" or b" 400 " in rest
+
+
+@on_uvloop
+async def test_over_tls(protocol: type, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.server_context("berth.test")
+    body = random.Random(2).randbytes(2_500_000)
+    async with running(protocol, authority=authority, certificate=tmp_path / "berth.test.pem") as (_app, connect):
+        connection = await connect()
+        for request in (sized(body), chunked(body, random.Random(3)), sized(b"y", ELSEWHERE)):
+            await connection.send(request)
+            status, _text = await connection.answer()
+            assert status == 200
