@@ -28,6 +28,8 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
         path: str = scope["path"]
         if is_oci_path(path):
             await oci(scope, receive, send)
+        elif "\0" in path or b"%00" in scope["query_string"]:
+            await _not_found(scope, receive, send)  # nothing is called so, and PostgreSQL cannot even be asked
         elif Request(scope).headers.get("host", "").startswith("api."):
             await rest(scope, receive, send)
         elif path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
@@ -41,9 +43,13 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
         elif path == "/readyz":
             await (await _ready(checks))(scope, receive, send)
         else:
-            await JSONResponse({"message": "Not Found", "status": "404"}, 404)(scope, receive, send)
+            await _not_found(scope, receive, send)
 
     return front
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"message": "Not Found", "status": "404"}, 404)(scope, receive, send)
 
 
 async def _ready(checks: Mapping[str, Check]) -> JSONResponse:

@@ -1,0 +1,70 @@
+"""One origin: which edge answers which request."""
+
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from berth.domain.problem import UpstreamFailed
+from berth.front import make_front
+
+
+def edge(name: str) -> ASGIApp:
+    """Says its name and the path that it got."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await PlainTextResponse(f"{name} {scope['path']}")(scope, receive, send)
+
+    return app
+
+
+async def well() -> None:
+    return None
+
+
+async def ill() -> None:
+    raise UpstreamFailed("It does not answer.", code="engine.unreachable")
+
+
+async def ask(path: str, host: str = "berth.test", check: Callable[[], Awaitable[object]] = well) -> httpx.Response:
+    front = make_front(rest=edge("rest"), git=edge("git"), oci=edge("oci"), checks={"engine": check})
+    transport = httpx.ASGITransport(app=front)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+        return await client.get(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "host", "answer"),
+    [
+        ("/api/v3/user", "berth.test", "rest /user"),
+        ("/api/v3", "berth.test", "rest /"),
+        ("/user", "api.berth.test", "rest /user"),
+        ("/v2/", "berth.test", "oci /v2/"),
+        ("/v2", "berth.test", "oci /v2"),
+        ("/v2/acme/app/tags/list", "api.berth.test", "oci /v2/acme/app/tags/list"),
+        ("/token", "berth.test", "oci /token"),
+        ("/acme/web.git/info/refs", "berth.test", "git /acme/web.git/info/refs"),
+        ("/healthz", "berth.test", "ok\n"),
+    ],
+)
+async def test_which_edge_answers(path: str, host: str, answer: str) -> None:
+    assert (await ask(path, host)).text == answer
+
+
+@pytest.mark.parametrize("path", ["/v2x", "/tokens", "/", "/favicon.ico", "/api/v4/user"])
+async def test_what_is_no_path_of_any_edge(path: str) -> None:
+    assert (await ask(path)).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/api/v3/repos/octo/a%00b", "/api/v3/user?page=%00", "/a/b%00.git/info/refs"])
+async def test_a_nul_reaches_no_database(path: str) -> None:
+    """PostgreSQL refuses it with an error that nobody expects."""
+    assert (await ask(path)).status_code == 404
+
+
+async def test_ready_only_if_everything_answers() -> None:
+    good, bad = await ask("/readyz"), await ask("/readyz", check=ill)
+    assert (good.status_code, good.json()) == (200, {"engine": "ok"})
+    assert (bad.status_code, bad.json()) == (503, {"engine": "engine.unreachable"})
