@@ -6,7 +6,7 @@ import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from berth.domain.problem import LimitReached
 from berth.http_protocol import BODY_EXTENSION, MAX_HEAD_BYTES, BerthConnection
-from berth.oci.exchange import OCIRequest
+from berth.oci.exchange import Answer, OCIRequest
 from berth.services.registry_blob import ClientGone
 
 UPLOAD = "/v2/acme/app/blobs/uploads/1"
@@ -49,11 +49,13 @@ class App:
     def __init__(self) -> None:
         self.broken: list[type[BaseException]] = []
         self.short_ways = 0
+        self.asked: list[str] = []
         self.slow = asyncio.Event()
         self.slow.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = OCIRequest(scope, receive, None)
+        self.asked.append(scope["path"])
         self.short_ways += BODY_EXTENSION in scope.get("extensions", {})
         if request.parameter("refuse") is not None:
             await self._say(send, 401, b"no")
@@ -104,7 +106,11 @@ class Connection:
 
 @asynccontextmanager
 async def running(
-    protocol: type, *, authority: Authority | None = None, certificate: Path | None = None
+    protocol: Callable[..., Any],
+    *,
+    authority: Authority | None = None,
+    certificate: Path | None = None,
+    timeout_keep_alive: int = 5,
 ) -> AsyncIterator[tuple[App, Callable[[], Any]]]:
     """The app under this protocol, and what connects to it."""
     app = App()
@@ -112,7 +118,8 @@ async def running(
         app,
         port=0,
         loop="none",
-        http=protocol,
+        http=protocol,  # type: ignore[arg-type]  # see server.py
+        timeout_keep_alive=timeout_keep_alive,
         lifespan="off",
         access_log=False,
         log_config=None,
@@ -303,6 +310,60 @@ async def test_what_is_no_http_ends_the_connection(bad: bytes) -> None:
         async with asyncio.timeout(5):
             rest = await connection.reader.read()
         assert rest == b"" or b" 400 " in rest
+
+
+KNOWN = "/v2/acme/app/manifests/known"
+
+
+def at_once(scope: Scope) -> Answer | None:
+    """Knows one path."""
+    return Answer(200, [(b"content-length", b"5")], b"known") if scope["path"] == KNOWN else None
+
+
+@on_uvloop
+async def test_what_is_known_is_answered_while_it_is_parsed() -> None:
+    """In order with what is not: a request that is under way comes first."""
+    async with running(partial(BerthConnection, at_once=at_once)) as (app, connect):
+        connection = await connect()
+        known, other = head(KNOWN, method="GET"), head("/v2/acme/app/manifests/other", method="GET")
+        await connection.send(known + known + other + known + sized(b"x") + known)
+        answers = [await connection.answer() for _ in range(6)]
+        assert answers == [(200, "known"), (200, "known"), said(b""), said(b""), said(b"x"), said(b"")]
+        assert app.asked == ["/v2/acme/app/manifests/other", KNOWN, UPLOAD, KNOWN], "the rest went past the application"
+        await connection.send(head(KNOWN, method="HEAD") + known)
+        text = await connection.reader.readuntil(b"known")
+        assert text.count(b"HTTP/1.1 200 OK") == 2
+        assert text.count(b"known") == 1
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(head(f"{KNOWN}?x=1", method="GET"), id="a query"),
+        pytest.param(head(KNOWN.replace("k", "%6B"), method="GET"), id="an encoded path"),
+        pytest.param(sized(b"x", KNOWN, method="GET"), id="a body"),
+        pytest.param(head(KNOWN, "Connection: close", method="GET"), id="a connection that ends"),
+        pytest.param(head(KNOWN, method="DELETE"), id="another method"),
+        pytest.param(head("/v2/acme/app/manifests/else", method="GET"), id="another path"),
+    ],
+)
+@on_uvloop
+async def test_what_is_special_about_a_request_takes_the_long_way(request_: bytes) -> None:
+    async with running(partial(BerthConnection, at_once=at_once)) as (app, connect):
+        connection = await connect()
+        await connection.send(request_)
+        assert (await connection.answer())[0] == 200
+        assert len(app.asked) == 1
+
+
+@on_uvloop
+async def test_a_connection_that_only_asks_for_what_is_known_is_closed_when_it_idles() -> None:
+    async with running(partial(BerthConnection, at_once=at_once), timeout_keep_alive=1) as (_app, connect):
+        connection = await connect()
+        await connection.send(head(KNOWN, method="GET"))
+        assert await connection.answer() == (200, "known")
+        async with asyncio.timeout(10):
+            assert await connection.reader.read() == b""
 
 
 @on_uvloop

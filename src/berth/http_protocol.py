@@ -6,26 +6,45 @@
    (`extensions["berth.body"]["body"]`); without it, under another server, it reads the same body through ASGI's `receive`.
 3. With a Content-Length the parser does not see the body: it is exactly that many bytes, and a new parser waits for the
    next request. A chunked body goes through the parser, which knows its framing.
-4. An application that answers before the end (a refusal) leaves the rest to be thrown away, as uvicorn does.
+4. A read that was answered before and would be answered the same is answered while it is parsed: no task is made for it.
+   Whether and what is the application's business (`at_once`); the answer is the one that it would give anyway.
+5. An application that answers before the end (a refusal) leaves the rest to be thrown away, as uvicorn does.
 
 This leans on uvicorn's and httptools' insides; tests/test_http_protocol.py holds what it needs of them.
 """
 
 import asyncio
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, Protocol, cast
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 MAX_HEAD_BYTES = 64 * 1024
 BODY_EXTENSION = "berth.body"
 _BODY_BYTES = 512 * 1024
 _UPLOAD_METHODS = frozenset({"PATCH", "POST", "PUT"})
+_READ_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Filled and emptied within one callback of the loop, so all connections of a process share it.
 _HEADS = memoryview(bytearray(MAX_HEAD_BYTES))
+
+
+class CompleteAnswer(Protocol):
+    """An answer that needs nothing more."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+AtOnce = Callable[[dict[str, Any]], CompleteAnswer | None]
+
+
+def _never(_scope: dict[str, Any]) -> None:
+    return None
 
 
 class UploadBody:
@@ -104,7 +123,7 @@ class UploadBody:
         self.wake()
 
     def throw_away(self) -> None:
-        """Nobody reads on (policy 4)."""
+        """Nobody reads on (policy 5)."""
         self._unwanted = True
 
 
@@ -117,8 +136,10 @@ class BerthConnection(asyncio.BufferedProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
+        at_once: AtOnce = _never,
     ) -> None:
         self._inner = BerthProtocol(config, server_state, app_state, _loop)
+        self._inner.at_once = at_once
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._inner.connection_made(cast("asyncio.Transport", transport))
@@ -152,6 +173,8 @@ class BerthProtocol(HttpToolsProtocol):
     """One connection's requests."""
 
     _head_bytes = 0
+    _answered = False  # the request that is being parsed, at once
+    at_once: AtOnce = staticmethod(_never)
     body: UploadBody | None = None  # of an upload that has not come to its end
 
     def skip_parser(self) -> None:
@@ -185,7 +208,44 @@ class BerthProtocol(HttpToolsProtocol):
             self.transport.close()
             raise ValueError("the request's head is too large")  # ends the parsing; uvicorn answers 400
 
+    def _answer_at_once(self) -> bool:
+        """Policy 4. Only where nothing else is under way on the connection, and nothing is special about the request."""
+        method = _READ_METHODS.get(self.parser.get_method())
+        if method is None or not self.url.startswith(b"/v2/") or b"%" in self.url or b"?" in self.url:
+            return False
+        cycle = cast("RequestResponseCycle | None", self.cycle)  # uvicorn's type leaves out that there is none at first
+        idle = cycle is None or cycle.response_complete
+        if not idle or self.flow.write_paused or not self.parser.should_keep_alive():
+            return False
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": self.url.decode("ascii"),
+            "query_string": b"",
+            "headers": self.headers,
+        }
+        answer = None if self._has_body() else self.at_once(scope)
+        if answer is None:
+            return False
+        head = [STATUS_LINE[answer.status]]
+        for name, value in (*self.server_state.default_headers, *answer.headers):
+            head += (name, b": ", value, b"\r\n")
+        head.append(b"\r\n")
+        if method == "GET":
+            head.append(answer.body)
+        self.transport.write(b"".join(head))
+        self.server_state.total_requests += 1
+        self._unset_keepalive_if_required()
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
+        return True
+
+    def _has_body(self) -> bool:
+        return any(name in {b"content-length", b"transfer-encoding", b"upgrade", b"expect"} for name, _ in self.headers)
+
     def on_headers_complete(self) -> None:
+        self._answered = self._answer_at_once()
+        if self._answered:
+            return
         super().on_headers_complete()
         path = self.scope["path"]
         if self.scope["method"] not in _UPLOAD_METHODS or not path.startswith("/v2/") or "/blobs/uploads/" not in path:
@@ -205,6 +265,8 @@ class BerthProtocol(HttpToolsProtocol):
             self.body.append(body)
 
     def on_message_complete(self) -> None:
+        if self._answered:
+            return
         body, self.body = self.body, None
         if body is None:
             super().on_message_complete()

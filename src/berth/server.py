@@ -7,11 +7,11 @@ import os
 import socket
 import stat
 import sys
+from functools import partial
 from pathlib import Path
 
 import uvicorn
 import uvloop
-from starlette.types import ASGIApp
 
 from berth.adapters.log_lines import set_up_logging
 from berth.adapters.sealer import HEADER_BYTES
@@ -78,7 +78,7 @@ async def _serve(settings: Settings) -> None:
         sockets = [(_listen(address), address) for address in settings.listen]
         await _first_start(berth, settings)
         await _check_engine(berth, settings)
-        servers = [_server(berth.app, settings, address) for _, address in sockets]
+        servers = [_server(berth, settings, address) for _, address in sockets]
         async with berth.running():
             for bound, address in sockets:
                 _LOG.info("server.listening", extra={"url": _url(bound, settings, address)})
@@ -120,12 +120,12 @@ def write_token(path: Path, token: SecretText) -> None:
     temporary.rename(path)
 
 
-def _server(app: ASGIApp, settings: Settings, address: TCPAddress | UnixAddress) -> uvicorn.Server:
+def _server(berth: Berth, settings: Settings, address: TCPAddress | UnixAddress) -> uvicorn.Server:
     tls = isinstance(address, TCPAddress) and settings.tls_cert is not None
     config = uvicorn.Config(
-        app,
+        berth.app,
         loop="none",  # we run in ours
-        http=BerthConnection,  # type: ignore[arg-type]  # it makes one of a Protocol; the event loop takes it as it is
+        http=partial(BerthConnection, at_once=berth.at_once),  # type: ignore[arg-type]  # it makes one of a Protocol; the event loop takes it as it is
         lifespan="off",
         access_log=False,
         log_config=None,

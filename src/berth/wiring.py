@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,7 +35,7 @@ from berth.domain.problem import Invalid, Problem
 from berth.domain.registry_host import parse_web_address
 from berth.front import make_front
 from berth.git.app import make_git_app
-from berth.oci.app import make_oci_app
+from berth.oci.app import AtOnce, answer_at_once, make_oci_app
 from berth.oci.call import OCIServices
 from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
@@ -81,6 +82,7 @@ class Berth:
     engine: DockerEngine
     dev_containers: DevContainerCLI
     app: ASGIApp
+    at_once: AtOnce  # what of it can be answered without waiting
     resources: AsyncExitStack  # closed in the reverse order of opening
 
     async def close(self) -> None:
@@ -147,10 +149,11 @@ async def make_berth(settings: Settings) -> Berth:
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}"
     reconciler = Reconciler(parts.store, worker, holder=holder)
     services = _make_services(parts, reconciler.wake)
+    registry = _make_registry(parts, resources)
     app = make_front(
         rest=make_rest_app(services, ROUTES, settings.external_url),
         git=make_git_app(services, GitHTTPBackend()),
-        oci=make_oci_app(_make_registry(parts, resources), settings.external_url),
+        oci=make_oci_app(registry, settings.external_url),
         checks={"database": parts.store.ping, "blobs": parts.blobs.ping, "engine": parts.engine.ping},
     )
     return Berth(
@@ -162,6 +165,7 @@ async def make_berth(settings: Settings) -> Berth:
         engine=parts.engine,
         dev_containers=dev_containers,
         app=app,
+        at_once=partial(answer_at_once, registry),
         resources=resources,
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berth.domain.package import PackageName, parse_package_name
 from berth.domain.package_access import PackageAction
@@ -22,6 +22,7 @@ from berth.oci.problems import problem_answer
 from berth.services.registry_access import Caller, Remembered, TokenNeeded
 from berth.services.registry_blob import ClientGone
 
+AtOnce = Callable[[Scope], Answer | None]
 TOKEN_SERVICE = "/token"  # noqa: S105 a path
 _LOG = logging.getLogger(__name__)
 _COMMON = [(b"docker-distribution-api-version", b"registry/2.0"), (b"x-content-type-options", b"nosniff")]
@@ -45,10 +46,11 @@ class OCIRead:
     actions: frozenset[PackageAction]
     find: Callable[[OCICall], Awaitable[Remembered[Any]]]
     answer: Callable[[OCIServices, OCIRequest, Any], Awaitable[Answer]]
+    answer_at_once: Callable[[OCIRequest, Any], Answer | None]
 
 
-_MANIFEST = OCIRead(_PULL, manifests.find, manifests.answer)
-_BLOB = OCIRead(_PULL, blobs.find, blobs.answer)
+_MANIFEST = OCIRead(_PULL, manifests.find, manifests.answer, manifests.answer_at_once)
+_BLOB = OCIRead(_PULL, blobs.find, blobs.answer, blobs.answer_at_once)
 
 ROUTES: Mapping[str, Mapping[str, OCIRoute | OCIRead]] = {
     "manifests": {
@@ -99,6 +101,31 @@ def make_oci_app(services: OCIServices, external_url: str | None) -> ASGIApp:
         await _send(send, answer, head=request.method == "HEAD")
 
     return app
+
+
+def answer_at_once(services: OCIServices, scope: Scope) -> Answer | None:
+    """The answer to a read that was answered before and would be again, without waiting for anything; None otherwise.
+
+    The same parts that `make_oci_app` answers with, for a server that can send an answer while it reads the request.
+    """
+    path: str = scope["path"]
+    try:
+        kind, _name, _reference = _parse_path(path)
+    except NotFound:
+        return None
+    request = OCIRequest(scope, _no_body, None)
+    route = ROUTES[kind].get(request.method)
+    if not isinstance(route, OCIRead):
+        return None
+    found = services.access.recall(request.headers.get(b"authorization", b""), path)
+    answer = None if found is None else route.answer_at_once(request, found)
+    if answer is not None:
+        answer.headers = [*answer.headers, *_COMMON]
+    return answer
+
+
+async def _no_body() -> Message:
+    raise RuntimeError("a read has no body")
 
 
 async def _answer(services: OCIServices, request: OCIRequest, path: str) -> Answer:

@@ -11,15 +11,18 @@ from berth.oci.exchange import Answer, Headers, OCIRequest
 from berth.services.registry_access import Remembered
 
 _SMALL_BYTES = 256 * 1024
+_TINY_BYTES = 16 * 1024
+_OCTETS = (b"content-type", b"application/octet-stream")
 
 
 @dataclass(frozen=True, slots=True)
 class FoundBlob:
-    """A blob that may be read, and the headers of every answer about it."""
+    """A blob that may be read, and the headers of every answer about it. Of a tiny one also the bytes: they never change."""
 
     digest: Digest
     blob: LinkedBlob
     headers: Headers
+    content: bytes | None
 
 
 async def find(call: OCICall) -> Remembered[FoundBlob]:
@@ -32,18 +35,34 @@ async def find(call: OCICall) -> Remembered[FoundBlob]:
         (b"accept-ranges", b"bytes"),
         (b"cache-control", b"private, max-age=31536000, immutable"),
     ]
-    valid_until = call.services.blobs.valid_until(blob, call.caller)
-    return Remembered(value=FoundBlob(digest, blob, headers), valid_until=valid_until)
+    content = None
+    if blob.size_bytes <= _TINY_BYTES and await call.services.blobs.find_url(blob) is None:
+        content = await call.services.blobs.read_whole(blob)
+    return Remembered(
+        value=FoundBlob(digest, blob, headers, content),
+        valid_until=call.services.blobs.valid_until(blob, call.caller),
+        size_bytes=len(content or b""),
+    )
+
+
+def answer_at_once(request: OCIRequest, found: FoundBlob) -> Answer | None:
+    """What can be said without asking the blob store; None for the rest."""
+    if request.has(b"if-none-match") and matches_etag(request.header(b"if-none-match"), found.digest):
+        return Answer(304, found.headers)
+    whole = request.method == "HEAD" or (found.content is not None and not request.has(b"range"))
+    if not whole:
+        return None
+    size = (b"content-length", b"%d" % found.blob.size_bytes)
+    return Answer(200, [*found.headers, _OCTETS, size], found.content or b"")
 
 
 async def answer(services: OCIServices, request: OCIRequest, found: FoundBlob) -> Answer:
     """Whole or a range; from the blob store itself where it can serve it."""
+    at_once = answer_at_once(request, found)
+    if at_once is not None:
+        return at_once
     blob = found.blob
-    if request.has(b"if-none-match") and matches_etag(request.header(b"if-none-match"), found.digest):
-        return Answer(304, found.headers)
-    headers: Headers = [*found.headers, (b"content-type", b"application/octet-stream")]
-    if request.method == "HEAD":
-        return Answer(200, [*headers, (b"content-length", b"%d" % blob.size_bytes)])
+    headers: Headers = [*found.headers, _OCTETS]
     url = await services.blobs.find_url(blob)
     if url is not None:
         return Answer(307, [(b"location", url.encode()), (b"docker-content-digest", str(found.digest).encode())])

@@ -41,10 +41,14 @@ async def find(call: OCICall) -> Remembered[FoundManifest]:
     )
 
 
-async def answer(_services: OCIServices, request: OCIRequest, found: FoundManifest) -> Answer:
+def answer_at_once(request: OCIRequest, found: FoundManifest) -> Answer:
     if request.has(b"if-none-match") and matches_etag(request.header(b"if-none-match"), found.digest):
         return Answer(304, found.unchanged)
     return Answer(200, found.headers, found.content)
+
+
+async def answer(_services: OCIServices, request: OCIRequest, found: FoundManifest) -> Answer:
+    return answer_at_once(request, found)
 
 
 async def put(call: OCICall) -> Answer:

@@ -12,7 +12,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from berth.adapters.store import audit
 from berth.adapters.store import package as rows
@@ -31,7 +31,7 @@ from berth.domain.package_access import (
     limit_of_token,
 )
 from berth.domain.package_role import PackageRole
-from berth.domain.problem import Conflict, Denied, NotFound, Unauthenticated
+from berth.domain.problem import Conflict, Denied, NotFound, Unauthenticated, UpstreamFailed
 from berth.domain.registry_token import RegistryClaims, from_payload
 from berth.domain.resource_scope import format_scope
 from berth.services.access_token import AccessTokenService
@@ -149,6 +149,14 @@ class RegistryAccess:
         if self._clock.now() >= found.valid_until:
             found = await find()
         return found.value
+
+    def recall(self, token: bytes, path: str) -> Any | None:
+        """What `remember` would answer, if that can be said without waiting for anything; else None."""
+        try:
+            found: Remembered[Any] | None = self._cache.recall((token, path))
+        except UpstreamFailed:
+            return None  # the long way meets it again, and says so
+        return found.value if found is not None and self._clock.now() < found.valid_until else None
 
     async def _look(self, caller: Caller, name: PackageName) -> _Look:
         key = ("package", caller.claims.token_id, name)

@@ -31,6 +31,10 @@ class Mark(Protocol):
         """Equal to an earlier answer only if nothing was committed in between."""
         ...
 
+    def at_once(self) -> object | None:
+        """The same, where it can be said without waiting; else None."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -41,6 +45,9 @@ class SQLiteMark:
         self._connection = sqlite3.connect(path, isolation_level=None, timeout=0.1)
 
     async def current(self) -> object:
+        return self.at_once()
+
+    def at_once(self) -> object:
         try:
             return self._connection.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:
@@ -62,6 +69,9 @@ class PostgreSQLMark:
         if self._next is None:
             self._next = asyncio.create_task(self._look(self._running))
         return await asyncio.shield(self._next)
+
+    def at_once(self) -> None:
+        return None
 
     async def _look(self, before: asyncio.Task[str] | None) -> str:
         if before is not None:
@@ -112,6 +122,11 @@ class FreshCache:
             self._values[key] = value
             self._bytes += size_bytes
         return value
+
+    def recall(self, key: Hashable) -> Any | None:
+        """What `get` would answer, if it is known and that can be said without waiting; else None."""
+        mark = self._mark.at_once()
+        return self._values.get(key) if mark is not None and mark == self._seen else None
 
     async def close(self) -> None:
         await self._mark.close()
