@@ -29,6 +29,7 @@ from berth.services.codespace import CodespaceLimits, CodespaceRequest, Codespac
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
+from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.reconcile import Claim, Reconciler
 
@@ -37,6 +38,7 @@ IMAGE = f"{HOST}/team/dev:1"
 PASSWORD = "correct-horse-battery"
 SERVER_ID = "server-1"
 ORIGIN = "http://berth.test:8080"
+OWN_HOST = "berth.test:8080"  # of the built-in registry
 LIMIT = 3
 
 
@@ -51,6 +53,7 @@ class CodespaceWorld:
     registry: FakeRegistryClient
     git: BareGitRepositories
     tokens: AccessTokenService
+    images: ImageAccess
     launcher: Launcher
     worker: CodespaceWorker
     service: CodespaceService
@@ -163,14 +166,14 @@ async def make_codespace_world(store: Store, folder: Path) -> CodespaceWorld:
     registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     executor = CodespaceExec(engine)
+    images = ImageAccess(registry=registry, engine=engine)
     launcher = Launcher(
         store=store,
         engine=engine,
         dev_containers=dev_containers,
-        images=ImageAccess(registry=registry, engine=engine),
+        images=images,
         git=git,
-        secrets=secrets.service,
-        tokens=tokens,
+        credentials=CodespaceCredentials(secrets=secrets.service, tokens=tokens, own_host=OWN_HOST),
         executor=executor,
         workspaces=DiskWorkspaces(folder / "codespaces"),
         server_id=SERVER_ID,
@@ -185,6 +188,7 @@ async def make_codespace_world(store: Store, folder: Path) -> CodespaceWorld:
         registry=registry,
         git=git,
         tokens=tokens,
+        images=images,
         launcher=launcher,
         worker=CodespaceWorker(store=store, clock=clock, launcher=launcher),
         service=CodespaceService(

@@ -116,7 +116,7 @@ class RegistryLogin(msgspec.Struct, kw_only=True):
     """A registry that a codespace would be logged in to, or why not."""
 
     server: str | None = None
-    level: str = ""
+    level: str | None = None  # None: the codespace's own token, which is for the built-in registry
     prefix: str | None = None
     kind: str | None = None  # None: not logged in with this one
     shadowed: bool = False
@@ -126,7 +126,7 @@ class RegistryLogin(msgspec.Struct, kw_only=True):
 
 class RegistryLogins(msgspec.Struct, kw_only=True):
     registries: list[RegistryLogin]
-    withheld_reason: str | None = None  # why the caller's codespaces get none of these
+    withheld_reason: str | None = None  # why the caller's codespaces get no secrets
 
 
 class AccessToken(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -23,7 +23,7 @@ from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
 from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
-from berth.adapters.registry_http import RegistryHTTP
+from berth.adapters.registry_http import BuiltInRegistry, RegistryHTTP
 from berth.adapters.registry_token_jwt import RegistryTokenJWT
 from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
@@ -32,7 +32,7 @@ from berth.adapters.store.installation import get_server_id
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.problem import Invalid, Problem
-from berth.domain.registry_host import parse_web_address
+from berth.domain.registry_host import WebAddress, parse_web_address
 from berth.front import make_front
 from berth.git.app import make_git_app
 from berth.oci.app import AtOnce, answer_at_once, make_oci_app
@@ -48,12 +48,14 @@ from berth.services.contents import ContentsService
 from berth.services.garbage import GarbageCollector
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
+from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.ports import BlobStore
 from berth.services.reconcile import Reconciler
 from berth.services.registry_access import RegistryAccess
 from berth.services.registry_blob import RegistryBlobService
 from berth.services.registry_catalog import RegistryCatalogService
+from berth.services.registry_credential import RegistryCredentialService
 from berth.services.registry_manifest import RegistryManifestService
 from berth.services.registry_token import RegistryTokenService
 from berth.services.repository import RepositoryService
@@ -116,6 +118,7 @@ class _Parts:
     """The adapters, and the services that others stand on."""
 
     settings: Settings
+    origin: str  # what codespaces call us by
     data: Path
     clock: SystemClock
     entropy: SystemEntropy
@@ -126,6 +129,10 @@ class _Parts:
     secrets: SecretService
     tokens: AccessTokenService
     executor: CodespaceExec
+
+    @property
+    def own(self) -> WebAddress:
+        return parse_web_address(self.origin)
 
 
 async def make_berth(settings: Settings) -> Berth:
@@ -140,7 +147,7 @@ async def make_berth(settings: Settings) -> Berth:
         dev_containers = DevContainerCLI(
             settings.docker_host, node_modules=_NODE_MODULES, scratch=parts.data / "scratch", node=_find_node()
         )
-        launcher = _make_launcher(parts, dev_containers, _registry_client(settings, resources), server_id)
+        launcher = _make_launcher(parts, dev_containers, _registry_client(settings, parts.own, resources), server_id)
     except BaseException:
         await resources.aclose()
         raise
@@ -177,6 +184,7 @@ def _make_parts(settings: Settings) -> _Parts:
     engine = DockerEngine(settings.docker_host)
     return _Parts(
         settings=settings,
+        origin=settings.external_url or _own_origin(settings),
         data=data,
         clock=clock,
         entropy=entropy,
@@ -191,18 +199,18 @@ def _make_parts(settings: Settings) -> _Parts:
 
 
 def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
+    own_host = parts.own.host
     return Launcher(
         store=parts.store,
         engine=parts.engine,
         dev_containers=dev_containers,
         images=ImageAccess(registry=registry, engine=parts.engine),
         git=parts.git,
-        secrets=parts.secrets,
-        tokens=parts.tokens,
+        credentials=CodespaceCredentials(secrets=parts.secrets, tokens=parts.tokens, own_host=own_host),
         executor=parts.executor,
         workspaces=DiskWorkspaces(parts.data / "codespaces"),
         server_id=server_id,
-        origin=parts.settings.external_url or _own_origin(parts.settings),
+        origin=parts.origin,
     )
 
 
@@ -213,7 +221,6 @@ def _make_registry(parts: _Parts, resources: AsyncExitStack) -> OCIServices:
     resources.push_async_callback(cache.close)
     signer = RegistryTokenJWT(_keyring(parts.settings))
     access = RegistryAccess(store=store, clock=clock, cache=cache, signer=signer, tokens=parts.tokens)
-    own = parts.settings.external_url or _own_origin(parts.settings)
     return OCIServices(
         tokens=RegistryTokenService(
             store=store,
@@ -229,7 +236,7 @@ def _make_registry(parts: _Parts, resources: AsyncExitStack) -> OCIServices:
             cache=cache,
             access=access,
             blobs=blobs,
-            own_hosts=frozenset({parse_web_address(own).host}),
+            own_hosts=frozenset({parts.own.host}),
         ),
         blobs=RegistryBlobService(store=store, clock=clock, cache=cache, access=access, blobs=blobs),
         catalog=RegistryCatalogService(store=store),
@@ -258,6 +265,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         access_tokens=parts.tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
         secrets=parts.secrets,
+        registry_credentials=RegistryCredentialService(store=store, secrets=parts.secrets, own_host=parts.own.host),
         codespaces=CodespaceService(
             store=store, clock=clock, entropy=parts.entropy, git=git, executor=parts.executor, limits=limits, wake=wake
         ),
@@ -315,19 +323,24 @@ def _sealer(settings: Settings) -> Sealer:
     return Sealer(_keyring(settings), SystemClock())
 
 
-def _registry_client(settings: Settings, resources: AsyncExitStack) -> RegistryHTTP:
-    insecure = frozenset(settings.insecure_registries)
-    http = GuardedHTTP(
-        GuardedHTTPSettings(
-            private_addresses=parse_private_addresses(settings.private_addresses),
-            insecure_hosts=insecure,
-            resolve=parse_resolve(settings.resolve),
-            ca_file=settings.ca_file,
-        )
+def _registry_client(settings: Settings, own: WebAddress, resources: AsyncExitStack) -> RegistryHTTP:
+    """Other registries are asked within what the administrator allows; our own besides, which nobody has to list."""
+    theirs = GuardedHTTPSettings(
+        private_addresses=parse_private_addresses(settings.private_addresses),
+        insecure_hosts=frozenset(settings.insecure_registries),
+        resolve=parse_resolve(settings.resolve),
+        ca_file=settings.ca_file,
     )
+    ours = theirs.reaching([own])
+    http, own_http = GuardedHTTP(theirs), GuardedHTTP(ours)
     resources.callback(http.close)
-    realms = dict(entry.split("=", 1) for entry in settings.token_realms)
-    return RegistryHTTP(http, realm_table=realms, insecure_registries=insecure)
+    resources.callback(own_http.close)
+    return RegistryHTTP(
+        http,
+        built_in=BuiltInRegistry(host=own.host, http=own_http),
+        realm_table=dict(entry.split("=", 1) for entry in settings.token_realms),
+        insecure_registries=ours.insecure_hosts,
+    )
 
 
 def _own_origin(settings: Settings) -> str:

@@ -20,7 +20,7 @@ from berth.adapters.engine_docker import DockerEngine
 from berth.domain.codespace_environment import INSTALL_SCRIPT, installation_input, with_environment
 from berth.domain.image_reference import ImageReference, parse_digest, parse_image_reference
 from berth.domain.problem import Conflict, NotFound, UpstreamFailed
-from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.services.ports import ContainerStatus, PullProgress
@@ -377,7 +377,7 @@ async def drain(
 
 def credential(host: str, password: str = REGISTRY_PASSWORD) -> RegistryCredential:
     return RegistryCredential(
-        host=host, user=REGISTRY_USER, password=SecretText(password), level=SecretLevel.USER, prefix="A"
+        host=host, user=REGISTRY_USER, password=SecretText(password), source=CredentialSource(SecretLevel.USER, "A")
     )
 
 

@@ -13,12 +13,13 @@ from tests.fakes.docker_registry import MANIFEST, run_docker_registry
 from tests.fakes.http_server import Asked, Behaviour, Handler, HTTPServer, Reply, drip, flood, hang
 
 from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
-from berth.adapters.registry_http import _CONNECTION, _TEXTS, RegistryHTTP
+from berth.adapters.registry_http import _CONNECTION, _TEXTS, BuiltInRegistry, RegistryHTTP
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.finding import Finding, Fixer
-from berth.domain.image_reference import Digest, parse_image_reference
+from berth.domain.image_reference import Digest, ImageReference, parse_image_reference
 from berth.domain.media_type import MANIFEST_TYPES
-from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
+from berth.domain.registry_host import parse_web_address
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.services.ports import ImageRefused, RegistryClient, ResolvedImage
@@ -39,7 +40,7 @@ BODY = manifest(Digest.of(CONFIG_BODY))
 HOST = "registry.test"
 IMAGE = parse_image_reference(f"{HOST}/acme/app:1")
 CREDENTIAL = RegistryCredential(
-    host=HOST, user="ana", password=SecretText(CANARY), level=SecretLevel.ORGANIZATION, prefix="ACME"
+    host=HOST, user="ana", password=SecretText(CANARY), source=CredentialSource(SecretLevel.ORGANIZATION, "ACME")
 )
 QUICK = GuardedHTTPSettings(resolve_timeout_s=0.5, connect_timeout_s=1, read_timeout_s=0.5, total_timeout_s=1)
 
@@ -380,6 +381,80 @@ async def test_c9_a_realm_inside_is_not_asked(authority: Authority) -> None:
         assert finding.code == "registry.address_forbidden"
         assert finding.evidence["other_host"] == inside.address
         assert inside.connections == 0
+
+
+@contextmanager
+def with_built_in(own: HTTPServer, *ours: HTTPServer, settings: GuardedHTTPSettings = QUICK) -> Iterator[RegistryHTTP]:
+    """A client of the server at `own`, to which `ours` belong, as wiring.py makes it."""
+    reaching = settings.reaching([parse_web_address(f"http://{one.address}") for one in (own, *ours)])
+    theirs, http = GuardedHTTP(settings), GuardedHTTP(reaching)
+    yield RegistryHTTP(
+        theirs,
+        built_in=BuiltInRegistry(host=own.address, http=http),
+        insecure_registries=reaching.insecure_hosts,
+        total_timeout_s=2,
+    )
+    theirs.close()
+    http.close()
+
+
+def image_at(server: HTTPServer) -> ImageReference:
+    return parse_image_reference(f"{server.address}/acme/app:1")
+
+
+def later(handlers: list[Handler]) -> Handler:
+    """For a server that must know its own address before it can say how it answers."""
+
+    def answer(request: Asked) -> Reply:
+        return handlers[0](request)
+
+    return answer
+
+
+@pytest.mark.parametrize("redirect", [False, True], ids=["blobs from here", "blobs from a store of ours"])
+async def test_c9_the_built_in_registry_is_asked_without_being_listed(redirect: bool) -> None:
+    handlers: list[Handler] = []
+    async with HTTPServer.run(later(handlers)) as own, HTTPServer.run(lambda _: Reply(body=CONFIG_BODY)) as store:
+        location = {"Location": f"http://{store.address}/bucket/blob?signature=1"}
+        content = {**CONTENT, CONFIG: Reply(status=307, headers=location)} if redirect else CONTENT
+        handlers.append(Registry(realm=f"http://{own.address}/token", content=content))
+        with with_built_in(own, store) as client:
+            credential = replace(CREDENTIAL, host=own.address)
+            assert isinstance(await client.resolve(image_at(own), credential, "amd64"), ResolvedImage)
+            assert await client.check_login(credential) is None
+        assert (len(store.asked), store.authorizations) == (int(redirect), []), "C7"
+
+
+async def test_c9_the_built_in_registry_leads_to_no_other_address() -> None:
+    handlers: list[Handler] = []
+    async with HTTPServer.run(later(handlers)) as own, HTTPServer.run(lambda _: Reply(body=CONFIG_BODY)) as inside:
+        moved = {**CONTENT, CONFIG: Reply(status=307, headers={"Location": f"http://{inside.address}/"})}
+        handlers.append(Registry(realm=f"http://{own.address}/token", content=moved))
+        with with_built_in(own) as client:
+            result = await client.resolve(image_at(own), replace(CREDENTIAL, host=own.address), "amd64")
+        assert isinstance(result, ImageRefused)
+        assert result.finding.evidence["other_host"] == inside.address
+        assert inside.connections == 0
+
+
+@pytest.mark.parametrize("where", ["redirect", "realm"])
+async def test_c9_no_other_registry_leads_to_what_is_ours(where: str) -> None:
+    async with HTTPServer.run(Registry()) as own, HTTPServer.run(Registry()) as store:
+        for ours in (own, store):
+            moved = {**CONTENT, CONFIG: Reply(status=307, headers={"Location": f"http://{ours.address}/"})}
+            handlers: list[Handler] = []
+            async with HTTPServer.run(later(handlers)) as other:
+                realm = f"http://{ours.address if where == 'realm' else other.address}/token"
+                handlers.append(Registry(realm=realm, content=moved))
+                listed = replace(
+                    QUICK,
+                    private_addresses=parse_private_addresses([other.address]),
+                    insecure_hosts=frozenset({other.address}),
+                )
+                with with_built_in(own, store, settings=listed) as client:
+                    credential = replace(CREDENTIAL, host=other.address)
+                    assert isinstance(await client.resolve(image_at(other), credential, "amd64"), ImageRefused)
+            assert (ours.connections, bool(other.authorizations)) == (0, where == "redirect")
 
 
 async def test_there_is_no_way_from_https_to_http() -> None:

@@ -140,10 +140,14 @@ def test_a_replaced_server_never_meets_the_new_password(berth: Berth, server: Gi
 
 def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike) -> None:
     server.registries = [{"server": "r.example.com", "level": "user", "prefix": "R", "kind": "basic", "shadowed": True}]
+    server.registries.append({"server": "berth.example", "level": None, "prefix": None, "kind": "codespace"})
     server.withheld = "You may not write to acme/shop."
     result = berth("registry", "list", "--repo", "acme/shop")
     assert "may not write" in result.stderr
-    assert result.stdout == "r.example.com\tno, shadowed\tuser\tR\tbasic\t\n"
+    assert result.stdout.splitlines() == [
+        "r.example.com\tno, shadowed\tuser\tR\tbasic\t",
+        "berth.example\tyes\t\t\tcodespace\t",
+    ]
 
 
 @pytest.mark.parametrize(

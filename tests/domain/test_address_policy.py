@@ -6,6 +6,7 @@ import pytest
 
 from berth.domain.address_policy import PrivateAddresses, is_address_allowed, parse_private_addresses
 from berth.domain.problem import Invalid
+from berth.domain.registry_host import parse_web_address
 
 PUBLIC = ["140.82.112.33", "8.8.8.8", "2606:50c0:8000::153", "::ffff:8.8.8.8"]
 FORBIDDEN = [
@@ -81,3 +82,25 @@ def test_a_wrong_entry_is_named(entry: str) -> None:
     with pytest.raises(Invalid, match="neither host:port nor a network") as refusal:
         parse_private_addresses([entry])
     assert f"'{entry}'" in refusal.value.message
+
+
+def test_c9_an_endpoint_that_is_ours_lets_nothing_else_through() -> None:
+    listed = parse_private_addresses(["10.0.0.0/8"])
+    ours = listed.including([parse_web_address("http://127.0.0.1:8080"), parse_web_address("https://s3.corp")])
+    allowed = [
+        (address, port, host)
+        for address, port, host in (
+            ("10.1.2.3", 1, "x"),
+            ("127.0.0.1", 8080, "127.0.0.1"),
+            ("192.168.0.1", 443, "s3.corp"),
+            ("127.0.0.1", 8081, "127.0.0.1"),
+            ("127.0.0.1", 8080, "evil.example"),
+            ("192.168.0.1", 80, "s3.corp"),
+            ("192.168.0.1", 443, "x.s3.corp"),
+        )
+        if is_address_allowed(ip_address(address), port, host, ours)
+    ]
+    assert allowed == [
+        ("10.1.2.3", 1, "x"), ("127.0.0.1", 8080, "127.0.0.1"), ("192.168.0.1", 443, "s3.corp"),
+    ]  # fmt: skip
+    assert not is_address_allowed(ip_address("127.0.0.1"), 8080, "127.0.0.1", listed), "the control"

@@ -19,7 +19,7 @@ from berth.domain.credential_exchange import (
 from berth.domain.exchange_message import ExchangeRequest, ExchangeResponse
 from berth.domain.image_reference import Digest, DigestAlgorithm, ImageReference, parse_image_reference
 from berth.domain.media_type import MANIFEST_TYPES
-from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 
@@ -39,7 +39,7 @@ BODY = manifest()
 DIGEST = Digest.of(BODY)
 IMAGE = parse_image_reference("ghcr.io/acme/app:1")
 CREDENTIAL = RegistryCredential(
-    host="ghcr.io", user="ana", password=SecretText("p:w"), level=SecretLevel.USER, prefix="ACME"
+    host="ghcr.io", user="ana", password=SecretText("p:w"), source=CredentialSource(SecretLevel.USER, "ACME")
 )
 BASIC = "Basic " + base64.b64encode(b"ana:p:w").decode()
 POLICY = ExchangePolicy()
@@ -135,7 +135,7 @@ def test_an_open_registry_is_asked_without_the_credential() -> None:
 
 def test_docker_hub_is_asked_at_its_api_and_its_token_service() -> None:
     hub = RegistryCredential(
-        host="docker.io", user="ana", password=SecretText("p:w"), level=SecretLevel.USER, prefix="HUB"
+        host="docker.io", user="ana", password=SecretText("p:w"), source=CredentialSource(SecretLevel.USER, "HUB")
     )
     challenge = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"'
     story = play(

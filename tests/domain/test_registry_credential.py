@@ -11,12 +11,16 @@ from hypothesis import strategies as st
 from berth.domain.finding import Fixer
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.registry_credential import (
+    CODESPACE_TOKEN,
     Anonymous,
+    CredentialKind,
     CredentialRule,
+    CredentialSource,
     Failed,
     Found,
     NoCredential,
     RegistryCredentials,
+    add_codespace_token,
     assemble,
     docker_config,
     names_a_registry,
@@ -61,7 +65,7 @@ def test_c1_parts_of_different_levels_never_meet(levels: tuple[SecretLevel, Secr
     credentials = assemble(secrets)
     if len(set(levels)) == 1:
         assert list(credentials.chosen) == ["ghcr.io"]
-        assert credentials.chosen["ghcr.io"].level is levels[0]
+        assert credentials.chosen["ghcr.io"].source.level is levels[0]
     else:
         assert credentials.chosen == {}
         assert rules(credentials).count(CredentialRule.INCOMPLETE) == len(set(levels))
@@ -110,13 +114,13 @@ def test_c1_a_secret_twice_at_one_level_makes_the_triple_unusable() -> None:
 )
 def test_c2_the_most_specific_level_wins(levels: list[SecretLevel], winner: SecretLevel, shadowed: int) -> None:
     credentials = assemble([part for level in levels for part in triple(level, f"P{level.upper()}")])
-    assert credentials.chosen["ghcr.io"].level is winner
+    assert credentials.chosen["ghcr.io"].source.level is winner
     assert rules(credentials) == [CredentialRule.CHOSEN] + [CredentialRule.SHADOWED] * shadowed
 
 
 def test_c2_two_prefixes_of_one_level_warn_and_name_both() -> None:
     credentials = assemble([*triple(USER, "ZULU"), *triple(USER, "ALFA")])
-    assert credentials.chosen["ghcr.io"].prefix == "ALFA"
+    assert credentials.chosen["ghcr.io"].source.prefix == "ALFA"
     warning = credentials.trail[-1]
     assert warning.rule is CredentialRule.DUPLICATE_HOST
     assert "ALFA_" in warning.text
@@ -189,7 +193,7 @@ def test_a_user_with_a_colon_is_refused() -> None:
 )
 def test_the_prefix_is_what_stands_before(name: str, prefix: str) -> None:
     secrets = [secret(USER, f"{name}_{part}", value) for part, value in zip(PARTS, ("ghcr.io", "a", "p"), strict=True)]
-    assert assemble(secrets).chosen["ghcr.io"].prefix == prefix
+    assert assemble(secrets).chosen["ghcr.io"].source.prefix == prefix
 
 
 def test_a_name_without_prefix_is_noted() -> None:
@@ -247,7 +251,7 @@ def test_c11_a_broken_triple_for_the_host_is_a_failure_not_anonymous(level: Secr
 def test_c11_another_complete_triple_serves_the_host_with_a_warning() -> None:
     choice = assemble([*triple(USER)[:2], *triple(ORGANIZATION, "ORG")]).for_image(IMAGE)
     assert isinstance(choice, Found)
-    assert choice.credential.level is ORGANIZATION
+    assert choice.credential.source.level is ORGANIZATION
     assert CredentialRule.INCOMPLETE in [note.rule for note in choice.notes]
 
 
@@ -288,6 +292,67 @@ def test_a_docker_config_is_a_secret() -> None:
     assert json.loads(docker_config([]).reveal()) == {"auths": {}}
 
 
+OWN = "berth.example:8080"
+OWN_IMAGE = parse_image_reference(f"{OWN}/acme/app")
+TOKEN = SecretText("ghu_c4nary")
+
+
+def with_token(credentials: RegistryCredentials) -> RegistryCredentials:
+    return add_codespace_token(credentials, host=OWN, login="ana", token=TOKEN)
+
+
+def test_c6_the_codespaces_token_opens_the_built_in_registry() -> None:
+    credentials = with_token(assemble(triple(USER)))
+    choice = credentials.for_image(OWN_IMAGE)
+    assert isinstance(choice, Found)
+    assert (choice.credential.user, choice.credential.password) == ("ana", TOKEN)
+    assert (choice.credential.source, choice.credential.kind) == (CODESPACE_TOKEN, CredentialKind.CODESPACE)
+    (note,) = choice.notes
+    assert (note.rule, note.source) == (CredentialRule.CHOSEN, CODESPACE_TOKEN)
+    assert "opened by the codespace's own token" in note.text
+    assert config_of(credentials) == {"ghcr.io": f"ana:{CANARY}", OWN: f"ana:{TOKEN.reveal()}"}
+    assert TOKEN.reveal() not in repr(credentials)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        pytest.param("berth.example/acme/app", id="C4 without the port"),
+        pytest.param("berth.example:8081/acme/app", id="C4 another port"),
+        pytest.param("x.berth.example:8080/acme/app", id="C4 a sub-domain"),
+        pytest.param("acme/app", id="C4 Docker Hub"),
+    ],
+)
+def test_c4_the_codespaces_token_is_for_no_other_host(image: str) -> None:
+    assert isinstance(with_token(assemble([])).for_image(parse_image_reference(image)), NoCredential)
+
+
+@pytest.mark.parametrize("level", SecretLevel)
+def test_c6_a_triple_that_names_our_own_host_wins_and_a_note_says_so(level: SecretLevel) -> None:
+    credentials = with_token(assemble(triple(level, server=f"http://{OWN}/")))
+    choice = credentials.for_image(OWN_IMAGE)
+    assert isinstance(choice, Found)
+    assert choice.credential.source == CredentialSource(level, "ACME")
+    assert choice.credential.password.reveal() == CANARY
+    assert choice.notes[-1].rule is CredentialRule.SHADOWED
+    assert "ACME_CONTAINER_REGISTRY_…" in choice.notes[-1].text
+    assert config_of(credentials) == {OWN: f"ana:{CANARY}"}
+
+
+def test_c6_a_broken_triple_for_our_own_host_is_reported_and_the_token_serves() -> None:
+    choice = with_token(assemble(triple(USER, server=OWN)[:2])).for_image(OWN_IMAGE)
+    assert isinstance(choice, Found)
+    assert choice.credential.source == CODESPACE_TOKEN
+    assert [note.rule for note in choice.notes] == [CredentialRule.INCOMPLETE, CredentialRule.CHOSEN]
+
+
+def test_the_codespaces_token_stands_behind_every_triple() -> None:
+    sources = [CODESPACE_TOKEN, *(CredentialSource(level, "A") for level in (ORGANIZATION, USER, REPOSITORY))]
+    assert [source.level for source in sorted(sources, key=lambda one: one.order)] == [*SecretLevel, None]
+    assert CODESPACE_TOKEN.evidence == {"credential": "the codespace's own token"}
+    assert CODESPACE_TOKEN.fixer is Fixer.DEVELOPER
+
+
 _levelled = st.builds(
     secret,
     st.sampled_from(SecretLevel),
@@ -298,9 +363,13 @@ _levelled = st.builds(
 
 @given(st.lists(_levelled, max_size=18, unique_by=lambda each: (each.level, each.name)))
 def test_c1_every_credential_is_made_of_three_secrets_of_its_own_level(secrets: list[LevelledSecret]) -> None:
-    values = {(each.level, each.name): each.value.reveal() for each in secrets}
+    values: dict[tuple[SecretLevel | None, str], str] = {
+        (each.level, each.name): each.value.reveal() for each in secrets
+    }
     for host, credential in assemble(secrets).chosen.items():
-        own = [values[credential.level, f"{credential.prefix}_CONTAINER_REGISTRY_{part}"] for part in PARTS]
+        own = [
+            values[credential.source.level, f"{credential.source.prefix}_CONTAINER_REGISTRY_{part}"] for part in PARTS
+        ]
         assert own[0].strip() == host
         assert own[1].removesuffix("\n") == credential.user
         assert own[2].removesuffix("\n") == credential.password.reveal()

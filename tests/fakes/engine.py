@@ -46,7 +46,7 @@ class FakeEngine:
     breaks: list[int] = field(default_factory=list)  # after how many layers the next pulls break off
     on_break: Callable[[], None] = lambda: None
     executed: list[Executed] = field(default_factory=list)
-    faults: dict[str, Exception] = field(default_factory=dict)
+    faults: dict[str, BaseException] = field(default_factory=dict)
     exit_codes: dict[str, int] = field(default_factory=dict)  # a hook's or command's text → its exit code
     chunks: tuple[bytes, ...] = ()
     install_result: ExecResult = field(default_factory=lambda: ExecResult(0, b""))

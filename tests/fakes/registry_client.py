@@ -1,5 +1,6 @@
 """Other registries in memory: which images there are, and which password opens them. Never raises, like the port says."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from berth.domain.finding import Finding, Fixer
@@ -19,6 +20,7 @@ class FakeRegistryClient:
     scheme: str = "basic"  # bearer; or empty: it asks for no login
     digest: Digest = DIGEST
     tokens: int = 0
+    on_ask: Callable[[RegistryCredential | Anonymous], Awaitable[None]] | None = None
     asked: list[tuple[str, RegistryCredential | Anonymous]] = field(default_factory=list)
 
     async def resolve(
@@ -26,6 +28,8 @@ class FakeRegistryClient:
     ) -> ResolvedImage | ImageRefused:
         name = f"{image.host}/{image.path}"
         self.asked.append((name, credential))
+        if self.on_ask is not None:
+            await self.on_ask(credential)
         wanted = self.passwords.get(name, "no password opens it")
         shown = credential.password.reveal() if isinstance(credential, RegistryCredential) else None
         if wanted is None or wanted == shown:

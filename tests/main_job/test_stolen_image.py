@@ -16,7 +16,7 @@ from tests.world import World, busybox_layer, engine_api, put_triple
 from berth.adapters.engine_docker import DockerEngine
 from berth.domain.image_reference import Digest, parse_digest, parse_image_reference
 from berth.domain.problem import UpstreamFailed
-from berth.domain.registry_credential import RegistryCredential
+from berth.domain.registry_credential import CredentialSource, RegistryCredential
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 
@@ -173,7 +173,7 @@ async def asked_by_engine(registry: HTTPServer) -> bool:
 
 async def pull_with_password(world: World, image: Image) -> None:
     credential = RegistryCredential(
-        host=world.other_host, user="bob", password=SecretText(CANARY), level=SecretLevel.USER, prefix="BOB"
+        host=world.other_host, user="bob", password=SecretText(CANARY), source=CredentialSource(SecretLevel.USER, "BOB")
     )
     pinned = parse_image_reference(f"{world.other_host}/bob/app:1").pinned(parse_digest(image.digest))
     with pytest.raises(UpstreamFailed):

@@ -23,12 +23,15 @@ from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.codespace import CodespaceLimits, CodespaceService
 from berth.services.contents import ContentsService
+from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
+
+OWN_HOST = "berth.test"  # of the built-in registry
 
 
 @dataclass
@@ -76,6 +79,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
     git = BareGitRepositories(folder / "repositories")
     repositories = RepositoryService(store=store, clock=clock, git=git)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
+    secrets = SecretService(store=store, sealer=Sealer(folder / "key", clock), clock=clock)
     services = Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -84,7 +88,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),
-        secrets=SecretService(store=store, sealer=Sealer(folder / "key", clock), clock=clock),
+        secrets=secrets,
+        registry_credentials=RegistryCredentialService(store=store, secrets=secrets, own_host=OWN_HOST),
         codespaces=CodespaceService(
             store=store,
             clock=clock,

@@ -22,6 +22,7 @@ from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.rest import registry_credential, secret
 from berth.rest.app import make_rest_app
+from berth.services.registry_credential import RegistryCredentialService
 from berth.services.secret_access import SecretPlace
 from berth.services.services import Services
 
@@ -69,7 +70,10 @@ class Tokens:
 @pytest.fixture
 async def api(store: Store, tmp_path: Path) -> AsyncIterator[API]:
     world = await make_secret_world(store, tmp_path)
-    services = cast("Services", SimpleNamespace(secrets=world.service, access_tokens=Tokens(world)))
+    registries = RegistryCredentialService(store=store, secrets=world.service, own_host="berth.test:8080")
+    services = cast(
+        "Services", SimpleNamespace(secrets=world.service, registry_credentials=registries, access_tokens=Tokens(world))
+    )
     app = make_rest_app(services, secret.ROUTES + registry_credential.ROUTES, None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api.berth.test:8080") as client:
@@ -285,7 +289,7 @@ async def test_registries(api: API) -> None:
     await api.put(f"{BASES[1]}/Y_CONTAINER_REGISTRY_USER", visibility="all")
     answer = (await api("GET", "/repos/acme/web/codespaces/registries", "wim")).json()
     assert list(answer)[:2] == ["total_count", "registries"]
-    first, second = answer["registries"]
+    first, second, built_in = answer["registries"]
     assert first == {
         "server": "reg.example.com", "level": "repository", "prefix": "X", "kind": "basic",
         "shadowed": False, "incomplete": False, "warnings": [],
@@ -293,8 +297,12 @@ async def test_registries(api: API) -> None:
     assert (second["server"], second["level"], second["kind"], second["incomplete"]) == (
         None, "organization", None, True,
     )  # fmt: skip
+    assert built_in == {
+        "server": "berth.test:8080", "level": None, "prefix": None, "kind": "codespace",
+        "shadowed": False, "incomplete": False, "warnings": [],
+    }  # fmt: skip
     withheld = (await api("GET", "/repos/acme/web/codespaces/registries", "rita")).json()
-    assert (withheld["registries"], bool(withheld["withheld_reason"])) == ([], True)
+    assert (withheld["registries"], bool(withheld["withheld_reason"])) == ([built_in], True)
     assert (await api("GET", "/repos/acme/web/codespaces/registries", "otto")).status_code == 404
     assert CANARY.encode() not in b"".join(api.seen)
 

@@ -1,11 +1,14 @@
 """What a launch and a start do and refuse (L1 to L9), with real git and secrets; engine and registry are in memory."""
 
+import base64
+import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
-from tests.codespace_world import HOST, IMAGE, ORIGIN, PASSWORD, CodespaceWorld, make_codespace_world
+from tests.codespace_world import HOST, IMAGE, ORIGIN, OWN_HOST, PASSWORD, CodespaceWorld, make_codespace_world
 from tests.fakes.registry_client import DIGEST
 from tests.secret_world import ACME, MINE, WEB
 
@@ -15,6 +18,7 @@ from berth.adapters.store.tables import accounts, collaborators, repositories
 from berth.domain.codespace import Codespace
 from berth.domain.dev_container import METADATA_LABEL
 from berth.domain.lifecycle import State
+from berth.domain.registry_credential import Anonymous, CredentialKind, RegistryCredential
 from berth.domain.role import Role
 from berth.domain.secret import SecretVisibility
 from berth.domain.secret_text import SecretText
@@ -133,6 +137,95 @@ async def test_s6_who_may_only_read_gets_no_secrets_and_is_told_why(world: Codes
     environment = world.engine.environments[-1]
     assert not [name for name in environment if name == "MINE" or "REGISTRY" in name]
     assert "Secrets are withheld" in await world.log_text(launched.name)
+
+
+OWN_IMAGE = f"{OWN_HOST}/acme/app:1"
+
+
+def config_of(world: CodespaceWorld) -> dict[str, str]:
+    """The docker config that was installed last: host → user:password."""
+    text = [one.stdin for one in world.engine.executed if one.user == "0"][-1]
+    found = re.search(r'\{\s*"auths".*\}', text, re.DOTALL)
+    assert found is not None
+    auths = json.loads(found[0])["auths"]
+    return {host: base64.b64decode(entry["auth"]).decode() for host, entry in auths.items()}
+
+
+async def test_c6_the_built_in_registry_is_opened_by_the_codespaces_token(codespaces: CodespaceWorld) -> None:
+    world = codespaces
+    await world.configure("acme/web", image=OWN_IMAGE)
+    valid = []
+
+    async def note(credential: RegistryCredential | Anonymous) -> None:
+        assert isinstance(credential, RegistryCredential)
+        valid.append((credential.kind, credential.user, await world.is_valid(credential.password.reveal())))
+
+    world.registry.on_ask = note
+    world.registry.passwords = {f"{OWN_HOST}/acme/app": None}
+    launched = await world.launch()
+    assert launched.state is State.AVAILABLE, launched.finding
+    assert valid == [(CredentialKind.CODESPACE, "olga", True)]
+    ((_, asked_with),) = world.registry.asked
+    assert isinstance(asked_with, RegistryCredential)
+    token = world.engine.environments[-1]["GITHUB_TOKEN"]
+    assert config_of(world) == {OWN_HOST: f"olga:{token}"}, "L7"
+    assert await world.is_valid(token)
+    assert not await world.is_valid(asked_with.password.reveal()), "the token that opened the image has done its work"
+    text = await world.log_text(launched.name)
+    assert "is this server's own registry; it is opened by the codespace's own token" in text
+    pair = base64.b64encode(f"olga:{token}".encode()).decode()
+    for secret in (token, pair, asked_with.password.reveal()):
+        assert secret not in text
+
+
+async def test_a7_secrets_are_withheld_and_the_built_in_registry_is_not(codespaces: CodespaceWorld) -> None:
+    world = codespaces
+    await world.configure("acme/web", image=OWN_IMAGE)
+    world.registry.passwords = {f"{OWN_HOST}/acme/app": None}
+    assert (await world.launch("rita")).state is State.AVAILABLE
+    assert config_of(world) == {OWN_HOST: f"rita:{world.engine.environments[-1]['GITHUB_TOKEN']}"}
+
+
+async def test_c6_a_triple_that_names_this_server_wins(codespaces: CodespaceWorld) -> None:
+    world = codespaces
+    await world.configure("acme/web", image=OWN_IMAGE)
+    for part, value in (("SERVER", OWN_HOST), ("USER", "robot"), ("PASSWORD", PASSWORD)):
+        await world.secrets.put("olga", WEB, f"MINE_CONTAINER_REGISTRY_{part}", value)
+    world.registry.passwords = {f"{OWN_HOST}/acme/app": PASSWORD}
+    launched = await world.launch()
+    assert launched.state is State.AVAILABLE
+    assert config_of(world) == {OWN_HOST: f"robot:{PASSWORD}"}
+    assert "MINE_CONTAINER_REGISTRY_… (repository) is used there" in await world.log_text(launched.name)
+
+
+async def test_a_launch_that_fails_leaves_no_token(codespaces: CodespaceWorld) -> None:
+    world = codespaces
+    await world.configure("acme/web", image=OWN_IMAGE)
+    failed = await world.launch()
+    assert code(failed) == "image.unauthorized"
+    ((_, asked_with),) = world.registry.asked
+    assert isinstance(asked_with, RegistryCredential)
+    assert not await world.is_valid(asked_with.password.reveal())
+
+
+class Killed(BaseException):
+    """The end of the process: nothing of ours catches it."""
+
+
+async def test_a_launch_that_was_killed_leaves_no_token_to_the_next(codespaces: CodespaceWorld) -> None:
+    world = codespaces
+    await world.configure("acme/web", image=OWN_IMAGE)
+    world.registry.passwords = {f"{OWN_HOST}/acme/app": None}
+    world.engine.faults["pull"] = Killed()
+    name = await world.create()
+    with pytest.raises(Killed):
+        await world.step(name)
+    ((_, asked_with),) = world.registry.asked
+    assert isinstance(asked_with, RegistryCredential)
+    assert await world.is_valid(asked_with.password.reveal()), "the control"
+    await world.service.delete(world.secrets.subject("olga"), name)
+    await world.run(await world.claim(name))
+    assert not await world.is_valid(asked_with.password.reveal())
 
 
 async def test_a13_an_owner_who_lost_read_access_cannot_launch(world: CodespaceWorld) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, event, select, update
-from tests.secret_world import ACME, ALL_SCOPES, MINE, WEB, SecretWorld, make_secret_world
+from tests.secret_world import ACME, MINE, WEB, SecretWorld, make_secret_world
 
 from berth.adapters.sealer import HEADER_BYTES
 from berth.adapters.store import repository as repository_rows
@@ -14,7 +14,6 @@ from berth.adapters.store import secret as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts, audit_log, repositories, secrets, team_members
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound, Problem, UpstreamFailed
-from berth.domain.registry_credential import CredentialKind
 from berth.domain.role import Role
 from berth.domain.scope import Scope
 from berth.domain.secret import MAX_VALUE_BYTES, SecretLevel, SecretVisibility
@@ -448,38 +447,6 @@ async def test_the_audit_log_names_and_never_tells(world: SecretWorld) -> None:
     assert {(row.target, row.detail, row.account_id) for row in found} == {
         ("A", "organization acme", world.accounts["acme"])
     }
-
-
-async def test_registries_are_told_without_values(world: SecretWorld) -> None:
-    for prefix, place, host in (("HUB", MINE, "hub.example.com"), ("OLD", ACME, "hub.example.com")):
-        for part, value in (("SERVER", host), ("USER", "u-canary"), ("PASSWORD", "p-canary")):
-            name = f"{prefix}_CONTAINER_REGISTRY_{part}"
-            await world.put("olga", place, name, value, visibility=ALL, repositories=_web(place))
-    await world.put("olga", WEB, "HALF_CONTAINER_REGISTRY_SERVER", "half.example.com")
-    found = await world.service.list_registries(world.subject("olga"), "acme", "web")
-    assert [
-        (entry.level, entry.prefix, entry.server, entry.kind, entry.shadowed, entry.incomplete)
-        for entry in found.entries
-    ] == [
-        (SecretLevel.USER, "HUB", "hub.example.com", CredentialKind.BASIC, False, False),
-        (SecretLevel.REPOSITORY, "HALF", "half.example.com", None, False, True),
-        (SecretLevel.ORGANIZATION, "OLD", "hub.example.com", None, True, False),
-    ]
-    assert found.entries[1].warnings
-    assert found.entries[2].warnings
-    assert not found.withheld_reason
-    assert "canary" not in repr(found)
-
-
-async def test_registries_are_withheld_like_the_secrets(world: SecretWorld) -> None:
-    found = await world.service.list_registries(world.subject("rita"), "acme", "web")
-    assert (found.entries, bool(found.withheld_reason)) == ((), True)
-    with pytest.raises(NotFound):
-        await world.service.list_registries(world.subject("otto"), "acme", "web")
-    with pytest.raises(Denied):  # public, he may write, his token may not
-        await world.service.list_registries(world.subject("wim", scopes=frozenset({Scope.CODESPACE})), "acme", "site")
-    inside = world.subject("wim", codespace_of="acme/site", scopes=ALL_SCOPES)
-    assert not (await world.service.list_registries(inside, "acme", "site")).withheld_reason
 
 
 async def test_an_owner_that_is_gone_has_no_secrets(world: SecretWorld) -> None:

@@ -16,7 +16,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
@@ -46,7 +46,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedHTTPSettings:
-    """All from the administrator, nothing from a user's secret."""
+    """All from the administrator and the server itself, nothing from a user's secret."""
 
     private_addresses: PrivateAddresses = field(default_factory=PrivateAddresses)
     insecure_hosts: frozenset[str] = frozenset()  # `host[:port]` as in an image's name
@@ -56,6 +56,15 @@ class GuardedHTTPSettings:
     connect_timeout_s: float = 5
     read_timeout_s: float = 10
     total_timeout_s: float = 15
+
+    def reaching(self, addresses: Sequence[WebAddress]) -> "GuardedHTTPSettings":
+        """The same, and exactly these endpoints too, whatever address they have, each with its own scheme."""
+        plain = {address.host for address in addresses if address.scheme == "http"}
+        return replace(
+            self,
+            private_addresses=self.private_addresses.including(addresses),
+            insecure_hosts=self.insecure_hosts | plain,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

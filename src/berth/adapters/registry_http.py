@@ -1,5 +1,7 @@
 """The RegistryClient port over HTTP: drives the exchange of `domain/credential_exchange.py` through the guarded client.
 
+The built-in registry is asked like any other, by its own address: what an engine will see is what was checked.
+
 Every failure becomes a Finding: the cause in a sentence, who can mend it, what to do, and what was seen.
 
 Decided: no cache of positive answers. An answer proves a right at one moment; a cache would prolong a right that was
@@ -9,6 +11,7 @@ of a launch that then moves layers. What is worth sharing, the swap for AWS keys
 
 import asyncio
 from collections.abc import Collection, Generator, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from berth.adapters.guarded_http import GuardedHTTP, GuardedRequest
@@ -23,7 +26,7 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Invalid, UpstreamFailed
 from berth.domain.registry_challenge import TOKEN_REALMS
-from berth.domain.registry_credential import FIXERS, Anonymous, RegistryCredential
+from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.registry_host import api_host, parse_web_address
 from berth.domain.secret_text import SecretText
 from berth.services.ports import ImageRefused, ResolvedImage
@@ -115,19 +118,32 @@ _CONNECTION: Mapping[str, tuple[Fixer, str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltInRegistry:
+    """The server's own registry. Only what is asked of it goes through `http`, which may reach addresses that are ours.
+
+    So no other registry can lead Berth to them, by a redirect or as its token service.
+    """
+
+    host: str
+    http: GuardedHTTP
+
+
 class RegistryHTTP:
-    """Asks other registries (RegistryClient). Holds no state between calls."""
+    """Asks registries (RegistryClient). Holds no state between calls."""
 
     def __init__(
         self,
         http: GuardedHTTP,
         *,
+        built_in: BuiltInRegistry | None = None,
         realm_table: Mapping[str, str] | None = None,
         insecure_registries: Collection[str] = frozenset(),
         total_timeout_s: float = 30,
     ) -> None:
-        """`realm_table` adds to the built-in one. `insecure_registries` must be those that `http` was made with."""
+        """`realm_table` adds to the one in the code. `insecure_registries`: all that are asked over plain http."""
         self._http = http
+        self._built_in = built_in
         self._policy = ExchangePolicy(
             realm_table={**TOKEN_REALMS, **(realm_table or {})}, insecure_hosts=frozenset(insecure_registries)
         )
@@ -167,7 +183,7 @@ class RegistryHTTP:
         """Run the exchange to its end; a failed connection ends it with a Finding."""
         asked: list[ExchangeRequest] = []
         try:
-            return await asyncio.wait_for(self._run(exchange, asked), self._total_timeout_s)
+            return await asyncio.wait_for(self._run(exchange, asked, self._http_of(host)), self._total_timeout_s)
         except TimeoutError:
             problem = UpstreamFailed(f"{host} did not answer in time.", code="registry.timeout")
         except Invalid:
@@ -182,11 +198,20 @@ class RegistryHTTP:
         step = step.format(host=asked_host)
         return Finding(code=problem.code, sentence=problem.message, fixer=fixer, next_step=step, evidence=evidence)
 
+    def _http_of(self, host: str) -> GuardedHTTP:
+        """By the host that was asked for, wherever the exchange leads from there."""
+        if self._built_in is not None and host == self._built_in.host:
+            return self._built_in.http
+        return self._http
+
     async def _run(
-        self, exchange: Generator[ExchangeRequest, ExchangeResponse, _Result], asked: list[ExchangeRequest]
+        self,
+        exchange: Generator[ExchangeRequest, ExchangeResponse, _Result],
+        asked: list[ExchangeRequest],
+        http: GuardedHTTP,
     ) -> _Result:
         response: ExchangeResponse | None = None
-        async with self._http.session() as session:
+        async with http.session() as session:
             while True:
                 try:
                     request = next(exchange) if response is None else exchange.send(response)
@@ -231,7 +256,7 @@ def _finding(failure: ExchangeFailure, host: str, credential: RegistryCredential
     if failure.other_host:
         evidence["other_host"] = failure.other_host
     if fixer is None:
-        fixer = FIXERS[credential.level] if isinstance(credential, RegistryCredential) else Fixer.DEVELOPER
+        fixer = credential.source.fixer if isinstance(credential, RegistryCredential) else Fixer.DEVELOPER
     return Finding(
         code=failure.code,
         sentence=sentence.format_map(words).strip(),
@@ -244,10 +269,8 @@ def _finding(failure: ExchangeFailure, host: str, credential: RegistryCredential
 def _evidence(host: str, credential: RegistryCredential | Anonymous) -> dict[str, str]:
     if isinstance(credential, Anonymous):
         return {"host": host, "credential": "none"}
-    return {"host": host, "level": credential.level.value, "prefix": credential.prefix}
+    return {"host": host, **credential.source.evidence}
 
 
 def _words(credential: RegistryCredential | Anonymous) -> str:
-    if isinstance(credential, Anonymous):
-        return "none"
-    return f"{credential.prefix}_CONTAINER_REGISTRY_… ({credential.level})"
+    return "none" if isinstance(credential, Anonymous) else str(credential.source)

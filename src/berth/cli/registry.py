@@ -121,7 +121,8 @@ def list_registries(
         out_json(found)
         return
     rows = [
-        (each.server or "?", _state(each), each.level, each.prefix or "", each.kind or "") for each in found.registries
+        (each.server or "?", _state(each), each.level or "", each.prefix or "", each.kind or "")
+        for each in found.registries
     ]
     if sys.stdout.isatty():  # sentences below the table: a column would be too narrow for them
         out_table(("server", "login", "level", "prefix", "kind"), rows)
@@ -131,7 +132,7 @@ def list_registries(
     else:
         out_table((), [(*row, "; ".join(each.warnings)) for row, each in zip(rows, found.registries, strict=True)])
     if found.withheld_reason:
-        say(f"Your codespaces get none of these: {clean(found.withheld_reason)}")
+        say(clean(found.withheld_reason))
 
 
 def _state(login: RegistryLogin) -> str:

@@ -1,6 +1,7 @@
 """Which addresses Berth may call on a user's behalf (C9). The name decides nothing: the address that is dialled does.
 
-1. What the administrator listed is allowed: a `host:port`, or an address in a listed network.
+1. What the administrator listed is allowed: a `host:port`, or an address in a listed network. For the built-in registry
+   alone, so is this server's own origin, and the blob store that its redirects lead to.
 2. A public unicast address is allowed.
 3. Everything else is refused: loopback, link-local (cloud metadata), private, CGNAT, multicast, reserved; and every
    IPv6 range that carries an IPv4 address inside (a mapped one is judged as that; NAT64, 6to4, Teredo are refused).
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 from berth.domain.problem import Invalid
-from berth.domain.registry_host import parse_host_and_port
+from berth.domain.registry_host import WebAddress, parse_host_and_port
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
@@ -31,10 +32,14 @@ _NEVER_PUBLIC: tuple[IPNetwork, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class PrivateAddresses:
-    """What the administrator lets through: exact `(name, port)` pairs, and networks."""
+    """What is let through beyond public addresses: exact `(name, port)` pairs, and networks."""
 
     endpoints: frozenset[tuple[str, int]] = frozenset()
     networks: tuple[IPNetwork, ...] = ()
+
+    def including(self, addresses: Iterable[WebAddress]) -> "PrivateAddresses":
+        """The same, with exactly these endpoints too."""
+        return PrivateAddresses(self.endpoints | {address.origin for address in addresses}, self.networks)
 
 
 def parse_private_addresses(entries: Iterable[str]) -> PrivateAddresses:

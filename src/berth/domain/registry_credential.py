@@ -1,4 +1,4 @@
-"""Registry credentials: made from triples of secrets, and chosen for an image, with the trail of rules applied.
+"""Registry credentials: from triples of secrets and the codespace's own token, one per host, with the trail of rules.
 
 1. A triple is `<PREFIX>_CONTAINER_REGISTRY_SERVER`, `…_USER` and `…_PASSWORD` with one prefix *at one level* (C1). What
    is missing or empty is never taken from another level or prefix: the triple is incomplete, and reported.
@@ -9,6 +9,8 @@
    first prefix in alphabetical order wins, with a warning that names both (C2).
 5. An image gets the credential of exactly its host, Docker Hub's spellings being one (C4). If only a broken triple
    names that host the answer is *failed*, which is not *none* (C11).
+6. The built-in registry is opened by the codespace's own token, unless a whole triple names this server; a note says
+   which (C6). A broken triple for it is reported, as in 4, and blocks nothing.
 
 Decided: the prefix may be empty (`_CONTAINER_REGISTRY_SERVER`), since GitHub's `<*>` does not say that it may not.
 Without the first underscore it is no triple's name, and a note says so. The swap for AWS keys is a source of its own;
@@ -33,10 +35,12 @@ _NAME = re.compile(r"(.*)_CONTAINER_REGISTRY_(SERVER|USER|PASSWORD)")
 _PARTS = ("SERVER", "USER", "PASSWORD")
 _WITHOUT_PREFIX = frozenset(f"CONTAINER_REGISTRY_{part}" for part in _PARTS)
 _DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", DOCKER_HUB, "index.docker.io")
-FIXERS = {
+_ORDER: tuple[SecretLevel | None, ...] = (*PRECEDENCE, None)
+_FIXERS: Mapping[SecretLevel | None, Fixer] = {
     SecretLevel.USER: Fixer.DEVELOPER,
     SecretLevel.REPOSITORY: Fixer.REPOSITORY_ADMIN,
     SecretLevel.ORGANIZATION: Fixer.ORGANIZATION_OWNER,
+    None: Fixer.DEVELOPER,
 }
 
 
@@ -44,6 +48,7 @@ class CredentialKind(StrEnum):
     """What user and password are."""
 
     BASIC = "basic"  # as they are; AWS key pairs and tokens will be kinds of their own
+    CODESPACE = "codespace"  # the login and the codespace's own token, for the built-in registry
 
 
 class CredentialRule(StrEnum):
@@ -70,15 +75,47 @@ class Anonymous:
     """No credential, on purpose. Never the result of a failure (C11)."""
 
 
+@dataclass(frozen=True, slots=True)
+class CredentialSource:
+    """Where a credential comes from: the triple of that level and prefix; without a level, the codespace's own token."""
+
+    level: SecretLevel | None
+    prefix: str = ""
+
+    def __str__(self) -> str:
+        if self.level is None:
+            return "the codespace's own token"
+        return f"{self.prefix}_CONTAINER_REGISTRY_… ({self.level})"
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts sources, the first to win first (policy 4 and 6)."""
+        return _ORDER.index(self.level), self.prefix
+
+    @property
+    def fixer(self) -> Fixer:
+        """Who keeps it. Nobody keeps a codespace's token: whoever launched gets a new one at each start."""
+        return _FIXERS[self.level]
+
+    @property
+    def evidence(self) -> dict[str, str]:
+        """What a finding says of it."""
+        if self.level is None:
+            return {"credential": str(self)}
+        return {"level": self.level.value, "prefix": self.prefix}
+
+
+CODESPACE_TOKEN = CredentialSource(None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryCredential:
-    """What one complete triple became, for one normal host."""
+    """What opens one normal host: what one complete triple became, or the codespace's own token."""
 
     host: str
     user: str
     password: SecretText
-    level: SecretLevel
-    prefix: str
+    source: CredentialSource
     kind: CredentialKind = CredentialKind.BASIC
     aliases: tuple[str, ...] = ()  # the host with `:443`, if the user wrote that
 
@@ -88,8 +125,7 @@ class CredentialNote:
     """One rule's part in the result. `host` is empty while it is not known. Never holds a value of USER or PASSWORD."""
 
     rule: CredentialRule
-    level: SecretLevel
-    prefix: str
+    source: CredentialSource
     host: str
     text: str
 
@@ -136,7 +172,7 @@ class RegistryCredentials:
             return Found(credential, notes)
         broken = [note for note in notes if note.rule in _BROKEN]
         if broken:
-            return Failed(_finding(min(broken, key=lambda note: PRECEDENCE.index(note.level))))
+            return Failed(_finding(min(broken, key=lambda note: note.source.order)))
         return NoCredential(notes=tuple(note for note in self.trail if not note.host))
 
 
@@ -144,18 +180,17 @@ class RegistryCredentials:
 class _Triple:
     """One prefix at one level, while it is put together."""
 
-    level: SecretLevel
-    prefix: str
+    source: CredentialSource
     parts: dict[str, SecretText]
     ambiguous: bool = False
     host: str = ""
     aliases: tuple[str, ...] = ()
 
     def name(self, part: str) -> str:
-        return f"{self.prefix}_CONTAINER_REGISTRY_{part}"
+        return f"{self.source.prefix}_CONTAINER_REGISTRY_{part}"
 
     def note(self, rule: CredentialRule, text: str) -> CredentialNote:
-        return CredentialNote(rule=rule, level=self.level, prefix=self.prefix, host=self.host, text=text)
+        return CredentialNote(rule=rule, source=self.source, host=self.host, text=text)
 
 
 def assemble(secrets: Iterable[LevelledSecret]) -> RegistryCredentials:
@@ -168,6 +203,27 @@ def assemble(secrets: Iterable[LevelledSecret]) -> RegistryCredentials:
             candidates.setdefault(credential.host, []).append(credential)
     chosen = {host: _choose(candidates[host], trail) for host in sorted(candidates)}
     return RegistryCredentials(chosen=chosen, trail=tuple(trail))
+
+
+def note_built_in(credentials: RegistryCredentials, host: str) -> CredentialNote:
+    """What opens the built-in registry, which answers at this normal host (policy 6)."""
+    winner = credentials.chosen.get(host)
+    if winner is None:
+        text = f"{host} is this server's own registry; it is opened by {CODESPACE_TOKEN}."
+        return CredentialNote(rule=CredentialRule.CHOSEN, source=CODESPACE_TOKEN, host=host, text=text)
+    text = f"{host} is this server's own registry; {winner.source} is used there, {CODESPACE_TOKEN} is not."
+    return CredentialNote(rule=CredentialRule.SHADOWED, source=CODESPACE_TOKEN, host=host, text=text)
+
+
+def add_codespace_token(
+    credentials: RegistryCredentials, *, host: str, login: str, token: SecretText
+) -> RegistryCredentials:
+    """The same with the built-in registry's credential, if no triple is in its place (policy 6)."""
+    own = RegistryCredential(
+        host=host, user=login, password=token, source=CODESPACE_TOKEN, kind=CredentialKind.CODESPACE
+    )
+    trail = (*credentials.trail, note_built_in(credentials, host))
+    return RegistryCredentials(chosen={host: own, **credentials.chosen}, trail=trail)
 
 
 def names_a_registry(secret: LevelledSecret) -> bool:
@@ -202,32 +258,32 @@ def docker_config(credentials: Iterable[RegistryCredential]) -> SecretText:
 
 def _group(secrets: Iterable[LevelledSecret], trail: list[CredentialNote]) -> list[_Triple]:
     """The triples, complete or not, by level and prefix: no part can meet a part of another level (C1)."""
-    triples: dict[tuple[SecretLevel, str], _Triple] = {}
+    triples: dict[CredentialSource, _Triple] = {}
     for secret in secrets:
         match = _NAME.fullmatch(secret.name)
         if match:
-            key = secret.level, match[1]
-            triple = triples.setdefault(key, _Triple(*key, parts={}))
+            source = CredentialSource(secret.level, match[1])
+            triple = triples.setdefault(source, _Triple(source, parts={}))
             triple.ambiguous |= match[2] in triple.parts
             triple.parts[match[2]] = secret.value
         elif secret.name in _WITHOUT_PREFIX:
             text = f"{secret.name} has no prefix, so it is not used; call it, for example, MY_{secret.name}."
-            trail.append(_Triple(secret.level, "", {}).note(CredentialRule.NAME_WITHOUT_PREFIX, text))
-    return [triples[key] for key in sorted(triples, key=lambda key: (PRECEDENCE.index(key[0]), key[1]))]
+            trail.append(_Triple(CredentialSource(secret.level, ""), {}).note(CredentialRule.NAME_WITHOUT_PREFIX, text))
+    return [triples[source] for source in sorted(triples, key=lambda source: source.order)]
 
 
 def _complete(triple: _Triple, trail: list[CredentialNote]) -> RegistryCredential | None:
     """The triple's credential, or None with a note that says what is wrong. Whatever is known of the host is noted."""
     server_refused = _normalise_server(triple, trail)
     if triple.ambiguous:
-        text = f"A secret of {triple.name('…')} is there twice at the {triple.level} level; none is used."
+        text = f"A secret of {triple.name('…')} is there twice at the {triple.source.level} level; none is used."
         trail.append(triple.note(CredentialRule.AMBIGUOUS, text))
         return None
     user, password = _ends_cut(triple, "USER", trail), _ends_cut(triple, "PASSWORD", trail)
     values = {"SERVER": triple.host or server_refused, "USER": user, "PASSWORD": password}
     missing = [triple.name(part) for part in _PARTS if not values[part]]
     if missing:
-        text = f"at the {triple.level} level there is no value for {' and '.join(missing)}."
+        text = f"at the {triple.source.level} level there is no value for {' and '.join(missing)}."
         trail.append(triple.note(CredentialRule.INCOMPLETE, text))
         return None
     if server_refused:
@@ -240,8 +296,7 @@ def _complete(triple: _Triple, trail: list[CredentialNote]) -> RegistryCredentia
         host=triple.host,
         user=user,
         password=SecretText(password),
-        level=triple.level,
-        prefix=triple.prefix,
+        source=triple.source,
         aliases=triple.aliases,
     )
 
@@ -281,32 +336,28 @@ def _ends_cut(triple: _Triple, part: str, trail: list[CredentialNote]) -> str:
 def _choose(candidates: list[RegistryCredential], trail: list[CredentialNote]) -> RegistryCredential:
     """The first of one host's credentials, which are in order of level and prefix (policy 4)."""
     winner, *others = candidates
-    text = f"{winner.host} is served by {_words(winner)}."
-    trail.append(_note(winner, CredentialRule.CHOSEN, text))
+    trail.append(_note(winner, CredentialRule.CHOSEN, f"{winner.host} is served by {winner.source}."))
     for other in others:
-        if other.level is winner.level:
+        if other.source.level is winner.source.level:
             rule = CredentialRule.DUPLICATE_HOST
             text = f"Both name {other.host} at one level: the first in alphabetical order is used."
         else:
             rule = CredentialRule.SHADOWED
-            text = f"The {winner.level} level comes before the {other.level} level."
-        trail.append(_note(other, rule, f"{_words(winner)} is used, {_words(other)} is not. {text}"))
+            text = f"The {winner.source.level} level comes before the {other.source.level} level."
+        trail.append(_note(other, rule, f"{winner.source} is used, {other.source} is not. {text}"))
     return winner
 
 
-def _words(credential: RegistryCredential) -> str:
-    return f"{credential.prefix}_CONTAINER_REGISTRY_… ({credential.level})"
-
-
 def _note(credential: RegistryCredential, rule: CredentialRule, text: str) -> CredentialNote:
-    return CredentialNote(rule=rule, level=credential.level, prefix=credential.prefix, host=credential.host, text=text)
+    return CredentialNote(rule=rule, source=credential.source, host=credential.host, text=text)
 
 
 def _finding(note: CredentialNote) -> Finding:
+    level, prefix = note.source.level, note.source.prefix
     return Finding(
         code=note.rule,
         sentence=f"{note.host} has a registry credential that cannot be used: {note.text}",
-        fixer=FIXERS[note.level],
-        next_step=f"Set {note.prefix}_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD, all at the {note.level} level.",
-        evidence={"host": note.host, "level": note.level, "prefix": note.prefix},
+        fixer=note.source.fixer,
+        next_step=f"Set {prefix}_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD, all at the {level} level.",
+        evidence={"host": note.host, **note.source.evidence},
     )

@@ -8,12 +8,12 @@ from berth.rest.call import Call, json_response
 
 
 async def list_registries(call: Call) -> Response:
-    found = await call.services.secrets.list_registries(call.user, call.path("owner"), call.path("repo"))
+    found = await call.services.registry_credentials.list_for(call.user, call.path("owner"), call.path("repo"))
     registries = [
         {
             "server": entry.server or None,
-            "level": entry.level,
-            "prefix": entry.prefix,
+            "level": entry.source.level,
+            "prefix": None if entry.source.level is None else entry.source.prefix,
             "kind": entry.kind,
             "shadowed": entry.shadowed,
             "incomplete": entry.incomplete,

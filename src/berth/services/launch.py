@@ -2,7 +2,8 @@
 
 1. The repository, by the user's own rights, at the commit that the ref names now.
 2. Its dev container configuration, reviewed: what is not allowed is refused, with the source named (L3, L4).
-3. The secrets, and from them the registry credentials: one level at a time, whole triples only (C1, C2).
+3. The secrets, and from them the registry credentials: one level at a time, whole triples only (C1, C2); and the
+   codespace's token, which opens the built-in registry (C6).
 4. The image, asked for with this user's credential, whatever the engine holds already (L2); pulled by digest.
 5. The checkout; the container, made by the dev container CLI in a sandbox (L5), by digest; onCreateCommand, updateContentCommand.
 6. Secrets and docker config on a tmpfs (L7), then postCreateCommand and postStartCommand.
@@ -33,18 +34,15 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.problem import Invalid
-from berth.domain.registry_credential import (
-    docker_config,
-)
+from berth.domain.registry_credential import docker_config
 from berth.domain.repository import Repository
 from berth.domain.role import Role
 from berth.domain.secret import choose_environment
 from berth.domain.unix_user import find_unix_user, is_root
-from berth.services.access_token import AccessTokenService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.image_access import FetchedImage, ImageAccess
-from berth.services.launch_credentials import LaunchCredentials, open_credentials
+from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
 from berth.services.launch_failure import LaunchFailed
 from berth.services.ports import (
     Container,
@@ -54,7 +52,6 @@ from berth.services.ports import (
     UpRequest,
     Workspaces,
 )
-from berth.services.secret import SecretService
 
 _STOP_TIMEOUT_S = 10
 
@@ -98,8 +95,7 @@ class Launcher:
         dev_containers: DevContainers,
         images: ImageAccess,
         git: GitRepositories,
-        secrets: SecretService,
-        tokens: AccessTokenService,
+        credentials: CodespaceCredentials,
         executor: CodespaceExec,
         workspaces: Workspaces,
         server_id: str,
@@ -110,8 +106,7 @@ class Launcher:
         self._dev_containers = dev_containers
         self._images = images
         self._git = git
-        self._secrets = secrets
-        self._tokens = tokens
+        self._credentials = credentials
         self._executor = executor
         self._workspaces = workspaces
         self._server_id = server_id
@@ -148,7 +143,7 @@ class Launcher:
         config = await self._read_configuration(codespace, source.repository, commit)
         image = _parse_image(config)
         await log.phase(f"Finding the credential for {image.host}")
-        credentials = await open_credentials(self._secrets, codespace.owner_id, source.repository.id)
+        credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
         fetched = await self._images.fetch(image, credentials.registries, log)
         pinned = fetched.image
@@ -179,10 +174,11 @@ class Launcher:
             remote_folder=up.remote_workspace_folder,
         )
         run = _Run(launched=launched, config=config, metadata=fetched.metadata)
-        # Creation may have taken an hour: what the user may have is decided again, at the moment he gets it (S6).
+        # Creation may have taken an hour: what the user may have is decided again, at the moment he gets it (S6). The
+        # token that opened the image never enters the container: this makes another, and ends that one.
         source = await self._source(codespace)
-        credentials = await open_credentials(self._secrets, codespace.owner_id, source.repository.id)
-        await self._install(codespace, identity, credentials, run, log)
+        credentials = await self._open_credentials(codespace, source)
+        await self._install(identity, credentials, run, log)
         for hook in (Hook.POST_CREATE, Hook.POST_START):
             await self._run_hook(hook, run, log)
         return launched
@@ -193,7 +189,7 @@ class Launcher:
         source = await self._source(codespace)
         commit = codespace.commit_id or ""
         config = await self._read_configuration(codespace, source.repository, commit)
-        credentials = await open_credentials(self._secrets, codespace.owner_id, source.repository.id)
+        credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
         await self._engine.start_container(container.container_id)
         launched = Launched(
@@ -204,7 +200,7 @@ class Launcher:
             remote_folder=codespace.remote_folder or "",
         )
         run = _Run(launched=launched, config=config, metadata=review_image_metadata(container.labels))
-        await self._install(codespace, self._identity(codespace, source), credentials, run, log)
+        await self._install(self._identity(codespace, source), credentials, run, log)
         await self._run_hook(Hook.POST_START, run, log)
 
     async def stop(self, codespace: Codespace, container: Container) -> None:
@@ -221,7 +217,10 @@ class Launcher:
 
     async def void_token(self, codespace: Codespace) -> None:
         """The codespace does not run any more, so its token is good for nothing. May be repeated."""
-        await self._tokens.revoke_of_codespace(codespace.id)
+        await self._credentials.void(codespace)
+
+    async def _open_credentials(self, codespace: Codespace, source: _Source) -> LaunchCredentials:
+        return await self._credentials.open(codespace, source.owner.login, source.repository.id)
 
     async def _source(self, codespace: Codespace) -> _Source:
         """Whose it is and what it is launched from, with the owner's rights as they are now (A13)."""
@@ -319,21 +318,18 @@ class Launcher:
 
     async def _install(
         self,
-        codespace: Codespace,
         identity: CodespaceIdentity,
         credentials: LaunchCredentials,
         run: _Run,
         log: CreationLog,
     ) -> None:
-        """Secrets, a new token and the docker config into the container; older tokens of the codespace are void."""
+        """Secrets, the token and the docker config into the container."""
         await log.phase("Installing secrets and registry credentials")
         credentials.mask(log)
-        token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
-        log.mask((token,))
         said = await self._executor.install(
             run.launched.container_id,
             run.launched.remote_user,
-            session_environment(identity, choose_environment(credentials.opened.secrets), token),
+            session_environment(identity, choose_environment(credentials.opened.secrets), credentials.token),
             docker_config(credentials.registries.chosen.values()),
             remote_environment(run.metadata, run.config, folder=run.launched.remote_folder),
         )

@@ -1,10 +1,12 @@
-"""What the owner's secrets come to in one launch: variables, registry credentials, and what the log may say of them."""
+"""What a codespace may hold at one moment: variables, its own token, registry credentials, and what the log may say of them."""
 
 import base64
 from dataclasses import dataclass
 
-from berth.domain.registry_credential import RegistryCredentials, assemble, names_a_registry
+from berth.domain.codespace import Codespace
+from berth.domain.registry_credential import RegistryCredentials, add_codespace_token, assemble, names_a_registry
 from berth.domain.secret_text import SecretText
+from berth.services.access_token import AccessTokenService
 from berth.services.creation_log import CreationLog
 from berth.services.secret import OpenedSecrets, SecretService
 
@@ -14,11 +16,13 @@ class LaunchCredentials:
     """Opened at one moment; opened again where time has passed."""
 
     opened: OpenedSecrets
+    token: SecretText
     registries: RegistryCredentials
 
     def mask(self, log: CreationLog) -> None:
         """From now on the log hides them, as they are and as a docker config holds them."""
         log.mask(secret.value for secret in self.opened.secrets if not names_a_registry(secret))
+        log.mask((self.token,))
         for credential in self.registries.chosen.values():
             pair = f"{credential.user}:{credential.password.reveal()}".encode()
             log.mask((credential.password, SecretText(base64.b64encode(pair).decode())))
@@ -32,7 +36,25 @@ class LaunchCredentials:
             await log.output(note.text)
 
 
-async def open_credentials(secrets: SecretService, owner_id: int, repository_id: int) -> LaunchCredentials:
-    """What the owner may have for this repository now (S3, S6)."""
-    opened = await secrets.open_for_codespace(owner_id, repository_id)
-    return LaunchCredentials(opened=opened, registries=assemble(opened.secrets))
+class CodespaceCredentials:
+    """Opens the credentials of codespaces, and ends them."""
+
+    def __init__(self, *, secrets: SecretService, tokens: AccessTokenService, own_host: str) -> None:
+        """`own_host` is where the built-in registry answers, in its normal form."""
+        self._secrets = secrets
+        self._tokens = tokens
+        self._own_host = own_host
+
+    async def open(self, codespace: Codespace, owner_login: str, repository_id: int) -> LaunchCredentials:
+        """What its owner may have for this repository now (S3, S6), with a new token; older ones are void.
+
+        The token does not wait for a right to secrets: it opens what A7 says, which reading the repository is enough for.
+        """
+        opened = await self._secrets.open_for_codespace(codespace.owner_id, repository_id)
+        token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
+        registries = add_codespace_token(assemble(opened.secrets), host=self._own_host, login=owner_login, token=token)
+        return LaunchCredentials(opened=opened, token=token, registries=registries)
+
+    async def void(self, codespace: Codespace) -> None:
+        """Its tokens are good for nothing from now on. May be repeated."""
+        await self._tokens.revoke_of_codespace(codespace.id)

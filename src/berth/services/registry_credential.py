@@ -2,18 +2,32 @@
 
 from dataclasses import dataclass, field
 
-from berth.domain.registry_credential import CredentialKind, CredentialRule, RegistryCredentials
-from berth.domain.secret import PRECEDENCE, SecretLevel
+from berth.adapters.store.database import Store
+from berth.domain.access import Action, Subject, decide_repository
+from berth.domain.problem import Denied
+from berth.domain.registry_credential import (
+    CODESPACE_TOKEN,
+    CredentialKind,
+    CredentialRule,
+    CredentialSource,
+    RegistryCredentials,
+    assemble,
+    note_built_in,
+)
+from berth.services.secret import SecretService
+from berth.services.secret_access import find_visible_repository
 
 _LOSES = frozenset({CredentialRule.SHADOWED, CredentialRule.DUPLICATE_HOST})
 
 
 @dataclass(slots=True, kw_only=True)
 class RegistryEntry:
-    """One triple, complete or not, and what became of it. `kind` is None unless the codespace is logged in with it."""
+    """One triple, complete or not, or the codespace's token, and what became of it.
 
-    level: SecretLevel
-    prefix: str
+    `kind` is None unless the codespace is logged in with it.
+    """
+
+    source: CredentialSource
     server: str = ""  # empty while it is not known
     kind: CredentialKind | None = None
     shadowed: bool = False
@@ -23,27 +37,50 @@ class RegistryEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryList:
-    """All triples that reach the codespace. `withheld_reason` says why there are none, where that is not by chance."""
+    """All that reaches the codespace. `withheld_reason` says why there are no triples, where that is not by chance."""
 
     entries: tuple[RegistryEntry, ...]
     withheld_reason: str
 
 
-def list_registry_entries(credentials: RegistryCredentials) -> tuple[RegistryEntry, ...]:
-    """One entry per level and prefix, most specific level first."""
-    entries: dict[tuple[SecretLevel, str], RegistryEntry] = {}
+class RegistryCredentialService:
+    """Tells people about registry credentials."""
 
-    def entry(level: SecretLevel, prefix: str) -> RegistryEntry:
-        return entries.setdefault((level, prefix), RegistryEntry(level=level, prefix=prefix))
+    def __init__(self, *, store: Store, secrets: SecretService, own_host: str) -> None:
+        """`own_host` is where the built-in registry answers, in its normal form."""
+        self._store = store
+        self._secrets = secrets
+        self._own_host = own_host
+
+    async def list_for(self, subject: Subject, owner: str, repository: str) -> RegistryList:
+        """What the caller's codespace of this repository would be logged in to. Raises NotFound; Denied by the token."""
+        async with self._store.read() as connection:
+            known = await find_visible_repository(connection, subject, owner, repository, Action.READ)
+        opened = await self._secrets.open_for_codespace(subject.account_id, known.repository.id)
+        # Where the user gets secrets, his token must be good for saying which (A6).
+        if not opened.withheld_reason and not decide_repository(subject, known.facts, Action.WRITE):
+            raise Denied("Must have admin rights to Repository. This needs a token with the scope repo.")
+        entries = list_registry_entries(assemble(opened.secrets), self._own_host)
+        return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
+
+
+def list_registry_entries(credentials: RegistryCredentials, own_host: str) -> tuple[RegistryEntry, ...]:
+    """One entry per level and prefix, most specific level first; the built-in registry's stands last."""
+    entries: dict[CredentialSource, RegistryEntry] = {}
+
+    def entry(source: CredentialSource) -> RegistryEntry:
+        return entries.setdefault(source, RegistryEntry(source=source))
 
     for credential in credentials.chosen.values():
-        used = entry(credential.level, credential.prefix)
+        used = entry(credential.source)
         used.server, used.kind = credential.host, credential.kind
-    for note in credentials.trail:
-        told = entry(note.level, note.prefix)
+    if own_host not in credentials.chosen:
+        entry(CODESPACE_TOKEN).kind = CredentialKind.CODESPACE
+    for note in (*credentials.trail, note_built_in(credentials, own_host)):
+        told = entry(note.source)
         told.server = told.server or note.host
         told.shadowed |= note.rule in _LOSES
         told.incomplete |= note.rule is CredentialRule.INCOMPLETE
         if note.rule is not CredentialRule.CHOSEN:
             told.warnings.append(note.text)
-    return tuple(sorted(entries.values(), key=lambda one: (PRECEDENCE.index(one.level), one.prefix)))
+    return tuple(sorted(entries.values(), key=lambda one: one.source.order))

@@ -15,9 +15,8 @@ from berth.adapters.store import audit
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import secret as rows
 from berth.adapters.store.database import Store
-from berth.domain.access import Action, Subject, decide_repository, role_without_token
-from berth.domain.problem import Conflict, Denied, Invalid, UpstreamFailed
-from berth.domain.registry_credential import assemble
+from berth.domain.access import Subject, role_without_token
+from berth.domain.problem import Conflict, Invalid, UpstreamFailed
 from berth.domain.repository import Repository, Visibility
 from berth.domain.role import Role
 from berth.domain.secret import (
@@ -27,8 +26,7 @@ from berth.domain.secret import (
     parse_secret_name,
 )
 from berth.services.ports import Clock, Sealer
-from berth.services.registry_credential import RegistryList, list_registry_entries
-from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, find_visible_repository, not_found
+from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, not_found
 from berth.services.secret_change import SecretChange, check_change, check_count, check_value
 from berth.services.secret_selection import check_selection, check_selection_size, find_selectable, reaches
 
@@ -198,17 +196,6 @@ class SecretService:
         return OpenedSecrets(
             secrets=tuple(self._open(stored) for stored in found if reaches(stored, repository_is_public=is_public))
         )
-
-    async def list_registries(self, subject: Subject, owner: str, repository: str) -> RegistryList:
-        """What the caller's codespace of this repository would be logged in to. Raises NotFound; Denied by the token."""
-        async with self._store.read() as connection:
-            known = await find_visible_repository(connection, subject, owner, repository, Action.READ)
-        opened = await self.open_for_codespace(subject.account_id, known.repository.id)
-        # Where the user gets secrets, his token must be good for saying which (A6).
-        if not opened.withheld_reason and not decide_repository(subject, known.facts, Action.WRITE):
-            raise Denied("Must have admin rights to Repository. This needs a token with the scope repo.")
-        entries = list_registry_entries(assemble(opened.secrets))
-        return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
 
     async def rewrap_all(self) -> RewrapReport:
         """Wrap every row's data key with the newest master key. May be killed and run again, and run while others write."""

@@ -6,6 +6,7 @@ from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.codespace import CodespaceService
 from berth.services.contents import ContentsService
+from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
@@ -25,4 +26,5 @@ class Services:
     access_tokens: AccessTokenService
     workflow_tokens: WorkflowTokenService
     secrets: SecretService
+    registry_credentials: RegistryCredentialService
     codespaces: CodespaceService

@@ -1,0 +1,80 @@
+"""Which registries a codespace would be logged in to, told without values, on both databases (DESIGN section 3.1)."""
+
+from pathlib import Path
+
+import pytest
+from tests.secret_world import ACME, ALL_SCOPES, MINE, WEB, SecretWorld, make_secret_world
+
+from berth.adapters.store.database import Store
+from berth.domain.problem import Denied, NotFound
+from berth.domain.registry_credential import CODESPACE_TOKEN, CredentialKind, CredentialSource
+from berth.domain.scope import Scope
+from berth.domain.secret import SecretLevel, SecretVisibility
+from berth.services.registry_credential import RegistryCredentialService
+from berth.services.secret_access import SecretPlace
+
+OWN = "berth.example:8080"
+BUILT_IN = (CODESPACE_TOKEN, OWN, CredentialKind.CODESPACE, False, False)
+
+
+@pytest.fixture
+async def world(store: Store, tmp_path: Path) -> SecretWorld:
+    return await make_secret_world(store, tmp_path)
+
+
+@pytest.fixture
+def service(world: SecretWorld) -> RegistryCredentialService:
+    return RegistryCredentialService(store=world.store, secrets=world.service, own_host=OWN)
+
+
+async def put_triple(world: SecretWorld, place: SecretPlace, prefix: str, host: str) -> None:
+    for part, value in (("SERVER", host), ("USER", "u-canary"), ("PASSWORD", "p-canary")):
+        visibility = SecretVisibility.ALL if place is ACME else None
+        repositories = ("acme/web",) if place is MINE else None
+        name = f"{prefix}_CONTAINER_REGISTRY_{part}"
+        await world.put("olga", place, name, value, visibility=visibility, repositories=repositories)
+
+
+async def test_registries_are_told_without_values(world: SecretWorld, service: RegistryCredentialService) -> None:
+    await put_triple(world, MINE, "HUB", "hub.example.com")
+    await put_triple(world, ACME, "OLD", "hub.example.com")
+    await world.put("olga", WEB, "HALF_CONTAINER_REGISTRY_SERVER", "half.example.com")
+    found = await service.list_for(world.subject("olga"), "acme", "web")
+    assert [(entry.source, entry.server, entry.kind, entry.shadowed, entry.incomplete) for entry in found.entries] == [
+        (CredentialSource(SecretLevel.USER, "HUB"), "hub.example.com", CredentialKind.BASIC, False, False),
+        (CredentialSource(SecretLevel.REPOSITORY, "HALF"), "half.example.com", None, False, True),
+        (CredentialSource(SecretLevel.ORGANIZATION, "OLD"), "hub.example.com", None, True, False),
+        BUILT_IN,
+    ]
+    assert [bool(entry.warnings) for entry in found.entries] == [False, True, True, False]
+    assert not found.withheld_reason
+    assert "canary" not in repr(found)
+
+
+async def test_c6_a_triple_in_the_place_of_the_codespaces_token(
+    world: SecretWorld, service: RegistryCredentialService
+) -> None:
+    await put_triple(world, WEB, "MINE", OWN)
+    found = await service.list_for(world.subject("olga"), "acme", "web")
+    triple, built_in = found.entries
+    assert (triple.server, triple.kind, triple.shadowed) == (OWN, CredentialKind.BASIC, False)
+    assert (built_in.server, built_in.kind, built_in.shadowed) == (OWN, None, True)
+    assert "MINE_CONTAINER_REGISTRY_… (repository) is used there" in built_in.warnings[0]
+
+
+async def test_registries_are_withheld_like_the_secrets_but_for_the_built_in_one(
+    world: SecretWorld, service: RegistryCredentialService
+) -> None:
+    await put_triple(world, WEB, "MINE", "hub.example.com")
+    (entry,), reason = (
+        (found := await service.list_for(world.subject("rita"), "acme", "web")).entries,
+        found.withheld_reason,
+    )
+    assert (entry.source, entry.server, entry.kind, entry.shadowed, entry.incomplete) == BUILT_IN
+    assert "Secrets are withheld" in reason
+    with pytest.raises(NotFound):
+        await service.list_for(world.subject("otto"), "acme", "web")
+    with pytest.raises(Denied):  # public, he may write, his token may not
+        await service.list_for(world.subject("wim", scopes=frozenset({Scope.CODESPACE})), "acme", "site")
+    inside = world.subject("wim", codespace_of="acme/site", scopes=ALL_SCOPES)
+    assert not (await service.list_for(inside, "acme", "site")).withheld_reason
