@@ -14,6 +14,7 @@ from tests.secret_world import ACME, SecretWorld, make_secret_world
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.git_repositories import BareGitRepositories
 from berth.adapters.store import codespace as rows
+from berth.adapters.store import package as package_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import work
 from berth.adapters.store.database import Store
@@ -21,7 +22,7 @@ from berth.adapters.store.tables import codespaces
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace, LogEntry
 from berth.domain.git_object import Signature
-from berth.domain.repository import Repository
+from berth.domain.repository import Repository, Visibility
 from berth.domain.secret import SecretVisibility
 from berth.domain.secret_text import SecretText
 from berth.services.access_token import AccessTokenService
@@ -31,6 +32,7 @@ from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
+from berth.services.package_refusal import PackageRefusals
 from berth.services.reconcile import Claim, Reconciler
 
 HOST = "registry.example.com"
@@ -152,6 +154,21 @@ class CodespaceWorld:
     def labels(self, name: str, server_id: str = SERVER_ID) -> dict[str, str]:
         return {LABEL: name, SERVER_LABEL: server_id}
 
+    async def make_package(self, name: str, **values: Any) -> int:
+        """A private package of acme's that inherits nothing and belongs to no repository, unless values say more."""
+        about: dict[str, Any] = {
+            "visibility": Visibility.PRIVATE,
+            "inherits_access": False,
+            "repository_id": None,
+            "creator_token_id": 0,
+        }
+        now = self.secrets.clock.now()
+        async with self.store.begin() as connection:
+            owner_id = self.secrets.accounts["acme"]
+            return await package_rows.insert_package(
+                connection, owner_id=owner_id, name=name, now=now, **(about | values)
+            )
+
     def nothing_left(self, name: str) -> bool:
         """Neither a container nor a checkout."""
         mine = [one for one in self.engine.containers.values() if one.labels.get(LABEL) == name]
@@ -166,7 +183,8 @@ async def make_codespace_world(store: Store, folder: Path) -> CodespaceWorld:
     registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     executor = CodespaceExec(engine)
-    images = ImageAccess(registry=registry, engine=engine)
+    refusals = PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST)
+    images = ImageAccess(registry=registry, engine=engine, refusals=refusals)
     launcher = Launcher(
         store=store,
         engine=engine,

@@ -50,6 +50,7 @@ from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
+from berth.services.package_refusal import PackageRefusals
 from berth.services.ports import BlobStore
 from berth.services.reconcile import Reconciler
 from berth.services.registry_access import RegistryAccess
@@ -200,11 +201,12 @@ def _make_parts(settings: Settings) -> _Parts:
 
 def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
     own_host = parts.own.host
+    refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=own_host)
     return Launcher(
         store=parts.store,
         engine=parts.engine,
         dev_containers=dev_containers,
-        images=ImageAccess(registry=registry, engine=parts.engine),
+        images=ImageAccess(registry=registry, engine=parts.engine, refusals=refusals),
         git=parts.git,
         credentials=CodespaceCredentials(secrets=parts.secrets, tokens=parts.tokens, own_host=own_host),
         executor=parts.executor,

@@ -9,6 +9,7 @@ from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
 from berth.services.ports import ImageRefused, ResolvedImage
 
+SEEN = {"status": "401"}  # the evidence of every refusal
 DIGEST = Digest.of(b"the image")
 
 
@@ -42,7 +43,7 @@ class FakeRegistryClient:
                 password_shown=self.scheme == "basic",
             )
         code = "image.credential_missing" if shown is None else "image.unauthorized"
-        return ImageRefused(Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence={}))
+        return ImageRefused(Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence=SEEN))
 
     async def check_login(self, credential: RegistryCredential) -> Finding | None:
         return None

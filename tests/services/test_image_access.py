@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.codespace_world import HOST, IMAGE, PASSWORD, CodespaceWorld, make_codespace_world
-from tests.fakes.registry_client import DIGEST
+from tests.fakes.registry_client import DIGEST, SEEN
 
 from berth.adapters.store.database import Store
 from berth.domain.dev_container import METADATA_LABEL
@@ -14,7 +14,7 @@ from berth.domain.registry_credential import Anonymous, RegistryCredential, asse
 from berth.domain.secret import LevelledSecret, SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.services.creation_log import CreationLog
-from berth.services.image_access import FetchedImage, ImageAccess
+from berth.services.image_access import FetchedImage, ImageRequest
 from berth.services.launch_failure import LaunchFailed
 
 pytestmark = pytest.mark.parametrize(
@@ -34,9 +34,13 @@ async def fetch(world: CodespaceWorld, secrets: dict[str, str]) -> FetchedImage:
         LevelledSecret(level=SecretLevel.REPOSITORY, name=f"A_CONTAINER_REGISTRY_{name}", value=SecretText(value))
         for name, value in secrets.items()
     ]
-    access = ImageAccess(registry=world.registry, engine=world.engine)
+    request = ImageRequest(
+        image=parse_image_reference(IMAGE),
+        user_id=codespace.owner_id,
+        repository=await world.repository("acme/web"),
+    )
     try:
-        return await access.fetch(parse_image_reference(IMAGE), assemble(found), log)
+        return await world.images.fetch(request, assemble(found), log)
     finally:
         await log.flush()
 
@@ -90,7 +94,7 @@ async def test_a_refusal_carries_what_the_triples_left_to_say(codespaces: Codesp
     assert "A_CONTAINER_REGISTRY_SERVER" in refused.value.finding.evidence["credentials"]
     with pytest.raises(LaunchFailed) as refused:
         await fetch(codespaces, {})
-    assert refused.value.finding.evidence == {}
+    assert refused.value.finding.evidence == SEEN
 
 
 async def test_an_image_that_vanishes_after_the_pull(codespaces: CodespaceWorld) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 from tests.codespace_world import HOST, IMAGE, ORIGIN, OWN_HOST, PASSWORD, CodespaceWorld, make_codespace_world
-from tests.fakes.registry_client import DIGEST
+from tests.fakes.registry_client import DIGEST, SEEN
 from tests.secret_world import ACME, MINE, WEB
 
 from berth.adapters.store import repository as repository_rows
@@ -202,7 +202,9 @@ async def test_a_launch_that_fails_leaves_no_token(codespaces: CodespaceWorld) -
     world = codespaces
     await world.configure("acme/web", image=OWN_IMAGE)
     failed = await world.launch()
-    assert code(failed) == "image.unauthorized"
+    assert code(failed) == "package.not_found"
+    assert failed.finding is not None
+    assert failed.finding.evidence == SEEN, "that its own token was chosen is no news"
     ((_, asked_with),) = world.registry.asked
     assert isinstance(asked_with, RegistryCredential)
     assert not await world.is_valid(asked_with.password.reveal())

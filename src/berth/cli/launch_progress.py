@@ -26,6 +26,7 @@ _PLAIN_PROGRESS_EVERY_S = 5.0
 _FIXERS = {
     "developer": "you",
     "repository_admin": "an administrator of the repository",
+    "package_admin": "an administrator of the package",
     "organization_owner": "an owner of the organization",
     "site_admin": "the administrator of this server",
     "registry": "whoever runs the registry",

@@ -9,6 +9,7 @@ class Fixer(StrEnum):
 
     DEVELOPER = "developer"  # the person who launched
     REPOSITORY_ADMIN = "repository_admin"
+    PACKAGE_ADMIN = "package_admin"
     ORGANIZATION_OWNER = "organization_owner"
     SITE_ADMIN = "site_admin"
     REGISTRY = "registry"  # whoever runs the other registry

@@ -9,13 +9,17 @@ from berth.domain.problem import UpstreamFailed
 from berth.domain.registry_credential import (
     Anonymous,
     CredentialNote,
+    CredentialRule,
     Failed,
     Found,
     NoCredential,
+    RegistryCredential,
     RegistryCredentials,
 )
+from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
 from berth.services.launch_failure import LaunchFailed
+from berth.services.package_refusal import PackageRefusals
 from berth.services.ports import Engine, ImageRefused, RegistryClient, ResolvedImage
 
 _MAX_TOKEN_RENEWALS = 5
@@ -30,36 +34,55 @@ class FetchedImage:
     user: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequest:
+    """An image, for whom it is asked, and what is launched from it."""
+
+    image: ImageReference
+    user_id: int
+    repository: Repository
+
+
 class ImageAccess:
     """Fetches images for launches. What the engine holds already proves nothing, and is only not transferred again."""
 
-    def __init__(self, *, registry: RegistryClient, engine: Engine) -> None:
+    def __init__(self, *, registry: RegistryClient, engine: Engine, refusals: PackageRefusals) -> None:
         self._registry = registry
         self._engine = engine
+        self._refusals = refusals
 
-    async def fetch(self, image: ImageReference, registries: RegistryCredentials, log: CreationLog) -> FetchedImage:
+    async def fetch(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> FetchedImage:
         """Prove the right to the image with this user's credential, pull it by digest, review its label (L2, L4)."""
+        image = request.image
         choice = registries.for_image(image)
         if isinstance(choice, Failed):
             raise LaunchFailed(choice.finding)
         if isinstance(choice, NoCredential):
             await log.output(f"No secrets name {image.host}: it is asked without a credential.")
-        answer = await self._resolve(image, choice)
+        answer = await self._resolve(request, choice)
         await log.phase(f"Pulling {image}")
-        await self._pull(answer, choice, log)
+        await self._pull(request, answer, choice, log)
         pinned = answer.image
         local = await self._engine.find_image(pinned.pull_name)
         if local is None:
             raise UpstreamFailed("The engine pulled the image but does not hold it.", code="image.pull_failed")
         return FetchedImage(image=pinned, metadata=review_image_metadata(local.labels), user=local.user)
 
-    async def _resolve(self, image: ImageReference, choice: Found | NoCredential) -> ResolvedImage:
-        answer = await self._registry.resolve(image, choice.credential, await self._engine.architecture())
-        if isinstance(answer, ImageRefused):
-            raise LaunchFailed(_with_notes(answer.finding, choice.notes))
-        return answer
+    async def _resolve(self, request: ImageRequest, choice: Found | NoCredential) -> ResolvedImage:
+        image, credential = request.image, choice.credential
+        answer = await self._registry.resolve(image, credential, await self._engine.architecture())
+        if not isinstance(answer, ImageRefused):
+            return answer
+        finding = answer.finding
+        if isinstance(credential, RegistryCredential):
+            finding = await self._refusals.explain(
+                finding, image, credential, user_id=request.user_id, repository=request.repository
+            )
+        raise LaunchFailed(_with_notes(finding, choice.notes))
 
-    async def _pull(self, resolved: ResolvedImage, choice: Found | NoCredential, log: CreationLog) -> None:
+    async def _pull(
+        self, request: ImageRequest, resolved: ResolvedImage, choice: Found | NoCredential, log: CreationLog
+    ) -> None:
         """Pull; a token lives for minutes, so a pull that got somewhere with one goes on with the next."""
         image, most, renewals = resolved.image, 0, 0
         while True:
@@ -77,14 +100,14 @@ class ImageAccess:
                     raise
             most, renewals = done, renewals + 1
             await log.output("The transfer broke off; it goes on with a new token.")
-            resolved = await self._resolve(image, choice)
+            resolved = await self._resolve(request, choice)
             if resolved.image.digest != image.digest:
                 raise UpstreamFailed(f"The registry now has another image as {image}.", code="image.pull_failed")
 
 
 def _with_notes(finding: Finding, notes: tuple[CredentialNote, ...]) -> Finding:
     """The finding with what the triples left to say: an incomplete one may be the cause."""
-    if not notes:
+    said = " ".join(note.text for note in notes if note.rule is not CredentialRule.CHOSEN)  # that one is in evidence
+    if not said:
         return finding
-    said = " ".join(note.text for note in notes)
     return replace(finding, evidence={**finding.evidence, "credentials": said})

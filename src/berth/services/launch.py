@@ -41,7 +41,7 @@ from berth.domain.secret import choose_environment
 from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.creation_log import CreationLog, OutputLines
-from berth.services.image_access import FetchedImage, ImageAccess
+from berth.services.image_access import FetchedImage, ImageAccess, ImageRequest
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
 from berth.services.launch_failure import LaunchFailed
 from berth.services.ports import (
@@ -145,7 +145,8 @@ class Launcher:
         await log.phase(f"Finding the credential for {image.host}")
         credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
-        fetched = await self._images.fetch(image, credentials.registries, log)
+        asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=source.repository)
+        fetched = await self._images.fetch(asked, credentials.registries, log)
         pinned = fetched.image
         await log.phase(f"Checking out {codespace.ref}")
         identity = self._identity(codespace, source)
