@@ -31,12 +31,13 @@ class Server:
     docker_host: str
     insecure_registries: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     @property
     def log_file(self) -> Path:
@@ -53,7 +54,7 @@ class Server:
     async def start(self) -> None:
         settings = {
             "BERTH_DATA_DIR": str(self.data),
-            "BERTH_LISTEN": f"127.0.0.1:{self.port}",
+            "BERTH_LISTEN": f"{self.address}:{self.port}",
             "BERTH_DOCKER_HOST": self.docker_host,
             "BERTH_PRIVATE_ADDRESSES": "127.0.0.0/8",
             "BERTH_INSECURE_REGISTRIES": self.insecure_registries,

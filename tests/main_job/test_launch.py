@@ -5,6 +5,7 @@ import json
 
 import httpx
 import pytest
+from tests.own_registry import own_host
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.timeout(180)]
@@ -35,13 +36,15 @@ async def test_a_codespace_from_a_private_image(world: World) -> None:
         assert await run(api, name, "cat", stdin="to the end") == (0, "to the end")
 
 
-async def test_l7_the_docker_config_is_there_for_exactly_that_registry(world: World) -> None:
+async def test_l7_the_docker_config_is_there_for_exactly_that_registry_and_ours(world: World) -> None:
     async with world.server.api() as api:
         name = (await create(world, api))["name"]
         code, text = await run(api, name, "sh", "-c", "cat ~/.docker/config.json")
-        pair = base64.b64encode(f"{REGISTRY_USER}:{REGISTRY_PASSWORD}".encode()).decode()
+        _, token = await run(api, name, "sh", "-c", "printf %s $GITHUB_TOKEN")
+        logins = {world.registry_host: f"{REGISTRY_USER}:{REGISTRY_PASSWORD}", own_host(world): f"admin:{token}"}
+        auths = {host: {"auth": base64.b64encode(pair.encode()).decode()} for host, pair in logins.items()}
         assert code == 0
-        assert json.loads(text) == {"auths": {world.registry_host: {"auth": pair}}}
+        assert json.loads(text) == {"auths": auths}
         assert (await run(api, name, "sh", "-c", "stat -c %a ~/.docker/config.json -L"))[1] == "600\n"
         assert (await run(api, name, "sh", "-c", "grep /run/codespaces /proc/mounts | cut -d' ' -f1"))[1] == "tmpfs\n"
 
