@@ -93,6 +93,11 @@ def is_tag(text: str) -> bool:
     return _TAG.fullmatch(text) is not None
 
 
+def is_closed(visibility: Visibility, *, owner_is_organization: bool) -> bool:
+    """Whether only what belongs to the organization can be granted something: members, teams, repositories (A3)."""
+    return owner_is_organization and visibility is not Visibility.PUBLIC
+
+
 def check_visibility_change(old: Visibility, new: Visibility, *, owner_is_organization: bool) -> None:
     """Policy 2. Raises Conflict for a public package that should close, Invalid for an internal one of a user."""
     if new is Visibility.INTERNAL and not owner_is_organization:

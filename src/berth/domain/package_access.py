@@ -31,7 +31,7 @@ from enum import StrEnum
 
 from berth.domain.access import Decision, Effect, Reason, RepositoryFacts, Subject, role_without_token
 from berth.domain.access_token import TokenKind
-from berth.domain.package import DEFAULT_POLICY, PackagePolicy
+from berth.domain.package import DEFAULT_POLICY, PackagePolicy, is_closed
 from berth.domain.package_role import INHERITED, PackageRole
 from berth.domain.repository import Visibility
 from berth.domain.role import Role
@@ -152,6 +152,19 @@ def limit_of_token(subject: Subject | None, action: PackageAction) -> Reason | N
             return Reason("package.token.unknown", Effect.DENY, "This kind of token opens no package.")
 
 
+def refusal_text(subject: Subject | None, action: PackageAction, decision: Decision | None) -> str | None:
+    """What the caller is told of a refusal; None: the package does not exist for him (policy 5).
+
+    `decision` is None for a package that does not exist at all; what the token itself lacks is said of both alike.
+    """
+    limit = limit_of_token(subject, action)
+    if limit is not None:
+        return limit.text
+    if decision is None or not decision.may_know_it_exists:
+        return None
+    return " ".join(reason.text for reason in decision.trail if reason.effect is Effect.DENY)
+
+
 def _permitted(subject: Subject | None, facts: PackageFacts) -> _Permitted:
     if subject is None:
         return _Permitted(_NOTHING, (Reason("package.anonymous", Effect.ABSTAIN, "Nobody is logged in."),))
@@ -183,8 +196,8 @@ def account_role(facts: PackageFacts) -> tuple[PackageRole, tuple[Reason, ...]]:
         )
     granted = max(facts.user_role, facts.team_role)
     if granted is not PackageRole.NONE:
-        outside = facts.owner_is_organization and facts.visibility is not Visibility.PUBLIC and not facts.is_member
-        if outside:
+        closed = is_closed(facts.visibility, owner_is_organization=facts.owner_is_organization)
+        if closed and not facts.is_member:
             text = "A grant on a package that is not public holds for members of its organization only"
             add(PackageRole.NONE, "package.grant.outside", text)
         else:
@@ -306,13 +319,22 @@ def decide_creation(subject: Subject | None, facts: NamespaceFacts) -> Creation:
         reasons = () if limit is None else (limit,)
         return Creation(decision=Decision(allowed=False, may_know_it_exists=False, trail=reasons))
     creation = _creation_of_workflow(facts) if subject.token_kind is TokenKind.WORKFLOW else _creation_of_person(facts)
-    owner_himself = facts.is_owner and subject.token_kind is TokenKind.PERSONAL
-    if not creation.decision or owner_himself or creation.visibility in facts.policy.creatable_visibilities:
+    forbidden = limit_of_policy(subject, facts.policy, creation.visibility, is_owner=facts.is_owner)
+    if not creation.decision or forbidden is None:
         return creation
-    text = f"The organization does not let members create {creation.visibility} packages."
-    reason = Reason("package.policy.visibility", Effect.DENY, text)
-    trail = (*creation.decision.trail, reason)
+    trail = (*creation.decision.trail, forbidden)
     return Creation(decision=Decision(allowed=False, may_know_it_exists=True, trail=trail))
+
+
+def limit_of_policy(
+    subject: Subject, policy: PackagePolicy, visibility: Visibility, *, is_owner: bool
+) -> Reason | None:
+    """Why the organization does not let the subject make a package of this visibility, or give one to it (A11)."""
+    owner_himself = is_owner and subject.token_kind is TokenKind.PERSONAL
+    if owner_himself or visibility in policy.creatable_visibilities:
+        return None
+    text = f"The organization does not let members create {visibility} packages."
+    return Reason("package.policy.visibility", Effect.DENY, text)
 
 
 def _creation_of_person(facts: NamespaceFacts) -> Creation:

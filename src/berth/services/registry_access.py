@@ -19,7 +19,7 @@ from berth.adapters.store import package as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.package import Asker, KnownPackage
-from berth.domain.access import Decision, Effect, Subject
+from berth.domain.access import Decision, Subject
 from berth.domain.access_token import TokenKind
 from berth.domain.package import PackageName
 from berth.domain.package_access import (
@@ -28,7 +28,7 @@ from berth.domain.package_access import (
     PackageAction,
     decide_creation,
     decide_package,
-    limit_of_token,
+    refusal_text,
 )
 from berth.domain.package_role import PackageRole
 from berth.domain.problem import Conflict, Denied, NotFound, Unauthenticated, UpstreamFailed
@@ -237,13 +237,11 @@ class RegistryAccess:
         self, caller: Caller, name: PackageName, action: PackageAction, decision: Decision | None = None
     ) -> NotFound | Denied | TokenNeeded:
         """The one answer for what is refused, hidden or missing (policy 3)."""
-        limit = limit_of_token(caller.subject, action)
         if caller.subject is None:
             return TokenNeeded("authentication required", scope=format_scope(name, {action}), code="unauthenticated")
-        if limit is not None:
-            return Denied(limit.text, code="package.denied")
-        if decision is not None and decision.may_know_it_exists:
-            return Denied(_sentences(decision), code="package.denied")
+        text = refusal_text(caller.subject, action, decision)
+        if text is not None:
+            return Denied(text, code="package.denied")
         return NotFound("There is no such package, or you may not read it.", code="package.not_found")
 
 
@@ -263,11 +261,6 @@ def _insufficient(scope: str) -> TokenNeeded:
         error="insufficient_scope",
         code="registry_token.scope",
     )
-
-
-def _sentences(decision: Decision) -> str:
-    denials = [reason.text for reason in decision.trail if reason.effect is Effect.DENY]
-    return " ".join(denials) or "You may not do this."
 
 
 def _detail(creation: Creation) -> str:
