@@ -50,7 +50,14 @@ from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
+from berth.services.package import PackageService
+from berth.services.package_explanation import PackageExplanationService
+from berth.services.package_grant import PackageGrantService
+from berth.services.package_policy import PackagePolicyService
 from berth.services.package_refusal import PackageRefusals
+from berth.services.package_repository import PackageRepositoryService
+from berth.services.package_settings import PackageSettingsService
+from berth.services.package_version import PackageVersionService
 from berth.services.ports import BlobStore
 from berth.services.reconcile import Reconciler
 from berth.services.registry_access import RegistryAccess
@@ -271,6 +278,13 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         codespaces=CodespaceService(
             store=store, clock=clock, entropy=parts.entropy, git=git, executor=parts.executor, limits=limits, wake=wake
         ),
+        packages=PackageService(store=store, clock=clock),
+        package_versions=PackageVersionService(store=store, clock=clock),
+        package_settings=PackageSettingsService(store=store, clock=clock),
+        package_grants=PackageGrantService(store=store, clock=clock),
+        package_repositories=PackageRepositoryService(store=store, clock=clock),
+        package_policies=PackagePolicyService(store=store, clock=clock),
+        package_explanations=PackageExplanationService(store=store),
     )
 
 

@@ -23,6 +23,13 @@ from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.codespace import CodespaceLimits, CodespaceService
 from berth.services.contents import ContentsService
+from berth.services.package import PackageService
+from berth.services.package_explanation import PackageExplanationService
+from berth.services.package_grant import PackageGrantService
+from berth.services.package_policy import PackagePolicyService
+from berth.services.package_repository import PackageRepositoryService
+from berth.services.package_settings import PackageSettingsService
+from berth.services.package_version import PackageVersionService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
@@ -99,6 +106,13 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
             limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60),
             wake=lambda: None,
         ),
+        packages=PackageService(store=store, clock=clock),
+        package_versions=PackageVersionService(store=store, clock=clock),
+        package_settings=PackageSettingsService(store=store, clock=clock),
+        package_grants=PackageGrantService(store=store, clock=clock),
+        package_repositories=PackageRepositoryService(store=store, clock=clock),
+        package_policies=PackagePolicyService(store=store, clock=clock),
+        package_explanations=PackageExplanationService(store=store),
     )
     token = await tokens.ensure_site_admin()
     assert token is not None

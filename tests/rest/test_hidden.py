@@ -4,6 +4,7 @@ import re
 
 import httpx
 import pytest
+from tests.package_world import insert_package, insert_version
 from tests.rest.berth_api import Berth
 from tests.rest.test_access_token import codespace_token
 
@@ -11,10 +12,18 @@ from berth.rest.app import Route
 from berth.rest.routes import ROUTES
 
 ALL = ("repo", "delete_repo", "user", "admin:org", "codespace", "write:packages", "delete:packages", "workflow")
+GRANT = {"role": "read"}
 VOLATILE = {"x-github-request-id", "date", "etag"}
 # Organizations themselves are public, like users; so are these lists, which show a stranger nothing hidden.
-PUBLIC_OF_ORGANIZATIONS = {"/orgs/{org}", "/orgs/{org}/members", "/orgs/{org}/repos"}
+PUBLIC_OF_ORGANIZATIONS = {
+    "/orgs/{org}",
+    "/orgs/{org}/members",
+    "/orgs/{org}/repos",
+    "/orgs/{org}/packages",
+    "/orgs/{org}/docker/conflicts",
+}
 OF_REPOSITORIES = [route for route in ROUTES if re.match(r"/repos/\{owner\}|/repositories/\{", route.path)]
+OF_PACKAGES = [route for route in ROUTES if "{package_name}" in route.path and not route.path.startswith("/user/")]
 OF_ORGANIZATIONS = [
     route for route in ROUTES if route.path.startswith("/orgs/{org}") and route.path not in PUBLIC_OF_ORGANIZATIONS
 ]
@@ -23,11 +32,12 @@ OF_ORGANIZATIONS = [
 def fill(route: Route, **values: str) -> str:
     """The path with these values; every other parameter names what is there."""
     known = {"username": "octo", "team_slug": "core", "path": "a", "branch": "main", "secret_name": "ONE"}
+    known |= {"collaborator": "octo", "package_name": "hidden"}
     return re.sub(r"\{(\w+)(?::\w+)?\}", lambda match: values.get(match[1], known.get(match[1], "1")), route.path)
 
 
-async def answer(client: httpx.AsyncClient, route: Route, path: str) -> tuple[object, ...]:
-    got = await client.request(route.method, path, json=None if route.method in {"GET", "DELETE"} else {})
+async def answer(client: httpx.AsyncClient, route: Route, path: str, body: object = None) -> tuple[object, ...]:
+    got = await client.request(route.method, path, json=None if route.method in {"GET", "DELETE"} else body or {})
     headers = {name: value for name, value in got.headers.items() if name not in VOLATILE}
     return got.status_code, headers, got.content
 
@@ -74,6 +84,68 @@ async def test_a_hidden_repository_is_as_missing_on_every_route(
                 seen, missing = await answer(client, route, hidden), await answer(client, route, absent)
                 assert seen == missing, f"{name}: {route.method} {hidden}"
                 assert seen[0] in {401, 403, 404, 422}, f"{name}: {route.method} {hidden}"
+
+
+@pytest.fixture
+async def hidden_packages(berth: Berth, strangers: dict[str, httpx.AsyncClient]) -> dict[str, dict[str, str]]:
+    """A private package `hidden` of each owner and a deleted one, `gone`; what the paths of its versions are filled with."""
+    octo = berth.client(await berth.token("octo", *ALL))
+    values = {}
+    for owner in ("acme", "octo"):
+        account_id = int((await octo.get(f"/users/{owner}")).json()["id"])
+        await insert_package(berth.store, account_id, "gone")
+        package_id = await insert_package(berth.store, account_id, "hidden")
+        version = await insert_version(berth.store, package_id, "1")
+        repository = (await octo.get(f"/repos/{owner}/hidden")).json()["id"]
+        values[owner] = {"package_version_id": str(version), "repository_id": str(repository)}
+        assert (await octo.delete(f"/users/{owner}/packages/container/gone")).status_code == 204
+    return values
+
+
+def fill_package(route: Route, owner: str, values: dict[str, str], name: str) -> str:
+    """A request that is good but for the package."""
+    path = fill(route, org=owner, username=owner, **values, package_name=name)
+    return f"{path}?user=octo" if route.path.endswith("/access") else path
+
+
+async def test_a_hidden_package_is_as_missing_on_every_route(
+    berth: Berth, strangers: dict[str, httpx.AsyncClient], hidden_packages: dict[str, dict[str, str]]
+) -> None:
+    assert len(OF_PACKAGES) > 40
+    for route in OF_PACKAGES:
+        for owner, values in hidden_packages.items():
+            absent = fill_package(route, owner, values, "absent")
+            for name, client in strangers.items():
+                missing = await answer(client, route, absent, GRANT)
+                assert missing[0] in {401, 403, 404}, f"{name}: {route.method} {absent}"
+                for package in ("hidden", "gone"):
+                    path = fill_package(route, owner, values, package)
+                    assert await answer(client, route, path, GRANT) == missing, f"{name}: {route.method} {path}"
+
+
+async def test_the_same_routes_tell_a_packages_admin_the_difference(
+    berth: Berth, strangers: dict[str, httpx.AsyncClient], hidden_packages: dict[str, dict[str, str]]
+) -> None:
+    octo = berth.client(await berth.token("octo", *ALL))
+    values = hidden_packages["acme"]
+    for route in OF_PACKAGES:
+        missing = await answer(octo, route, fill_package(route, "acme", values, "absent"), GRANT)
+        assert missing[0] == 404, route.path
+        if route.method in {"GET", "PUT", "PATCH"}:
+            seen = await answer(octo, route, fill_package(route, "acme", values, "hidden"), GRANT)
+            assert seen[0] == (204 if route.method == "PUT" else 200), route.path
+
+
+@pytest.mark.parametrize("account", ["orgs/acme", "users/octo", "users/acme"])
+async def test_a_list_of_packages_hides_what_is_hidden(
+    berth: Berth,
+    strangers: dict[str, httpx.AsyncClient],
+    hidden_packages: dict[str, dict[str, str]],
+    account: str,
+) -> None:
+    for name, client in strangers.items():
+        got = await client.get(f"/{account}/packages", params={"package_type": "container"})
+        assert got.status_code in {401, 403} or (got.json(), got.headers.get("link")) == ([], None), name
 
 
 async def test_the_same_routes_tell_the_owner_the_difference(

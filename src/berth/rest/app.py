@@ -11,14 +11,15 @@ from uuid import uuid4
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route as StarletteRoute
 
 from berth.domain.access import Subject
+from berth.domain.access_token import TokenKind
 from berth.domain.problem import Denied, Invalid, NotFound, Problem, Unauthenticated
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
 from berth.rest.call import Call, Handler, Links, json_response
 from berth.rest.problems import DOCUMENTATION_PATH, error_body, status_of
+from berth.rest.segments import make_route
 from berth.services.services import Services
 
 API_PREFIX = "/api/v3"
@@ -31,7 +32,8 @@ class Route:
     """One operation. `scopes`: a token needs one of them (a missing one is 403); empty: any token, or none at all.
 
     `accepted` is what `X-Accepted-OAuth-Scopes` names instead: the scopes with which there is more to see or to do.
-    The path is Starlette's, below the API's base; `anonymous` lets a request without a credential reach the handler.
+    The path is Starlette's, below the API's base; `anonymous` lets a request without a credential reach the handler,
+    `workflows` a workflow's token, which has permissions in place of scopes: the use case judges them.
     """
 
     method: str
@@ -40,6 +42,7 @@ class Route:
     scopes: frozenset[Scope] = frozenset()
     anonymous: bool = False
     accepted: frozenset[Scope] = frozenset()
+    workflows: bool = False
 
 
 def make_rest_app(services: Services, routes: tuple[Route, ...], external_url: str | None) -> Starlette:
@@ -49,7 +52,7 @@ def make_rest_app(services: Services, routes: tuple[Route, ...], external_url: s
         by_path.setdefault(route.path, {})[route.method] = route
     return Starlette(
         routes=[
-            StarletteRoute(path, _endpoint(services, methods, external_url), methods=list(methods))
+            make_route(path, _endpoint(services, methods, external_url), list(methods))
             for path, methods in by_path.items()
         ],
         exception_handlers={404: _not_found, 405: _not_found},
@@ -126,6 +129,8 @@ def _check_scopes(route: Route, subject: Subject | None) -> None:
     if subject is None:
         if not route.anonymous:
             raise Unauthenticated("Requires authentication")
+        return
+    if route.workflows and subject.token_kind is TokenKind.WORKFLOW:
         return
     if route.scopes and not route.scopes & subject.scopes:
         needed = " or ".join(sorted(route.scopes))

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from berth.domain.access import Subject
 from berth.domain.problem import Invalid, LimitReached, Unauthenticated
+from berth.rest.segments import sent_path
 from berth.services.services import Services
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
@@ -72,8 +73,11 @@ class Call:
 
     def path_id(self, name: str) -> int:
         """A numeric path parameter; what is no number is no id of anything: -1 is never found."""
-        text = self.path(name)
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+        return _id(self.path(name))
+
+    def query_id(self, name: str) -> int | None:
+        """The same of the query; None where it is not given."""
+        return _id(self.query(name)) if name in self.request.query_params else None
 
     def query(self, name: str, default: str = "") -> str:
         return self.request.query_params.get(name, default)
@@ -128,7 +132,11 @@ class Call:
 
     def _page_url(self, number: int) -> str:
         query = {**dict(self.request.query_params), "page": str(number)}
-        return f"{self.links.api(self.request.url.path)}?{urlencode(query)}"
+        return f"{self.links.api(sent_path(self.request.scope))}?{urlencode(query)}"
+
+
+def _id(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
 
 
 def _positive(text: str, default: int, most: int) -> int:

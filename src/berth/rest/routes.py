@@ -12,6 +12,9 @@ from berth.rest import (
     contents,
     meta,
     organization,
+    package,
+    package_grant,
+    package_settings,
     registry_credential,
     repository,
     secret,
@@ -38,6 +41,9 @@ _NAMED: tuple[Route, ...] = (
     *secret.ROUTES,
     *registry_credential.ROUTES,
     *codespace.ROUTES,
+    *package.ROUTES,
+    *package_settings.ROUTES,
+    *package_grant.ROUTES,
 )
 
 

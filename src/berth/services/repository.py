@@ -98,6 +98,15 @@ async def find_locked(
     return _decide(subject, await rows.find_known_by_id(connection, subject.account_id, known.repository.id), action)
 
 
+async def find_locked_by_id(
+    connection: AsyncConnection, subject: Subject, repository_id: int, action: Action
+) -> KnownRepository:
+    """The same by id."""
+    _decide(subject, await rows.find_known_by_id(connection, subject.account_id, repository_id), action)
+    await rows.lock_repository(connection, repository_id)
+    return _decide(subject, await rows.find_known_by_id(connection, subject.account_id, repository_id), action)
+
+
 def view_of(subject: Subject | None, known: KnownRepository) -> RepositoryView:
     return RepositoryView(repository=known.repository, role=effective_role(subject, known.facts))
 

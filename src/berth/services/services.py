@@ -6,6 +6,13 @@ from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.codespace import CodespaceService
 from berth.services.contents import ContentsService
+from berth.services.package import PackageService
+from berth.services.package_explanation import PackageExplanationService
+from berth.services.package_grant import PackageGrantService
+from berth.services.package_policy import PackagePolicyService
+from berth.services.package_repository import PackageRepositoryService
+from berth.services.package_settings import PackageSettingsService
+from berth.services.package_version import PackageVersionService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
@@ -28,3 +35,10 @@ class Services:
     secrets: SecretService
     registry_credentials: RegistryCredentialService
     codespaces: CodespaceService
+    packages: PackageService
+    package_versions: PackageVersionService
+    package_settings: PackageSettingsService
+    package_grants: PackageGrantService
+    package_repositories: PackageRepositoryService
+    package_policies: PackagePolicyService
+    package_explanations: PackageExplanationService

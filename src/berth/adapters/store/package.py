@@ -23,7 +23,7 @@ from berth.domain.account import AccountType, OrganizationRole
 from berth.domain.package import DEFAULT_POLICY, Package, PackageName, PackagePolicy
 from berth.domain.package_access import NamespaceFacts, PackageFacts, SourceFacts
 from berth.domain.package_role import PackageRole
-from berth.domain.problem import Conflict
+from berth.domain.problem import Conflict, NotFound
 from berth.domain.repository import Visibility
 
 PACKAGE_COLUMNS = [
@@ -121,6 +121,14 @@ async def find_known_package_by_id(connection: AsyncConnection, asker: Asker, pa
     return await _find_known(connection, asker, packages.c.id == package_id)
 
 
+async def get_known_package_by_id(connection: AsyncConnection, asker: Asker, package_id: int) -> KnownPackage:
+    """The same. Raises NotFound if it was deleted for good meanwhile."""
+    known = await find_known_package_by_id(connection, asker, package_id)
+    if known is None:
+        raise NotFound("Not Found", code="package.not_found")
+    return known
+
+
 async def _find_known(connection: AsyncConnection, asker: Asker, condition: ColumnElement[bool]) -> KnownPackage | None:
     statement: Select[Any] = select(*PACKAGE_COLUMNS, *_facts(asker)).select_from(_WITH_OWNER).where(condition)
     row = (await connection.execute(statement)).one_or_none()
@@ -129,6 +137,23 @@ async def _find_known(connection: AsyncConnection, asker: Asker, condition: Colu
     repository_ids = {row.repository_id, asker.source_repository_id} - {None}
     about = await _repository_facts(connection, asker, repository_ids)
     return KnownPackage(to_package(row), _to_facts(row, asker, about), row.creator_token_id)
+
+
+async def find_deleted_id(
+    connection: AsyncConnection, name: PackageName, after: datetime, package_id: int | None
+) -> int | None:
+    """The package of this name that was deleted last, after that time; or the one of this id, if it is such a one."""
+    statement = (
+        select(packages.c.id)
+        .join(accounts, accounts.c.id == packages.c.owner_id)
+        .where(accounts.c.login_key == name.owner, packages.c.name == name.name, packages.c.deleted_at > after)
+        .order_by(packages.c.deleted_at.desc(), packages.c.id.desc())
+        .limit(1)
+    )
+    if package_id is not None:
+        statement = statement.where(packages.c.id == package_id)
+    found: int | None = (await connection.execute(statement)).scalar_one_or_none()
+    return found
 
 
 @dataclass(frozen=True, slots=True)

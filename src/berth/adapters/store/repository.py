@@ -177,6 +177,16 @@ async def _find_known(
     return None if row is None else _to_known(row)
 
 
+async def find_known_by_ids(
+    connection: AsyncConnection, account_id: int | None, ids: Collection[int]
+) -> dict[int, KnownRepository]:
+    """Those that are there, with the facts about an account. One query, none for no ids."""
+    if not ids:
+        return {}
+    statement = select(*_COLUMNS, *_facts(account_id)).select_from(_WITH_OWNER).where(repositories.c.id.in_(ids))
+    return {row.id: _to_known(row) for row in await connection.execute(statement)}
+
+
 def _involves(account_id: int) -> ColumnElement[bool]:
     """The account has a role of its own: owner, collaborator, member of the organization or of a team."""
     return or_(
@@ -227,10 +237,14 @@ async def list_known(
     offset: int,
     owner_id: int | None = None,
     team_id: int | None = None,
+    among: Select[Any] | None = None,
     own: bool = False,
     text: str = "",
 ) -> tuple[list[KnownRepository], int]:
-    """A page of what the subject may read: of one owner, of one team, those that he has a role on, or by a part of the name."""
+    """A page of what the subject may read: of one owner, of one team, those that he has a role on, or by a part of the name.
+
+    `among` selects ids: of what some other table lists.
+    """
     account_id = None if subject is None else subject.account_id
     statement: Select[Any] = (
         select(*_COLUMNS, *_facts(account_id)).select_from(_WITH_OWNER).where(_readable_by(subject))
@@ -240,6 +254,8 @@ async def list_known(
     if team_id is not None:
         granted = select(team_repositories.c.repository_id).where(team_repositories.c.team_id == team_id)
         statement = statement.where(repositories.c.id.in_(granted))
+    if among is not None:
+        statement = statement.where(repositories.c.id.in_(among))
     if own:
         statement = statement.where(_involves(_NOBODY if account_id is None else account_id))
     if text:
