@@ -41,6 +41,7 @@ from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
+from berth.services.audit import AuditService
 from berth.services.chore import Chore, ChoreWorker
 from berth.services.codespace import CodespaceLimits, CodespaceService
 from berth.services.codespace_exec import CodespaceExec
@@ -285,6 +286,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         package_repositories=PackageRepositoryService(store=store, clock=clock),
         package_policies=PackagePolicyService(store=store, clock=clock),
         package_explanations=PackageExplanationService(store=store),
+        audit=AuditService(store=store),
     )
 
 

@@ -21,6 +21,7 @@ from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
+from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceLimits, CodespaceService
 from berth.services.contents import ContentsService
 from berth.services.package import PackageService
@@ -113,6 +114,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         package_repositories=PackageRepositoryService(store=store, clock=clock),
         package_policies=PackagePolicyService(store=store, clock=clock),
         package_explanations=PackageExplanationService(store=store),
+        audit=AuditService(store=store),
     )
     token = await tokens.ensure_site_admin()
     assert token is not None

@@ -8,6 +8,7 @@ from berth.domain.access import Action
 from berth.rest import (
     access_token,
     admin,
+    audit,
     codespace,
     contents,
     meta,
@@ -44,6 +45,7 @@ _NAMED: tuple[Route, ...] = (
     *package.ROUTES,
     *package_settings.ROUTES,
     *package_grant.ROUTES,
+    *audit.ROUTES,
 )
 
 

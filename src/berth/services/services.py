@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
+from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.contents import ContentsService
 from berth.services.package import PackageService
@@ -42,3 +43,4 @@ class Services:
     package_repositories: PackageRepositoryService
     package_policies: PackagePolicyService
     package_explanations: PackageExplanationService
+    audit: AuditService

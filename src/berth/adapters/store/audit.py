@@ -2,11 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.tables import audit_log
 from berth.domain.access import Subject
+from berth.domain.audit import AuditEvent
 
 
 async def record(
@@ -31,3 +33,23 @@ async def record(
             detail=detail,
         )
     )
+
+
+async def list_events(
+    connection: AsyncConnection, account_id: int, *, limit: int, offset: int
+) -> tuple[list[AuditEvent], int]:
+    """An account's log, newest first."""
+    statement = select(audit_log).where(audit_log.c.account_id == account_id).order_by(audit_log.c.id.desc())
+    rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
+    return [
+        AuditEvent(
+            id=row.id,
+            at=row.at,
+            actor_id=row.actor_id,
+            actor_login=row.actor_login,
+            action=row.action,
+            target=row.target,
+            detail=row.detail,
+        )
+        for row in rows
+    ], total
