@@ -11,11 +11,13 @@ from tests.package_world import PackageWorld, names
 
 from berth.adapters.store import package as rows
 from berth.adapters.store.package_tables import package_blobs, package_codespaces, package_collaborators
+from berth.domain.access import Action
 from berth.domain.account import AccountType
 from berth.domain.package_role import PackageRole
 from berth.domain.repository import Visibility
 from berth.services.package import PackageView
 from berth.services.package_access import PackagePlace
+from berth.services.repository import RepositoryChange
 
 OK = "ok"
 MISSING = "NotFound package.not_found"
@@ -331,3 +333,35 @@ async def test_of_several_deleted_ones_the_last_is_restored_or_the_one_that_is_n
     await service.delete(olga, place)
     await service.restore(olga, place, ids[0])
     assert (await service.get(olga, place)).package.id == ids[0]
+
+
+async def test_a12_a_deleted_repository_loses_its_packages_and_is_on_no_list(packages: PackageWorld) -> None:
+    await packages.package("acme/app", linked="acme/web", inherits=True)
+    await packages.open_to("acme/app", "acme/docs")
+    await packages.open_to("acme/app", "acme/docs", PackageRole.WRITE)
+    olga, place = packages.accounts.who("olga"), packages.place("acme/app")
+    people = ("rita", "mia@acme/web", "mia@acme/docs", "wim job acme/docs")
+    assert set((await see(packages, "acme/app", *people)).values()) == {OK}
+    for name in ("web", "docs"):
+        await packages.services.repositories.delete(olga, "acme", name)
+    view = await packages.services.package_settings.get(packages.who("olga"), place)
+    assert (view.package.repository_id, view.package.inherits_access) == (None, False)
+    assert set((await see(packages, "acme/app", *people)).values()) == {MISSING}
+    # a new repository of the same name is another one
+    await packages.services.repositories.create(olga, "acme", RepositoryChange(name="web"))
+    made = await packages.services.repositories.get(olga, "acme", "web", Action.READ)
+    packages.accounts.people.repositories["acme/web"] = made.id
+    assert await see(packages, "acme/app", "mia@acme/web") == {"mia@acme/web": MISSING}
+
+
+async def test_a_membership_ends_with_its_grants(packages: PackageWorld) -> None:
+    await packages.package("acme/app")
+    await packages.package("otto/app")
+    for name in ("acme/app", "otto/app"):
+        await packages.grant(name, "mia", PackageRole.WRITE)
+    people = packages.accounts.people.accounts
+    await packages.services.accounts.remove_membership(packages.who("olga"), "acme", "mia")
+    async with packages.accounts.store.read() as connection:
+        of_mia = package_collaborators.c.user_id == people["mia"]
+        kept = (await connection.execute(select(package_collaborators.c.package_id).where(of_mia))).scalars().all()
+    assert kept == [packages.ids["otto/app"]]

@@ -1,5 +1,7 @@
 """Roles on packages, given by name to users and teams, on both databases (A3, A13)."""
 
+import asyncio
+
 import pytest
 from tests.account_world import outcome, outcomes
 from tests.package_world import PackageWorld
@@ -162,3 +164,15 @@ async def test_lists_are_paged(packages: PackageWorld) -> None:
         packages.who("olga"), packages.place("acme/app"), limit=1, offset=1
     )
     assert ([user.login for user, _ in found], total) == (["mia"], 3)
+
+
+async def test_a_grant_to_a_member_who_leaves_at_that_moment_leaves_nothing_behind(packages: PackageWorld) -> None:
+    await packages.package("acme/app")
+    olga, place = packages.who("olga"), packages.place("acme/app")
+    told = await asyncio.gather(
+        outcome(service(packages).set_user(olga, place, "mia", "admin")),
+        outcome(packages.services.accounts.remove_membership(olga, "acme", "mia")),
+    )
+    assert told[0] in {OK, OUTSIDE}
+    assert told[1] == OK
+    assert await users(packages) == {}

@@ -1,10 +1,14 @@
 """A package's settings: who changes them, and what follows, on both databases (A4, A8, A10, A11, A13)."""
 
+import asyncio
+
 import pytest
+from sqlalchemy import select
 from tests.account_world import outcome, outcomes
 from tests.package_world import PackageWorld
 
 from berth.adapters.store import package_grant as grant_rows
+from berth.adapters.store.package_tables import packages as package_table
 from berth.domain.package_role import PackageRole
 from berth.domain.package_settings import SettingsChange
 from berth.domain.repository import Visibility
@@ -186,3 +190,18 @@ async def test_a_users_package_is_never_internal(packages: PackageWorld, visibil
     await packages.package("otto/app")
     told = await outcome(change(packages, "otto", SettingsChange(visibility=visibility), "otto/app"))
     assert told == ("Invalid package.visibility" if visibility is Visibility.INTERNAL else OK)
+
+
+async def test_a_link_and_the_deletion_of_its_repository_leave_no_inheritance_behind(packages: PackageWorld) -> None:
+    await packages.package("acme/app")
+    olga = packages.accounts.who("olga")
+    told = await asyncio.gather(
+        outcome(change(packages, "olga", LINK_AND_INHERIT)),
+        outcome(packages.services.repositories.delete(olga, "acme", "web")),
+    )
+    assert told[0] in {OK, UNKNOWN}
+    assert told[1] == OK
+    columns = (package_table.c.repository_id, package_table.c.inherits_access)
+    async with packages.accounts.store.read() as connection:
+        row = (await connection.execute(select(*columns))).one()
+    assert tuple(row) == (None, False)

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store import access_token as token_rows
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import audit
+from berth.adapters.store import package as package_rows
 from berth.adapters.store import repository as rows
 from berth.adapters.store import team as team_rows
 from berth.adapters.store.database import Store
@@ -242,12 +243,13 @@ class RepositoryService:
         return parsed
 
     async def delete(self, subject: Subject, owner: str, name: str) -> None:
-        """The repository, its grants and secrets; its codespaces are asked to go; at last its git directory."""
+        """The repository, its grants and secrets, packages' ties to it; its codespaces are asked to go; at last its git."""
         require_personal(subject)
         async with self._store.begin() as connection:
             known = await find_locked(connection, subject, owner, name, Action.ADMINISTER)
             if not subject.has(Scope.DELETE_REPO):
                 raise Denied("Must have admin rights to Repository. This needs a token with the scope delete_repo.")
+            await package_rows.forget_repository(connection, known.repository.id)
             await rows.delete_repository(connection, known.repository.id)
             await self._record(connection, subject, "repository.delete", known.repository)
         with contextlib.suppress(UpstreamFailed):  # a leftover directory is nobody's: ids are never used again

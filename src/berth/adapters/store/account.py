@@ -7,6 +7,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berth.adapters.store.package_tables import package_collaborators, packages
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.tables import accounts, collaborators, memberships, repositories, team_members, teams
 from berth.domain.access import OrganizationFacts
@@ -156,13 +157,17 @@ async def set_membership(
 
 
 async def remove_membership(connection: AsyncConnection, organization_id: int, user_id: int) -> None:
-    """End a membership, with all that it gave: teams, and roles on the organization's repositories."""
+    """End a membership, with all that it gave: teams, and roles on the organization's repositories and packages."""
     their_teams = select(teams.c.id).where(teams.c.organization_id == organization_id)
     their_repositories = select(repositories.c.id).where(repositories.c.owner_id == organization_id)
+    their_packages = select(packages.c.id).where(packages.c.owner_id == organization_id)
     for statement in (
         delete(team_members).where(team_members.c.user_id == user_id, team_members.c.team_id.in_(their_teams)),
         delete(collaborators).where(
             collaborators.c.user_id == user_id, collaborators.c.repository_id.in_(their_repositories)
+        ),
+        delete(package_collaborators).where(
+            package_collaborators.c.user_id == user_id, package_collaborators.c.package_id.in_(their_packages)
         ),
         delete(memberships).where(memberships.c.organization_id == organization_id, memberships.c.user_id == user_id),
     ):
