@@ -20,7 +20,7 @@ ALLOWED = {
     "git": {"domain", "services", "git"},
     "oci": {"domain", "services", "oci"},
     "cli": {"domain", "client", "cli", "settings", "server", "wiring"},
-    "client": {"domain"},
+    "client": {"domain", "client"},
     "settings": {"domain"},
     "front": {"domain", "services", "rest", "git", "oci"},
     "wiring": {"domain", "services", "adapters", "rest", "git", "oci", "front", "settings"},

@@ -1,0 +1,32 @@
+"""Typed client of our own REST API. What a terminal looks like and where a login is kept is `cli`'s business.
+
+Decided: synchronous. The command line does one thing at a time, Ctrl-C arrives where the program is, and no loop has to
+be started; a program that wants many requests at once has httpx and octokit.
+
+The token goes to the one origin that the client was made for: redirects are not followed, and lists are paged by number,
+not by the server's links. Every failure is a Problem with the server's own text.
+"""
+
+from berth.client.account import AccessToken, User
+from berth.client.client import Client
+from berth.client.codespace import Codespace, ExecResult, Finding, GitStatus, LogEntry, PullProgress, parse_events
+from berth.client.repository import Repository
+from berth.client.secret import RegistryLogin, RegistryLogins, Secret, SecretOwner
+
+__all__ = [
+    "AccessToken",
+    "Client",
+    "Codespace",
+    "ExecResult",
+    "Finding",
+    "GitStatus",
+    "LogEntry",
+    "PullProgress",
+    "RegistryLogin",
+    "RegistryLogins",
+    "Repository",
+    "Secret",
+    "SecretOwner",
+    "User",
+    "parse_events",
+]
