@@ -48,6 +48,9 @@ class GitHubLike:
     requests: list[str] = field(default_factory=list)
     registries: list[dict[str, Any]] = field(default_factory=list)
     withheld: str | None = None
+    changes: list[tuple[str, Any]] = field(default_factory=list)  # of packages: request and body, in order
+    teams_hidden: bool = False
+    queries: list[str] = field(default_factory=list)
 
     def codespace(self) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -103,6 +106,10 @@ class GitHubLike:
             (r"DELETE /user/tokens/7", lambda _: (204, None)),
             (r"POST /admin/users", lambda body: (201, {"id": 9, "login": body["login"]})),
             (r"POST /admin/users/bob/authorizations", lambda body: (201, {"token": "berth_bob_token", **body})),
+            (r"GET (?:/user|/users/acme)/packages", lambda _: (200, [_package()])),
+            (r"GET /users/acme/packages/container/tools%2Fdev", lambda _: (200, _package())),
+            (r"GET /users/acme/packages/container/tools%2Fdev/(.+)", self._get_of_package),
+            (r"(P\w+|DELETE) /users/acme/packages/container/tools%2Fdev(.*)", self._change_package),
             (r"POST /admin/organizations", lambda body: (201, {"id": 8, "login": body["login"]})),
         ]
 
@@ -130,9 +137,61 @@ class GitHubLike:
             "withheld_reason": self.withheld,
         }
 
+    def _get_of_package(self, _: Any, what: str) -> Answer:
+        if what == "teams" and self.teams_hidden:
+            return 403, {"message": "This needs a token with the scope read:org."}
+        digest = f"sha256:{'0' * 64}"
+        repository = {**_repository("site"), "role": "write"}
+        return 200, {
+            "versions": [
+                {"id": 4, "name": digest, "metadata": {"package_type": "container", "container": {"tags": ["1"]}}}
+            ],
+            "settings": _SETTINGS,
+            "collaborators": [{"login": "ada", "id": 1, "role": "admin"}],
+            "teams": [{"slug": "core", "id": 2, "role": "read"}],
+            "codespaces/repositories": {"total_count": 1, "repositories": [_repository("shop")]},
+            "actions/repositories": {"total_count": 1, "repositories": [repository]},
+            "access": {
+                "package": "acme/tools/dev",
+                "action": "push",
+                "asked_of": "ada",
+                "allowed": False,
+                "trail": [{"rule": "package.grant", "effect": "abstain", "text": "She was granted a role: read."}],
+            },
+        }[what]
+
+    def _change_package(self, body: Any, method: str, path: str) -> Answer:
+        self.changes.append((f"{method} {path}", body))
+        return (200, _SETTINGS) if method == "PATCH" else (204, None)
+
     def _exec(self, body: dict[str, Any]) -> Answer:
         self.executed.append(body)
         return 200, self.exec_answer
+
+
+_SETTINGS = {
+    "name": "tools/dev",
+    "owner": "acme",
+    "visibility": "internal",
+    "inherit_access": True,
+    "linked": True,
+    "repository": "acme/shop",
+    "untagged_retention_days": 30,
+}
+
+
+def _package() -> dict[str, Any]:
+    return {
+        "id": 7,
+        "name": "tools/dev",
+        "package_type": "container",
+        "visibility": "private",
+        "internal": True,
+        "owner": {"login": "acme", "id": 2},
+        "repository": _repository("shop"),
+        "version_count": 1,
+        "updated_at": "2026-11-23T08:15:50Z",
+    }
 
 
 def _repository(name: str) -> dict[str, Any]:
@@ -152,6 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         path, _, query = self.path.removeprefix("/api/v3").partition("?")
+        self.world.queries.append(query)
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         if self.headers.get("authorization") != f"token {TOKEN}":
             self._answer(401, {"message": "Bad credentials"})
@@ -160,7 +220,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(*self.world.answer(self.command, path, json.loads(raw or b"{}")))
 
-    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815 the base class looks these names up
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 the base class looks these names up
 
     def _answer(self, status: int, body: Any) -> None:
         raw = b"" if body is None else json.dumps(body).encode()

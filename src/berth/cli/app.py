@@ -5,7 +5,7 @@ from importlib import import_module
 
 import typer
 
-from berth.cli import access_token, admin, codespace, login, registry, repository, secret, serve
+from berth.cli import access_token, admin, codespace, login, package, registry, repository, secret, serve
 from berth.cli.problems import ProblemGroup
 
 
@@ -32,6 +32,7 @@ def make_app() -> typer.Typer:
         ("repo", repository),
         ("secret", secret),
         ("registry", registry),
+        ("package", package),
         ("codespace", codespace),
     ):
         app.add_typer(module.app, name=name)

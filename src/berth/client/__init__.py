@@ -10,6 +10,17 @@ not by the server's links. Every failure is a Problem with the server's own text
 from berth.client.account import AccessToken, User
 from berth.client.client import Client
 from berth.client.codespace import Codespace, ExecResult, Finding, GitStatus, LogEntry, PullProgress, parse_events
+from berth.client.package import (
+    Package,
+    PackageAccess,
+    PackageDecision,
+    PackageGrantee,
+    PackageRepository,
+    PackageSettings,
+    PackageTeam,
+    PackageUser,
+    PackageVersion,
+)
 from berth.client.repository import Repository
 from berth.client.secret import RegistryLogin, RegistryLogins, Secret, SecretOwner
 
@@ -21,6 +32,15 @@ __all__ = [
     "Finding",
     "GitStatus",
     "LogEntry",
+    "Package",
+    "PackageAccess",
+    "PackageDecision",
+    "PackageGrantee",
+    "PackageRepository",
+    "PackageSettings",
+    "PackageTeam",
+    "PackageUser",
+    "PackageVersion",
     "PullProgress",
     "RegistryLogin",
     "RegistryLogins",

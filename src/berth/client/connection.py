@@ -58,16 +58,19 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.http.close()
 
-    def send(self, method: str, path: str, shape: type[Shape], body: Body = None) -> Shape:
-        return decode(self.request(method, path, body).content, shape)
+    def send(self, method: str, path: str, shape: type[Shape], body: Body = None, *, query: Body = None) -> Shape:
+        return decode(self.request(method, path, body, query=query).content, shape)
 
-    def list_all(self, path: str, shape: type[Shape], key: str = "") -> list[Shape]:
+    def list_all(self, path: str, shape: type[Shape], key: str = "", *, query: Body = None) -> list[Shape]:
         """All pages of `{total_count, <key>: [...]}`, or of a bare array."""
         found: list[Shape] = []
         for page in range(1, _MAX_PAGES + 1):
-            raw = self.request("GET", path, query={"per_page": str(_PER_PAGE), "page": str(page)}).content
-            answer = decode(raw, dict[str, Any])[key] if key else decode(raw, list[Any])
-            found += msgspec.convert(answer, list[shape])  # type: ignore[valid-type]
+            pages = {**(query or {}), "per_page": str(_PER_PAGE), "page": str(page)}
+            raw = self.request("GET", path, query=pages).content
+            if key:
+                raw = bytes(decode(raw, dict[str, msgspec.Raw]).get(key, msgspec.Raw(b"null")))
+            answer = decode(raw, list[shape])  # type: ignore[valid-type]
+            found += answer
             if len(answer) < _PER_PAGE:
                 break
         return found

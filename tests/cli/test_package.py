@@ -1,0 +1,192 @@
+"""`berth package`: argv → what reaches the server, what is printed, which exit code."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.cli.conftest import Berth
+from tests.fakes.github_like import GitHubLike
+
+NAME = "acme/tools/dev"
+PATH = "/users/acme/packages/container/tools%2Fdev"
+
+
+def test_packages_are_listed_with_what_they_really_are(berth: Berth, server: GitHubLike) -> None:
+    for owner, path in (((), "/user/packages"), (("acme",), "/users/acme/packages")):
+        result = berth("package", "list", *owner)
+        assert result.stdout == f"{NAME}\tinternal\t1\tacme/shop\t2026-11-23T08:15:50Z\n"
+        assert f"GET {path}" in server.requests
+        assert "package_type=container" in server.queries[-1]
+
+
+def test_a_package_is_shown_with_its_newest_versions(berth: Berth) -> None:
+    result = berth("package", "view", NAME)
+    assert result.exit_code == 0, result.output
+    for line in (f"package\t{NAME}", "visibility\tinternal", "repository\tacme/shop", f"version\tsha256:{'0' * 64} 1"):
+        assert line in result.stdout.splitlines()
+
+
+def test_who_may_use_it_is_shown(berth: Berth, server: GitHubLike) -> None:
+    lines = [
+        "setting\tvisibility\tinternal",
+        "setting\trepository\tacme/shop",
+        "setting\tinherit access\tyes",
+        "setting\tuntagged versions\tgo after 30 days",
+        "user\tada\tadmin",
+        "team\tcore\tread",
+        "codespaces\tacme/shop\tpull",
+        "workflows\tacme/site\twrite",
+    ]
+    result = berth("package", "access", NAME)
+    assert (result.stdout.splitlines(), result.stderr) == (lines, "")
+    server.teams_hidden = True
+    result = berth("package", "access", NAME)
+    assert result.stdout.splitlines() == [line for line in lines if "team" not in line]
+    assert "read:org" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "query"),
+    [
+        (("--user", "ada"), "action=pull&user=ada"),
+        (("--user", "ada", "--action", "push"), "action=push&user=ada"),
+        (("--repo", "acme/site"), "action=pull&repository=acme%2Fsite"),
+    ],
+)
+def test_a_decision_is_shown_with_its_rules(
+    berth: Berth, server: GitHubLike, options: tuple[str, ...], query: str
+) -> None:
+    result = berth("package", "access", NAME, *options)
+    assert server.queries[-1] == query
+    assert result.stdout == "abstain\tpackage.grant\tShe was granted a role: read.\n"
+    assert result.stderr == f"ada may not push {NAME}.\n"
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [("list",), ("view", NAME), ("access", NAME), ("access", NAME, "--user", "ada"), ("edit", NAME, "--no-inherit")],
+    ids=" ".join,
+)
+def test_json_is_the_only_thing_on_stdout(berth: Berth, argv: tuple[str, ...]) -> None:
+    assert json.loads(berth("package", *argv, "--json").stdout)
+
+
+@pytest.mark.parametrize(
+    ("options", "body"),
+    [
+        (("--visibility", "internal"), {"visibility": "internal"}),
+        (("--visibility", "public", "--yes"), {"visibility": "public"}),
+        (("--repo", "acme/shop", "--inherit"), {"repository": "acme/shop", "inherit_access": True}),
+        (("--no-repo", "--no-inherit"), {"repository": None, "inherit_access": False}),
+        (("--untagged-days", "30"), {"untagged_retention_days": 30}),
+        (("--keep-untagged",), {"untagged_retention_days": None}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_settings_are_changed(berth: Berth, server: GitHubLike, options: tuple[str, ...], body: dict[str, Any]) -> None:
+    result = berth("package", "edit", NAME, *options)
+    assert (result.exit_code, server.changes) == (0, [("PATCH ", body)])
+    assert "inherit access\tyes" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        (("--user", "ada"), "/collaborators/ada"),
+        (("--team", "core"), "/teams/core"),
+        (("--codespaces", "acme/shop"), "/codespaces/repositories/11"),
+        (("--workflows", "acme/site"), "/actions/repositories/12"),
+    ],
+)
+def test_grants_are_given_and_taken_away(berth: Berth, server: GitHubLike, options: tuple[str, ...], path: str) -> None:
+    role = () if options[0] == "--codespaces" else ("--role", "write")
+    given = berth("package", "grant", NAME, *options, *role)
+    assert given.exit_code == 0, given.output
+    assert f"{'write' if role else 'pull'} on {NAME}" in given.stderr
+    assert berth("package", "revoke", NAME, *options).exit_code == 0
+    assert server.changes == [(f"PUT {path}", {"role": "write"} if role else {}), (f"DELETE {path}", {})]
+
+
+def test_a_package_is_deleted_and_restored(berth: Berth, server: GitHubLike) -> None:
+    deleted = berth("package", "delete", NAME, "--yes")
+    assert deleted.exit_code == 0
+    assert f"berth package restore {NAME}" in deleted.stderr
+    assert berth("package", "restore", NAME).exit_code == 0
+    assert server.queries[-1] == ""
+    assert berth("package", "restore", NAME, "--id", "7").exit_code == 0
+    assert server.queries[-1] == "package_id=7"
+    assert [request for request, _ in server.changes] == ["DELETE ", "POST /restore", "POST /restore"]
+
+
+USAGE = [
+    ("view", "tools"),
+    ("view", "/tools"),
+    ("edit", NAME),
+    ("edit", NAME, "--repo", "acme/shop", "--no-repo"),
+    ("edit", NAME, "--untagged-days", "3", "--keep-untagged"),
+    ("edit", NAME, "--untagged-days", "soon"),
+    ("edit", NAME, "--visibility", "public"),
+    ("delete", NAME),
+    ("restore", NAME, "--id", "x"),
+    ("grant", NAME, "--role", "read"),
+    ("grant", NAME, "--user", "ada"),
+    ("grant", NAME, "--user", "ada", "--role", "push"),
+    ("grant", NAME, "--user", "ada", "--team", "core", "--role", "read"),
+    ("grant", NAME, "--codespaces", "acme/shop", "--role", "read"),
+    ("grant", NAME, "--codespaces", "shop"),
+    ("grant", NAME, "--user", "", "--role", "read"),
+    ("revoke", NAME),
+    ("access", NAME, "--user", "ada", "--repo", "acme/shop"),
+    ("access", NAME, "--action", "push"),
+]
+
+
+@pytest.mark.parametrize("argv", USAGE, ids=" ".join)
+def test_wrong_usage_is_exit_2_and_changes_nothing(berth: Berth, server: GitHubLike, argv: tuple[str, ...]) -> None:
+    result = berth("package", *argv)
+    assert result.exit_code == 2, result.output
+    assert server.changes == []
+
+
+def test_the_servers_refusal_is_shown(berth: Berth, server: GitHubLike) -> None:
+    server.answers[f"POST {PATH}/restore"] = (404, {"message": "A package of this name exists again."})
+    result = berth("package", "restore", NAME)
+    assert result.exit_code == 1
+    assert "exists again" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "answer", [[], {}, {"repositories": 1}, [1], {"total_count": 1, "repositories": [{"id": "x"}]}]
+)
+def test_a_list_of_something_else_is_said_to_be_one(berth: Berth, server: GitHubLike, answer: object) -> None:
+    for path, argv in (
+        (f"{PATH}/codespaces/repositories", ("access", NAME)),
+        ("/user/packages", ("list", "--json")),
+    ):
+        server.answers[f"GET {path}"] = (200, answer)
+        result = berth("package", *argv)
+        if (path, answer) != ("/user/packages", []):
+            assert result.exit_code == 1, result.output
+            assert "not what this version of berth understands" in result.stderr
+
+
+def test_hostile_text_of_a_server_never_reaches_the_terminal(berth: Berth, server: GitHubLike) -> None:
+    hostile = "\x1b]0;owned\x07[red]x\u202e"
+    owner = {"login": hostile}
+    package = {"id": 1, "name": hostile, "visibility": hostile, "owner": owner, "updated_at": hostile}
+    server.answers["GET /user/packages"] = (200, [package])
+    server.answers[f"GET {PATH}"] = (200, package)
+    server.answers[f"GET {PATH}/access"] = (
+        200,
+        {
+            "package": hostile,
+            "action": hostile,
+            "asked_of": hostile,
+            "allowed": True,
+            "trail": [{"rule": hostile, "effect": hostile, "text": hostile}],
+        },
+    )
+    for argv in (("list",), ("view", NAME), ("access", NAME, "--user", "a"), ("list", "--json")):
+        result = berth("package", *argv)
+        assert result.exit_code == 0, result.output
+        assert not set("\x1b\x07\u202e") & set(result.stdout + result.stderr)
