@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,9 +41,12 @@ async def test_the_demo(docker_host: str, tmp_path: Path) -> None:
     done = await asyncio.to_thread(run_demo, docker_host, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "What was done" in done.stdout
-    for code in ("image.unauthorized", "credential.incomplete", "image.not_found"):
+    for code in ("package.codespace_denied", "image.unauthorized", "credential.incomplete", "image.not_found"):
         assert code in done.stdout
     assert f"{REGISTRY_USER}:********" in done.stdout
+    for sentence in ("Nobody stored a credential", "neither linked to the package", "a public repository needs"):
+        assert sentence in " ".join(done.stdout.split())
+    assert not re.search(r"gh[pus]_\w", done.stdout + done.stderr), "no token"
     assert not [form for form in forms_of_the_password() if form in done.stdout + done.stderr]
     assert max(map(len, done.stdout.splitlines())) <= 100
     assert await what_is_there(docker_host) == before, (

@@ -1,9 +1,10 @@
 """`berth demo`: the main job for real, on this machine, and everything gone afterwards.
 
 1. A Docker engine: the one that DOCKER_HOST or the usual socket leads to, otherwise one of the demo's own.
-2. A third-party registry with a password, and a private image in it; the engine keeps no copy.
-3. Berth as a process of its own with embedded defaults; from here on only its public API is used.
-4. Organization, repository, three secrets, codespace, a command inside; three launches that fail, and why.
+2. A third-party registry with a password, and Berth as a process of its own with embedded defaults; from here on only
+   its public API is used, and `docker push`.
+3. First act (`demo_own_image.py`): a private image in Berth's own registry, and no secret at all.
+4. Second act (`demo_story.py`): a private image in the other registry, three secrets; three launches that fail, and why.
 
 The demo asserts what it shows. Whatever happens, it removes what it made, and only that.
 """
@@ -30,10 +31,12 @@ import typer
 
 from berth.adapters.engine_private import EngineNotStarted, PrivateEngine, find_engine
 from berth.cli.demo_image import DemoEngine, ImageNotMade
+from berth.cli.demo_own_image import OwnImageAct
 from berth.cli.demo_registry import DemoRegistry, RegistryNotStarted
 from berth.cli.demo_screen import Screen, Unexpected, expect
 from berth.cli.demo_server import DemoServer, ServerNotStarted
-from berth.cli.demo_story import CONFIGURATION, ORGANIZATION, REPOSITORY, PrivateImage, Story
+from berth.cli.demo_stage import CONFIGURATION, ORGANIZATION, Stage
+from berth.cli.demo_story import REPOSITORY, PrivateImage, Story
 from berth.client import Client
 from berth.domain.problem import Problem
 from berth.domain.secret_text import SecretText
@@ -50,7 +53,7 @@ _FAILURES = (Problem, EngineNotStarted, ImageNotMade, RegistryNotStarted, Server
 def run(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
-    """Show Berth at work: a private registry, three secrets, a codespace, and three ways to fail."""
+    """Show Berth at work: private images, with no secret at all and with three; who is refused, and why."""
     screen = Screen()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
@@ -79,22 +82,27 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 def _perform(screen: Screen, stack: ExitStack, *, keep: bool) -> None:
-    screen.say("Berth opens a private image: three secrets, one codespace. Everything below is real.")
+    screen.say(
+        "Berth opens private images: its own with no secret at all, others with three. Everything below is real."
+    )
     directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="berth-demo-", ignore_cleanup_errors=True)))
     runner = stack.enter_context(asyncio.Runner())
-    screen.heading("A private image")
+    screen.heading("On stage")
     engine = stack.enter_context(DemoEngine(_start_engine(screen, stack, runner)))
     image = _start_registry(screen, stack, runner)
-    stack.callback(engine.remove_images, image.name)
-    _push_image(screen, engine, image)
-    screen.heading("Berth")
     server = _start_server(screen, stack, directory, engine, image)
     token = server.read_token()
-    client = stack.enter_context(Client(server.origin, token))
-    story = Story(screen, client, token, image)
-    stack.callback(_delete_codespaces, screen, engine, story)
+    stage = Stage(screen, stack.enter_context(Client(server.origin, token)), token)
+    own = OwnImageAct(stage, engine)
+    for name in (own.name, image.name):
+        stack.callback(engine.remove_images, name)
+    stack.callback(_delete_codespaces, screen, engine, stage)
     try:
-        codespace = _tell(screen, story)
+        screen.heading("First act: a private image in Berth's own registry, and no secret at all")
+        own.perform()
+        screen.heading("Second act: a private image in another registry, and three secrets")
+        _push_image(screen, engine, image)
+        codespace = _tell(screen, Story(stage, image))
     except _FAILURES:
         screen.heading(f"The end of Berth's log ({server.log_file}, which is about to be removed)")
         screen.verbatim(server.log_tail())
@@ -102,14 +110,14 @@ def _perform(screen: Screen, stack: ExitStack, *, keep: bool) -> None:
     screen.table()
     if keep:
         _write_password(directory, image)
-    _show_commands(screen, server, image, codespace, kept_in=directory if keep else None)
+    _show_commands(screen, server, (own.reference, image), codespace, kept_in=directory if keep else None)
     if keep:
         _wait_for_interrupt(screen)
 
 
 def _tell(screen: Screen, story: Story) -> str:
     """The scenes; the name of the codespace that runs at the end."""
-    story.make_organization()
+    story.make_repository()
     story.store_triple()
     codespace = story.launch().name
     story.run_command(codespace)
@@ -168,7 +176,7 @@ def _running(runner: asyncio.Runner, engine: PrivateEngine) -> Iterator[PrivateE
 
 
 def _start_registry(screen: Screen, stack: ExitStack, runner: asyncio.Runner) -> PrivateImage:
-    with screen.step("Private registry") as step:
+    with screen.step("Another registry") as step:
         password = SecretText(PASSWORD_PREFIX + secrets.token_urlsafe(12))
         registry = DemoRegistry({REGISTRY_USER: password.reveal()})
         runner.run(registry.__aenter__())
@@ -180,7 +188,7 @@ def _start_registry(screen: Screen, stack: ExitStack, runner: asyncio.Runner) ->
 
 
 def _push_image(screen: Screen, engine: DemoEngine, image: PrivateImage) -> None:
-    with screen.step("Image built and pushed", f"Pushed {image.reference}") as step:
+    with screen.step("Image pushed there", f"Pushed {image.reference}") as step:
         engine.make_image(image.reference)
         try:
             engine.push(image.reference, image.user, image.password)
@@ -191,7 +199,7 @@ def _push_image(screen: Screen, engine: DemoEngine, image: PrivateImage) -> None
             ) from error
         engine.remove_images(image.name)
         expect(not engine.has_image(image.reference), f"The engine still has {image.reference}.")
-        screen.note("The engine has no copy any more; the registry gives it to nobody without the password.")
+        screen.note("The engine has no copy any more; that registry gives it to nobody without the password.")
         status = httpx.get(f"http://{image.registry}/v2/", trust_env=False).status_code
         expect(status == 401, f"The registry answers {status} to a request without a password.")
         step.in_table = "only in the registry"
@@ -209,15 +217,15 @@ def _start_server(
     return server
 
 
-def _delete_codespaces(screen: Screen, engine: DemoEngine, story: Story) -> None:
+def _delete_codespaces(screen: Screen, engine: DemoEngine, stage: Stage) -> None:
     """By Berth, as a user would; what is left after a while (it may be what failed) is removed from the engine."""
     screen.say("Codespaces, Berth, image, registry ...")
     with contextlib.suppress(Problem):
-        story.delete_codespaces()
+        stage.delete_codespaces()
         deadline = time.monotonic() + _GONE_TIMEOUT_S
-        while engine.count_containers(story.codespaces) and time.monotonic() < deadline:
+        while engine.count_containers(stage.codespaces) and time.monotonic() < deadline:
             time.sleep(_POLL_INTERVAL_S)
-    engine.remove_containers(story.codespaces)
+    engine.remove_containers(stage.codespaces)
 
 
 def _write_password(directory: Path, image: PrivateImage) -> None:
@@ -227,9 +235,10 @@ def _write_password(directory: Path, image: PrivateImage) -> None:
 
 
 def _show_commands(
-    screen: Screen, server: DemoServer, image: PrivateImage, codespace: str, *, kept_in: Path | None
+    screen: Screen, server: DemoServer, images: tuple[str, PrivateImage], codespace: str, *, kept_in: Path | None
 ) -> None:
-    """What to type to go on by hand: on what runs now, or how to get there."""
+    """What to type to go on by hand: on what runs now, or how to get there. `images`: our own's name, and the other."""
+    own, image = images
     berth = _berth_program()
     if kept_in is None:
         screen.heading("To go on by hand, keep everything running")
@@ -255,7 +264,7 @@ def _show_commands(
     ):
         screen.command(line)
     screen.say(
-        f"The private image is {image.reference}; the repository's file is {CONFIGURATION}. "
+        f"The private images are {own} and {image.reference}; each repository's file is {CONFIGURATION}. "
         f"Berth's log is {server.log_file}. Afterwards forget the login: {berth} logout"
     )
 

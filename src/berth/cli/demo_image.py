@@ -1,4 +1,4 @@
-"""The demo's private image: made of busybox, pushed to a registry, removed from the engine. Speaks the Docker Engine API.
+"""The demo's private images: made of busybox, pushed to a registry, removed from the engine. Speaks the Docker Engine API.
 
 Source: Docker Engine API 1.41, "Create an image" (fromSrc), "Push an image" (X-Registry-Auth), "Remove an image".
 """
@@ -26,8 +26,11 @@ class ImageNotMade(RuntimeError):
     """The image could not be built or pushed; the text says why and what to do."""
 
 
-def dev_image_layer() -> bytes:
-    """The tar of a small dev image: a static busybox under all of its names, and a user `dev`."""
+def dev_image_layer(image: str) -> bytes:
+    """The tar of a small dev image: a static busybox under all of its names, a user `dev`, and the image's name.
+
+    With the name no two images share the layer: the engine pulls each.
+    """
     busybox = shutil.which("busybox", path="/bin:/usr/bin")
     if busybox is None:
         raise ImageNotMade("busybox is not installed (Debian: busybox-static)")
@@ -50,6 +53,7 @@ def dev_image_layer() -> bytes:
                 _add(tar, f"bin/{name}", type=tarfile.SYMTYPE, linkname="busybox")
         for path, text in (("passwd", _ACCOUNTS), ("group", "root:x:0:\ndev:x:1000:\n"), ("profile", _PROFILE)):
             _add(tar, f"etc/{path}", text.encode())
+        _add(tar, "etc/image-name", f"{image}\n".encode())
     return raw.getvalue()
 
 
@@ -92,7 +96,7 @@ class DemoEngine:
         changes = ("ENV PATH=/bin", 'CMD ["sh"]')
         query: list[tuple[str, str | float | bool | None]] = [("fromSrc", "-"), ("repo", name), ("tag", tag)]
         query += [("changes", change) for change in changes]
-        answer = self._http.post("/images/create", params=query, content=dev_image_layer())
+        answer = self._http.post("/images/create", params=query, content=dev_image_layer(image))
         _check(answer, f"the engine did not import {image}")
 
     def push(self, image: str, user: str, password: SecretText) -> None:
