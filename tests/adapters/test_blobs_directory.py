@@ -193,6 +193,17 @@ async def test_bytes_that_the_machine_garbled_are_found(store: DirectoryBlobStor
     assert files(root) == []
 
 
+async def test_what_this_process_received_is_not_read_again(store: DirectoryBlobStore, root: Path) -> None:
+    """Seen by bytes that turn in the file, by no writer of ours: nobody notices (compare the test above)."""
+    upload_id = new_id()
+    state = await upload(store, upload_id, b"0123456789")
+    state = await upload(store, upload_id, b"more", state)
+    with (root / "uploads" / upload_id).open("r+b") as file:
+        file.write(b"X")
+    blob = await store.finish(upload_id, state, Digest.of(b"0123456789more"))
+    assert await store.read_whole(blob.location, 14) == b"X123456789more"
+
+
 async def test_contents_age_begins_when_it_is_finished(store: DirectoryBlobStore, root: Path) -> None:
     """Else what took long to push would be old, and collected, the moment it is there."""
     upload_id = new_id()

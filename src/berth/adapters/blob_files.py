@@ -7,11 +7,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from berth.adapters.blob_problems import digest_mismatch, upload_busy, upload_lost
-from berth.adapters.running_hash import Hash, answers
+from berth.adapters.running_hash import KnownHash, answers, resume
 from berth.domain.image_reference import Digest
 
 _PIECE_BYTES = 256 * 1024
@@ -61,11 +62,26 @@ def _cut(descriptor: int, size_bytes: int) -> None:
         os.ftruncate(descriptor, size_bytes)
 
 
-def finish_upload(path: Path, target: Path, size_bytes: int, digest: Digest, running: Hash | None) -> None:
+def read_mark(descriptor: int) -> str:
+    """What the last writer left with `leave_mark`."""
+    return str(os.fstat(descriptor).st_atime_ns)
+
+
+def leave_mark(descriptor: int) -> str:
+    """Mark the upload as written by its next writer: with an access time that nobody else ever had.
+
+    Every file system has that, and nothing but a writer of ours sets it; if something reads the file and so changes it, the
+    upload is read once more, no harm done.
+    """
+    os.utime(descriptor, ns=(secrets.randbits(60), os.fstat(descriptor).st_mtime_ns))
+    return read_mark(descriptor)
+
+
+def finish_upload(path: Path, target: Path, size_bytes: int, digest: Digest, known: KnownHash | None) -> None:
     """Verify the digest, put all on the disk, and give it its name. A wrong or a doubtful upload is removed."""
     descriptor = open_upload(path, size_bytes)
     try:
-        is_right = answers(running, digest)
+        is_right = answers(resume(known, size_bytes, read_mark(descriptor)), digest)
         if is_right is None:
             is_right = _hash_file(descriptor, digest) == digest.hex
         if not is_right:

@@ -27,16 +27,18 @@ from typing import TypeVar, TypeVarTuple
 
 from berth.adapters.blob_files import (
     finish_upload,
+    leave_mark,
     list_files,
     open_upload,
     read_cached_piece,
     read_cold_pieces,
+    read_mark,
     sync_directory,
     try_to_write,
 )
 from berth.adapters.blob_problems import blob_lost, check_upload_id, is_upload_id
 from berth.adapters.disk import translating_disk_full, write_back
-from berth.adapters.running_hash import Hash, RunningHashes
+from berth.adapters.running_hash import Hash, RunningHashes, resume
 from berth.domain.image_reference import Digest
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports.blob_store import StoredBlob, UploadState
@@ -76,27 +78,30 @@ class DirectoryBlobStore:
         path = self._upload(upload_id)
         with _translating():
             descriptor = open_upload(path, state.size_bytes)
-        running = self._hashes.take(upload_id, state.size_bytes)
-        writer = DirectoryWriter(descriptor, state.size_bytes, running, self._threads)
         try:
-            yield writer
+            with _translating():
+                running = resume(self._hashes.take(upload_id), state.size_bytes, read_mark(descriptor))
+                mark = leave_mark(descriptor)
+            writer = DirectoryWriter(descriptor, state.size_bytes, running, self._threads)
+            try:
+                yield writer
+            finally:
+                self._hashes.keep(upload_id, running, writer.size_bytes, mark)
         finally:
             os.close(descriptor)  # this ends the lock, too
-            self._hashes.keep(upload_id, writer.size_bytes, running)
 
     async def finish(self, upload_id: str, state: UploadState, digest: Digest) -> StoredBlob:
         """Cancelled, it still runs to its end in its thread."""
         path = self._upload(upload_id)
-        running = self._hashes.take(upload_id, state.size_bytes)
-        location = _new_location(upload_id, digest)
+        known, location = self._hashes.take(upload_id), _new_location(upload_id, digest)
         with _translating():
-            await self._in_thread(finish_upload, path, self._root / location, state.size_bytes, digest, running)
+            await self._in_thread(finish_upload, path, self._root / location, state.size_bytes, digest, known)
         return StoredBlob(location=location, size_bytes=state.size_bytes)
 
     async def discard(self, upload_id: str, state: UploadState) -> None:
         """Also while somebody writes: he writes into a file without a name."""
         path = self._upload(upload_id)
-        self._hashes.drop(upload_id)
+        self._hashes.take(upload_id)
         with _translating():
             await self._in_thread(path.unlink, True)
 

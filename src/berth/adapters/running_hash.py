@@ -8,6 +8,7 @@ Decided: hash states are not kept beside the data. hashlib cannot export them, a
 
 import hashlib
 from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Protocol
 
 from berth.domain.image_reference import Digest, DigestAlgorithm
@@ -23,32 +24,49 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class KnownHash:
+    """A hash of the first bytes of an upload, as this process saw them."""
+
+    running: Hash
+    size_bytes: int
+    mark: str
+
+    def of(self, size_bytes: int, mark: str) -> Hash | None:
+        """The hash, if it is of what lies in the store now: so many bytes, with this mark."""
+        return self.running if (self.size_bytes, self.mark) == (size_bytes, mark) else None
+
+
 class RunningHashes:
-    """States by upload. Bounded: the upload that was left longest is forgotten first."""
+    """Hashes by upload. Bounded: the upload that was left longest is forgotten first.
+
+    The mark is what another process cannot help changing when it writes to the upload. Size alone would let a client send
+    one content to this process and as many bytes of another content to the next, and have that stored as the first.
+    """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:
         self._capacity = capacity
-        self._states: OrderedDict[str, tuple[int, Hash]] = OrderedDict()
+        self._known: OrderedDict[str, KnownHash] = OrderedDict()
 
-    def take(self, upload_id: str, size_bytes: int) -> Hash | None:
-        """The state after exactly this many bytes, for the caller alone; None if it is not known."""
-        known, running = self._states.pop(upload_id, (0, None))
-        if size_bytes == 0:
-            return hashlib.sha256()
-        return running if known == size_bytes else None
+    def take(self, upload_id: str) -> KnownHash | None:
+        """What is known, for the caller alone: whoever writes on keeps it again."""
+        return self._known.pop(upload_id, None)
 
-    def keep(self, upload_id: str, size_bytes: int, running: Hash | None) -> None:
+    def keep(self, upload_id: str, running: Hash | None, size_bytes: int, mark: str) -> None:
         """For the next request."""
         if running is None:
             return
-        self._states[upload_id] = (size_bytes, running)
-        self._states.move_to_end(upload_id)
-        while len(self._states) > self._capacity:
-            self._states.popitem(last=False)
+        self._known[upload_id] = KnownHash(running, size_bytes, mark)
+        self._known.move_to_end(upload_id)
+        while len(self._known) > self._capacity:
+            self._known.popitem(last=False)
 
-    def drop(self, upload_id: str) -> None:
-        """The upload is gone."""
-        self._states.pop(upload_id, None)
+
+def resume(known: KnownHash | None, size_bytes: int, mark: str) -> Hash | None:
+    """The hash of what lies in the store; None if all of it has to be read for that."""
+    if size_bytes == 0:
+        return hashlib.sha256()
+    return None if known is None else known.of(size_bytes, mark)
 
 
 def answers(running: Hash | None, digest: Digest) -> bool | None:
