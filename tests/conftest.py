@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import create_engine
 from tests.adapters.postgres import Cluster, in_memory, start_cluster
+from tests.adapters.s3_server import IDENTITY, S3Server, start_s3_server
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, make_world
 
 from berth.adapters.engine_private import PrivateEngine
+from berth.adapters.s3_client import S3Client
 from berth.adapters.store.database import Store, upgrade_tables
 from berth.cli.demo_registry import DemoRegistry
 
@@ -21,6 +23,30 @@ def postgres() -> Iterator[Cluster]:
     """A PostgreSQL of the tests' own."""
     with start_cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """An S3 server of the tests' own."""
+    with start_s3_server() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def s3_connection(s3_server: S3Server) -> AsyncIterator[S3Client]:
+    """A client of the S3 server, opened once: that takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in IDENTITY.items():
+            patch.setenv(name, value)
+        async with S3Client.open(s3_server.make_bucket()) as client:
+            yield client
+
+
+@pytest.fixture
+def s3_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process's own AWS identity, as the standard chain finds it."""
+    for name, value in IDENTITY.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")

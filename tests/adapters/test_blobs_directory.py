@@ -5,16 +5,13 @@ import fcntl
 import hashlib
 import os
 import random
-import subprocess
-import sys
-import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.adapters.killed_pushes import kill_after, pushing
 from tests.small_disk import MIB, fill, small_disk
 
 from berth.adapters import blob_files
@@ -89,37 +86,15 @@ async def test_there_is_no_address_but_ours(store: DirectoryBlobStore) -> None:
     assert await store.find_url((await put(store, b"x")).location) is None
 
 
-@contextmanager
-def pushing(root: Path, size_bytes: int) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.adapters.blob_pushes", str(root), str(size_bytes)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def kill_after(root: Path, size_bytes: int, word: str, delay_s: float) -> list[list[str]]:
-    """The words of each line that the process wrote before it was killed: some time after a line with this first word."""
-    with pushing(root, size_bytes) as process:
-        assert process.stdout is not None
-        lines: list[list[str]] = []
-        while not lines or lines[-1][0] != word:
-            lines.append(process.stdout.readline().split())
-        time.sleep(delay_s)
-        process.kill()
-        return [*lines, *(line.split() for line in process.stdout if line.endswith("\n"))]
-
-
 @pytest.mark.parametrize("size_bytes", [20_000, 3 * MIB], ids=["small blobs", "large blobs"])
 async def test_killed_while_it_writes_and_finishes(store: DirectoryBlobStore, root: Path, size_bytes: int) -> None:
     """`SIGKILL` during pushes: what has a name is whole, what was acknowledged is there."""
     dice, acknowledged, states = random.Random(size_bytes), set(), {}
     for word in ("written", "finished", "written", "written", "finished"):
-        for words in kill_after(root, size_bytes, word, dice.uniform(0, 0.03)):
+        for words in kill_after(str(root), size_bytes, word, dice.uniform(0, 0.03)):
             if words[0] == "finished":
-                acknowledged.add(words[1])
-            else:
+                acknowledged.add(words[2])
+            elif words[0] == "written":
                 states[words[1]] = int(words[2])
     found = {str(path.relative_to(root)) for path in files(root / "content")}
     assert acknowledged <= found
@@ -138,7 +113,7 @@ async def test_killed_while_it_writes_and_finishes(store: DirectoryBlobStore, ro
 
 
 async def test_another_process_holds_the_lock_until_it_dies(store: DirectoryBlobStore, root: Path) -> None:
-    with pushing(root, 200 * MIB) as process:
+    with pushing(str(root), 200 * MIB) as process:
         while not (held := files(root / "uploads")):
             await asyncio.sleep(0.01)
         upload_id = held[0].name

@@ -7,16 +7,20 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from tests.adapters.s3_server import SIZES
 from tests.contract.conftest import OpenStore
 
 from berth.domain.image_reference import Digest, DigestAlgorithm
 from berth.domain.problem import Conflict, Invalid, Problem, UpstreamFailed
 from berth.services.ports.blob_store import BlobStore, StoredBlob, UploadState
 
-MIB = 1024 * 1024
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KIB = 1024
+PART = SIZES.first_bytes
 SMALL = b"a small layer"
-BIG = os.urandom(11 * MIB + 7)  # more than one part of a multipart upload
-CONTENTS = {"nothing": b"", "a byte": b"x", "small": SMALL, "big": BIG, "two whole parts": BIG[: 10 * MIB]}
+BIG = os.urandom(11 * PART + 7)  # parts of two sizes and a tail, in an S3 store
+CONTENTS = {"nothing": b"", "a byte": b"x", "small": SMALL, "big": BIG, "two whole parts": BIG[: 2 * PART]}
 LATER = timedelta(days=3)
 
 
@@ -25,7 +29,7 @@ def new_id() -> str:
 
 
 async def upload(
-    store: BlobStore, content: bytes, *, upload_id: str, state: UploadState | None = None, piece_bytes: int = 256 * 1024
+    store: BlobStore, content: bytes, *, upload_id: str, state: UploadState | None = None, piece_bytes: int = 48 * KIB
 ) -> UploadState:
     """Write it in pieces, in one request."""
     async with store.write(upload_id, state or UploadState()) as writer:
@@ -42,7 +46,7 @@ async def put(store: BlobStore, content: bytes, *, algorithm: DigestAlgorithm = 
 
 async def fetch(store: BlobStore, blob: StoredBlob) -> bytes:
     pieces = [piece async for piece in store.read(blob.location, 0, blob.size_bytes)]
-    assert all(0 < len(piece) <= 256 * 1024 for piece in pieces)
+    assert all(0 < len(piece) <= 256 * KIB for piece in pieces)
     return b"".join(pieces)
 
 
@@ -72,14 +76,14 @@ async def test_an_upload_that_nobody_wrote_to_is_content_too(store: BlobStore) -
 @pytest.mark.parametrize("restarted", [False, True], ids=["one process", "another process each time"])
 async def test_an_upload_goes_on_in_later_requests(open_store: OpenStore, restarted: bool) -> None:
     upload_id, state = new_id(), UploadState()
-    pieces = (BIG[:5], BIG[5 : 6 * MIB], b"", BIG[6 * MIB : 6 * MIB + 1], BIG[6 * MIB + 1 :])
+    pieces = (BIG[:5], BIG[5 : 6 * PART], b"", BIG[6 * PART : 6 * PART + 1], BIG[6 * PART + 1 :])
     async with open_store() as first:
         for piece in pieces:
             if restarted:
                 async with open_store() as other:
                     state = await upload(other, piece, upload_id=upload_id, state=state)
             else:
-                state = await upload(first, piece, upload_id=upload_id, state=state, piece_bytes=MIB)
+                state = await upload(first, piece, upload_id=upload_id, state=state, piece_bytes=7 * PART)
         assert state.size_bytes == len(BIG)
         blob = await first.finish(upload_id, state, Digest.of(BIG))
         assert await fetch(first, blob) == BIG
@@ -97,27 +101,25 @@ async def test_the_writer_counts_what_there_is(store: BlobStore) -> None:
 
 
 async def test_the_memory_of_a_piece_may_be_used_again(store: BlobStore) -> None:
-    upload_id, memory = new_id(), bytearray(MIB)
+    upload_id, memory = new_id(), bytearray(PART)
     async with store.write(upload_id, UploadState()) as writer:
-        for start in range(0, len(BIG), MIB):
-            piece = BIG[start : start + MIB]
+        for start in range(0, len(BIG), PART):
+            piece = BIG[start : start + PART]
             memory[: len(piece)] = piece
             await writer.write(memoryview(memory)[: len(piece)])
-            memory[:] = b"\0" * MIB
+            memory[:] = b"\0" * PART
     blob = await store.finish(upload_id, writer.state, Digest.of(BIG))
     assert await fetch(store, blob) == BIG
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["one process", "another process"])
-@pytest.mark.parametrize("kept", [3, 9 * MIB], ids=["a few bytes", "a part and more"])
+@pytest.mark.parametrize("kept", [3, 2 * PART + 1], ids=["a few bytes", "a part and more"])
 async def test_what_a_killed_request_wrote_does_not_count(open_store: OpenStore, kept: int, restarted: bool) -> None:
     """The state that the database knows is the truth, whatever lies in the store."""
     upload_id = new_id()
     async with open_store() as store:
         state = await upload(store, BIG[:kept], upload_id=upload_id)
-        await upload(
-            store, b"lost " * MIB * 2, upload_id=upload_id, state=state
-        )  # its state never reached the database
+        await upload(store, b"lost " * PART, upload_id=upload_id, state=state)  # its state never reached the database
         if restarted:
             async with open_store() as other:
                 state = await upload(other, BIG[kept:], upload_id=upload_id, state=state)
@@ -138,7 +140,7 @@ async def test_an_older_state_can_be_finished(store: BlobStore) -> None:
 
 
 @pytest.mark.parametrize("saved", ["the first's", "the second's"])
-@pytest.mark.parametrize("size_bytes", [100, 3 * MIB])
+@pytest.mark.parametrize("size_bytes", [100, 2 * PART, 2 * PART + 100])
 async def test_what_two_processes_wrote_in_turn_is_verified(open_store: OpenStore, size_bytes: int, saved: str) -> None:
     """Both began from one state; the hash of the one's bytes must not stand for the bytes of the other."""
     upload_id, good, other = new_id(), os.urandom(size_bytes), os.urandom(size_bytes)
@@ -217,7 +219,7 @@ async def test_an_upload_of_nothing_finished_twice_is_two_blobs(store: BlobStore
 RANGES = {
     "the first byte": (0, 1),
     "the last byte": (len(BIG) - 1, len(BIG)),
-    "over a part's edge": (8 * MIB - 3, 8 * MIB + 3),
+    "over a part's edge": (PART - 3, PART + 3),
     "the second half": (len(BIG) // 2, len(BIG)),
     "nothing": (5, 5),
 }
@@ -268,6 +270,12 @@ async def test_delete_and_discard_may_be_repeated(store: BlobStore) -> None:
     assert await everything(store) == (set(), set())
 
 
+async def test_an_upload_that_another_kind_of_store_began_can_be_discarded(store: BlobStore) -> None:
+    """BLOBS was changed meanwhile."""
+    for handle in ("not ours", "[]", '["a", "b", 0, [], "", 0, ""]'):
+        await store.discard(new_id(), UploadState(size_bytes=7, handle=handle))
+
+
 async def test_what_is_gone_is_lost(store: BlobStore) -> None:
     """Not an empty blob, and not a failure that would be tried again."""
     blob = await put(store, SMALL)
@@ -290,7 +298,7 @@ async def test_what_is_gone_is_lost(store: BlobStore) -> None:
 
 async def test_a_blob_that_is_shorter_than_the_database_says_is_lost(store: BlobStore) -> None:
     blob = await put(store, SMALL)
-    for size_bytes in (len(SMALL) + 1, len(SMALL) + MIB):
+    for size_bytes in (len(SMALL) + 1, len(SMALL) + PART):
         longer = StoredBlob(location=blob.location, size_bytes=size_bytes)
         for attempt in (store.read_whole(longer.location, size_bytes), fetch(store, longer)):
             with pytest.raises(UpstreamFailed) as caught:
@@ -309,7 +317,7 @@ async def test_an_upload_that_is_discarded_under_its_writers_hands(store: BlobSt
 
 
 async def test_uploads_are_listed_with_what_discards_them(open_store: OpenStore) -> None:
-    uploads = {new_id(): content for content in (SMALL, BIG, BIG[: 8 * MIB])}
+    uploads = {new_id(): content for content in (SMALL, BIG, BIG[:PART])}
     async with open_store() as store:
         for upload_id, content in uploads.items():
             await upload(store, content, upload_id=upload_id)
@@ -337,7 +345,7 @@ async def test_many_are_listed(store: BlobStore) -> None:
     assert (await everything(store))[0] == blobs
 
 
-@pytest.mark.parametrize("written", [0, 5 * MIB, 10 * MIB], ids=["nothing", "half a part", "more than a part"])
+@pytest.mark.parametrize("written", [0, PART // 2, 2 * PART + 5], ids=["nothing", "half a part", "more than a part"])
 async def test_a_cancelled_request_keeps_what_it_wrote(store: BlobStore, written: int) -> None:
     upload_id, states = new_id(), []
     is_waiting = asyncio.Event()
@@ -345,8 +353,8 @@ async def test_a_cancelled_request_keeps_what_it_wrote(store: BlobStore, written
     async def request() -> None:
         async with store.write(upload_id, UploadState()) as writer:
             try:
-                for start in range(0, written, MIB):
-                    await writer.write(BIG[start : start + MIB])
+                for start in range(0, written, KIB):
+                    await writer.write(BIG[start : min(start + KIB, written)])
                 is_waiting.set()
                 await asyncio.Event().wait()  # the client sends no more
             finally:
@@ -380,7 +388,7 @@ async def test_a_request_that_fails_keeps_what_it_wrote(store: BlobStore) -> Non
 
 
 async def test_uploads_side_by_side(store: BlobStore) -> None:
-    contents = [os.urandom(9 * MIB) for _ in range(4)]
+    contents = [os.urandom(9 * PART) for _ in range(4)]
     blobs = await asyncio.gather(*(put(store, content) for content in contents))
     assert [await fetch(store, blob) for blob in blobs] == contents
 
