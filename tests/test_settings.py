@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from berth.domain.problem import Invalid
+from berth.domain.s3_address import S3Address
 from berth.settings import TABLE, Settings, TCPAddress, UnixAddress, load, to_markdown
 
 
@@ -45,6 +46,20 @@ def test_listen_addresses(text: str, expected: tuple[TCPAddress | UnixAddress, .
     assert load({"BERTH_LISTEN": text}, None).listen == expected
 
 
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("", None),
+        ("/srv/blobs", Path("/srv/blobs")),
+        ("~/blobs", Path.home() / "blobs"),
+        ("s3://bucket/p?region=eu-west-1", S3Address(bucket="bucket", prefix="p", region="eu-west-1")),
+    ],
+    ids=["not set", "a folder", "a folder at home", "S3"],
+)
+def test_where_blobs_lie(text: str, expected: Path | S3Address | None) -> None:
+    assert load({"BERTH_BLOBS": text}, None).blobs == expected
+
+
 REFUSED = [
     ("LISTEN", "::1:80"),
     ("LISTEN", "8080"),
@@ -56,6 +71,8 @@ REFUSED = [
     ("EXTERNAL_URL", "berth.example.com"),
     ("DATABASE_URL", "mysql://x"),
     ("ENGINE", "podman"),
+    ("BLOBS", "gs://bucket"),
+    ("BLOBS", "s3://bucket?acl=public"),
     ("PRIVATE_ADDRESSES", "10.0.0.1/8"),
     ("TOKEN_REALMS", "no-pair"),
     ("IDLE_TIMEOUT_DEFAULT_MIN", "4"),
@@ -77,11 +94,11 @@ def test_all_problems_come_at_once_with_the_nearest_names() -> None:
         assert part in text
 
 
-@pytest.mark.parametrize("name, value", [("WORKERS", "2"), ("BLOBS", "s3://bucket")])
+@pytest.mark.parametrize("name, value", [("WORKERS", "2"), ("ECR_ENDPOINT", "https://x")])
 def test_a_setting_that_nothing_uses_yet_is_refused(name: str, value: str) -> None:
     with pytest.raises(Invalid, match="has no use for"):
         load({f"BERTH_{name}": value}, None)
-    load({"BERTH_WORKERS": "1", "BERTH_BLOBS": ""}, None)
+    load({"BERTH_WORKERS": "1"}, None)
 
 
 def test_the_clients_own_variables_are_no_settings() -> None:
@@ -93,6 +110,13 @@ def test_a_secret_setting_shows_neither_in_errors_nor_in_the_settings() -> None:
         load({"BERTH_DATABASE_URL": "mysql://berth:canary@db/x"}, None)
     assert "canary" not in str(caught.value)
     assert "canary" not in repr(load({"BERTH_DATABASE_URL": "postgresql://berth:canary@db/x"}, None))
+
+
+@pytest.mark.parametrize("address", ["s3://AKIA:canary@bucket", "s3://bucket?secret=canary", "gs://canary@bucket"])
+def test_an_address_with_a_misplaced_password_is_not_repeated(address: str) -> None:
+    with pytest.raises(Invalid, match="BERTH_BLOBS") as caught:
+        load({"BERTH_BLOBS": address}, None)
+    assert "canary" not in str(caught.value)
 
 
 def test_a_broken_file_is_one_of_the_problems() -> None:

@@ -20,6 +20,8 @@ from berth.domain.address_policy import parse_private_addresses
 from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
 from berth.domain.problem import Invalid
 from berth.domain.registry_host import parse_host_and_port
+from berth.domain.s3_address import SCHEME as S3_SCHEME
+from berth.domain.s3_address import S3Address, parse_s3_address
 from berth.domain.secret_text import SecretText
 
 PREFIX = "BERTH_"
@@ -56,7 +58,7 @@ class Settings:
     tls_key: Path | None
     workers: int
     database_url: SecretText | None
-    blobs: str | None
+    blobs: Path | S3Address | None
     master_key_file: Path | None
     engine: str
     docker_host: str
@@ -74,10 +76,6 @@ class Settings:
     @property
     def admin_token_file(self) -> Path:
         return self.data_dir / "admin-token"
-
-
-def _text(value: str) -> str:
-    return value
 
 
 def _path(value: str) -> Path:
@@ -129,6 +127,14 @@ def _database_url(value: str) -> SecretText:
     if "://" not in value or scheme not in {"sqlite", "postgresql"}:
         raise ValueError("it begins with sqlite:// or postgresql://")
     return SecretText(value)
+
+
+def _blobs(value: str) -> Path | S3Address:
+    if value.startswith(S3_SCHEME):
+        return parse_s3_address(value)
+    if "://" in value:
+        raise ValueError(f"it is a folder, or begins with {S3_SCHEME}")
+    return _path(value)
 
 
 def _number(least: int, most: int) -> Callable[[str], int]:
@@ -200,8 +206,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("TLS_KEY", _PATH, "", "", "Private key (PEM) of TLS_CERT.", _path),
     Setting("WORKERS", _INT, "processes", "1", "How many processes answer requests.", _number(1, 256), reserved=True),
     Setting("DATABASE_URL", _URL, "", "", "SQLite or PostgreSQL; not set: SQLite in DATA_DIR.", _database_url, secret=True),
-    Setting("BLOBS", _TEXT, "", "", "Where image layers lie: a folder or s3://bucket/prefix; not set: in DATA_DIR.", _text,
-            reserved=True),
+    Setting("BLOBS", _TEXT, "", "", "Where image layers lie: a folder or s3://bucket/prefix (see storage.md); not set: in "
+            "DATA_DIR.", _blobs),
     Setting("MASTER_KEY_FILE", _PATH, "", "", "The key that encrypts secrets; not set: in DATA_DIR.", _path),
     Setting("ENGINE", _TEXT, "", "docker", "What runs containers.", _one_of("docker")),
     Setting("DOCKER_HOST", _URL, "", "unix:///var/run/docker.sock", "Where the Docker engine listens.",
@@ -252,7 +258,7 @@ def _parse(setting: Setting, value: str, source: str, problems: list[str]) -> An
     try:
         return setting.parse(value)
     except (ValueError, Invalid) as error:
-        shown = "" if setting.secret else f" '{value[:80]}'"
+        shown = "" if setting.secret or "://" in value else f" '{value[:80]}'"  # an address may hold a password
         text = error.message if isinstance(error, Invalid) else f"{error}."
         problems.append(f"{source}{shown}: {text}")
         return None

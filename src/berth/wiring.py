@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp
 
-from berth.adapters.blobs_directory import DirectoryBlobStore
+from berth.adapters.blobs import open_blob_store
 from berth.adapters.clock_system import SystemClock
 from berth.adapters.dev_container_cli import DevContainerCLI
 from berth.adapters.engine_docker import DockerEngine
@@ -147,9 +147,8 @@ class _Parts:
 async def make_berth(settings: Settings) -> Berth:
     """Everything, wired. The database is migrated, the data folder and its keys are there."""
     resources = AsyncExitStack()
-    parts = _make_parts(settings)
-    resources.push_async_callback(parts.store.close)
     try:
+        parts = await _make_parts(settings, resources)
         parts.store.claim_host()
         await parts.store.migrate()
         server_id = await get_server_id(parts.store, str(uuid4()))
@@ -186,10 +185,12 @@ async def make_berth(settings: Settings) -> Berth:
     )
 
 
-def _make_parts(settings: Settings) -> _Parts:
+async def _make_parts(settings: Settings, resources: AsyncExitStack) -> _Parts:
     data = _data_dir(settings)
     clock, entropy = SystemClock(), SystemEntropy()
     store = _store(settings)
+    resources.push_async_callback(store.close)
+    blobs = await resources.enter_async_context(open_blob_store(settings.blobs or data / "blobs"))
     engine = DockerEngine(settings.docker_host)
     return _Parts(
         settings=settings,
@@ -200,7 +201,7 @@ def _make_parts(settings: Settings) -> _Parts:
         store=store,
         engine=engine,
         git=BareGitRepositories(data / "repositories"),
-        blobs=DirectoryBlobStore(data / "blobs"),
+        blobs=blobs,
         secrets=SecretService(store=store, sealer=_sealer(settings), clock=clock),
         tokens=AccessTokenService(store=store, clock=clock, entropy=entropy),
         executor=CodespaceExec(engine),

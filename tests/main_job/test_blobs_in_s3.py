@@ -1,0 +1,43 @@
+"""The built-in registry with its layers in an S3 store: a private image goes there, and a codespace starts from it."""
+
+from pathlib import Path
+
+import pytest
+from tests.adapters.s3_server import IDENTITY, S3Server, at_bucket, url_of
+from tests.own_registry import launch_well, make_organization, make_repository, own_host, publish
+from tests.world import make_world
+
+from berth.adapters.s3_client import S3Client
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.registry,
+    pytest.mark.timeout(180),
+    pytest.mark.asyncio(loop_scope="module"),
+]
+
+
+@pytest.mark.parametrize("redirect", ["true", "false"], ids=["pulled from the store", "pulled through the server"])
+async def test_a_codespace_from_an_image_in_s3(
+    docker_host: str, registry_host: str, s3_server: S3Server, s3_connection: S3Client, tmp_path: Path, redirect: str
+) -> None:
+    address = s3_server.make_bucket()
+    settings = {
+        "BERTH_BLOBS": f"{url_of(address)}&redirect={redirect}",
+        # Redirected, the server itself meets the store as any other host: plain HTTP and private addresses are refused.
+        "BERTH_INSECURE_REGISTRIES": f"{registry_host},{s3_server.endpoint.removeprefix('http://')}",
+        **IDENTITY,
+    }
+    async with make_world(tmp_path, docker_host, registry_host, settings) as world, world.server.api() as api:
+        organization = await make_organization(api)
+        repository = f"{organization}/webapp"
+        await make_repository(world, api, repository, f"{own_host(world)}/{organization}/dev:1")
+        await publish(world, api, repository)
+        await launch_well(world, api, repository)
+        kept = [found.key async for found in at_bucket(s3_connection, address).list("")]
+        assert len(kept) == 2, "a configuration and a layer, and no tail"
+        assert all(key.startswith("content/") for key in kept)
+        assert not (world.server.data / "blobs").exists()
+        log = world.server.log_file.read_text()
+        for secret in (*IDENTITY.values(), "X-Amz"):
+            assert secret not in log or secret == "true"
