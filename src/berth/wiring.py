@@ -33,6 +33,7 @@ from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.problem import Invalid, Problem
 from berth.domain.registry_host import WebAddress, parse_web_address
+from berth.domain.s3_address import S3Address
 from berth.front import make_front
 from berth.git.app import make_git_app
 from berth.oci.app import AtOnce, answer_at_once, make_oci_app
@@ -343,14 +344,15 @@ def _sealer(settings: Settings) -> Sealer:
 
 
 def _registry_client(settings: Settings, own: WebAddress, resources: AsyncExitStack) -> RegistryHTTP:
-    """Other registries are asked within what the administrator allows; our own besides, which nobody has to list."""
+    """Other registries are asked within what the administrator allows; our own and its blob store need not be listed."""
     theirs = GuardedHTTPSettings(
         private_addresses=parse_private_addresses(settings.private_addresses),
         insecure_hosts=frozenset(settings.insecure_registries),
         resolve=parse_resolve(settings.resolve),
         ca_file=settings.ca_file,
     )
-    ours = theirs.reaching([own])
+    store = settings.blobs.own_origin if isinstance(settings.blobs, S3Address) else None
+    ours = theirs.reaching([own] if store is None else [own, parse_web_address(store)])  # it sends us there for blobs
     http, own_http = GuardedHTTP(theirs), GuardedHTTP(ours)
     resources.callback(http.close)
     resources.callback(own_http.close)

@@ -61,3 +61,16 @@ def test_refused_addresses(text: str, named: str) -> None:
     assert named in caught.value.message
     assert "canary" not in caught.value.message
     assert (caught.value.field, caught.value.code) == ("BLOBS", "settings")
+
+
+@pytest.mark.parametrize(
+    ("text", "origin"),
+    [
+        ("s3://layers", None),
+        ("s3://layers?endpoint=http://minio.corp:9000", "http://minio.corp:9000"),
+        ("s3://layers?endpoint=https://s3.corp&path_style=false", "https://layers.s3.corp"),
+        ("s3://layers?endpoint=http://minio.corp:9000&redirect=false", None),
+    ],
+)
+def test_where_clients_are_sent(text: str, origin: str | None) -> None:
+    assert parse_s3_address(text).own_origin == origin

@@ -15,7 +15,7 @@ from berth.adapters.blob_problems import digest_mismatch, upload_busy, upload_lo
 from berth.adapters.running_hash import KnownHash, answers, resume
 from berth.domain.image_reference import Digest
 
-_PIECE_BYTES = 256 * 1024
+_PIECE_BYTES = 512 * 1024
 _COLD_PIECES = 4  # read at once where the disk is waited for
 _HASHED_AT_ONCE_BYTES = 1024 * 1024
 

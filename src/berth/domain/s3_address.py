@@ -35,6 +35,14 @@ class S3Address:
     path_style: bool = False
     redirect: bool = True
 
+    @property
+    def own_origin(self) -> str | None:
+        """Where clients are sent, if that is a store of the administrator's own; None for AWS, which is public."""
+        if self.endpoint is None or not self.redirect:
+            return None
+        scheme, _, host = self.endpoint.partition("://")
+        return self.endpoint if self.path_style else f"{scheme}://{self.bucket}.{host}"
+
 
 def parse_s3_address(text: str) -> S3Address:
     """Raises Invalid, which names what is wrong and never repeats it: it might be a misplaced secret."""

@@ -81,7 +81,7 @@ class BlobStore(Protocol):
         ...
 
     def read(self, location: str, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to, not including, `stop`, in pieces of at most 256 KiB. Lets others run in between."""
+        """The bytes from `start` up to, not including, `stop`, in pieces of at most 512 KiB. Lets others run in between."""
         ...
 
     async def find_url(self, location: str) -> str | None:
