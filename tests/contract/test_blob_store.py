@@ -46,7 +46,7 @@ async def put(store: BlobStore, content: bytes, *, algorithm: DigestAlgorithm = 
 
 async def fetch(store: BlobStore, blob: StoredBlob) -> bytes:
     pieces = [piece async for piece in store.read(blob.location, 0, blob.size_bytes)]
-    assert all(0 < len(piece) <= 256 * KIB for piece in pieces)
+    assert all(0 < len(piece) <= 512 * KIB for piece in pieces)
     return b"".join(pieces)
 
 
