@@ -30,6 +30,7 @@ from berth.domain.package_access import (
     decide_package,
     refusal_text,
 )
+from berth.domain.package_advice import find_remedy, say_hidden
 from berth.domain.package_role import PackageRole
 from berth.domain.problem import Conflict, Denied, NotFound, Unauthenticated, UpstreamFailed
 from berth.domain.registry_token import RegistryClaims, from_payload
@@ -237,12 +238,13 @@ class RegistryAccess:
         self, caller: Caller, name: PackageName, action: PackageAction, decision: Decision | None = None
     ) -> NotFound | Denied | TokenNeeded:
         """The one answer for what is refused, hidden or missing (policy 3)."""
-        if caller.subject is None:
-            return TokenNeeded("authentication required", scope=format_scope(name, {action}), code="unauthenticated")
-        text = refusal_text(caller.subject, action, decision)
+        subject = caller.subject
+        if subject is None:
+            return TokenNeeded(say_hidden(None, action), scope=format_scope(name, {action}), code="unauthenticated")
+        text = refusal_text(subject, action, decision)
         if text is not None:
-            return Denied(text, code="package.denied")
-        return NotFound("There is no such package, or you may not read it.", code="package.not_found")
+            return Denied(text, code="package.denied", remedy=find_remedy(subject, action, decision))
+        return NotFound(say_hidden(subject, action), code="package.not_found")
 
 
 def _size_of(found: Remembered[Found]) -> int:

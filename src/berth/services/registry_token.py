@@ -60,7 +60,9 @@ class RegistryTokenService:
             subject = await self._tokens.find_subject(password)
             if subject is None:
                 raise Unauthenticated(
-                    "The password is no valid access token of this server.", code="registry_token.bad_credentials"
+                    "The password is no valid access token of this server.",
+                    code="registry_token.bad_credentials",
+                    remedy="Use a personal access token that was not revoked and has not expired.",
                 )
         asked = parse_scopes(scopes)
         now = self._clock.now()
