@@ -21,7 +21,7 @@ from berth.domain.problem import (
     UpstreamFailed,
 )
 from berth.oci.exchange import Answer
-from berth.services.registry_access import TokenNeeded
+from berth.services.registry_access import PackageDenied, TokenNeeded
 
 CODES = frozenset(
     {
@@ -94,19 +94,23 @@ def wire_of(problem: Problem) -> Wire:
 
 
 def problem_answer(problem: Problem, realm: str, service: str) -> Answer:
-    """The answer for a problem; a 401 names where to fetch a token, and for what."""
+    """The answer for a problem; a 401 names where to fetch a token, and for what.
+
+    So does a 403 about a package: oras for Python shows what a 403 says if there is a challenge with it, and else asks
+    again for two minutes. docker and its kin fetch a new token after 401 only.
+    """
     wire = wire_of(problem)
     message = f"{problem.message} {problem.remedy}".strip()
     if wire.code is None:
         return Answer(wire.status, [_TEXT], f"{message}\n".encode())
     body = {"errors": [{"code": wire.code, "message": message, "detail": {"code": problem.code}}]}
     answer = Answer(wire.status, [_JSON], msgspec.json.encode(body))
-    if isinstance(problem, TokenNeeded):
+    if isinstance(problem, TokenNeeded | PackageDenied):
         answer.headers.append((b"www-authenticate", _challenge(problem, realm, service).encode("latin-1", "replace")))
     return answer
 
 
-def _challenge(problem: TokenNeeded, realm: str, service: str) -> str:
+def _challenge(problem: TokenNeeded | PackageDenied, realm: str, service: str) -> str:
     """Source: RFC 6750 section 3; distribution, "Token Authentication Specification"."""
     parts = {"realm": realm, "service": service, "scope": problem.scope, "error": problem.error}
     said = ",".join(f'{key}="{value}"' for key, value in parts.items() if value)

@@ -52,6 +52,16 @@ class TokenNeeded(Unauthenticated):
         self.error = error  # RFC 6750 section 3.1: invalid_token or insufficient_scope; empty without any token
 
 
+class PackageDenied(Denied):
+    """The access token does not allow this scope, so no registry token made with it does: another login is needed."""
+
+    error = "insufficient_scope"
+
+    def __init__(self, message: str, *, remedy: str, scope: str) -> None:
+        super().__init__(message, code="package.denied", remedy=remedy)
+        self.scope = scope
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who a registry token proves, now; and until when, if nothing changes."""
@@ -238,12 +248,12 @@ class RegistryAccess:
         self, caller: Caller, name: PackageName, action: PackageAction, decision: Decision | None = None
     ) -> NotFound | Denied | TokenNeeded:
         """The one answer for what is refused, hidden or missing (policy 3)."""
-        subject = caller.subject
+        subject, scope = caller.subject, format_scope(name, {action})
         if subject is None:
-            return TokenNeeded(say_hidden(None, action), scope=format_scope(name, {action}), code="unauthenticated")
+            return TokenNeeded(say_hidden(None, action), scope=scope, code="unauthenticated")
         text = refusal_text(subject, action, decision)
         if text is not None:
-            return Denied(text, code="package.denied", remedy=find_remedy(subject, action, decision))
+            return PackageDenied(text, remedy=find_remedy(subject, action, decision), scope=scope)
         return NotFound(say_hidden(subject, action), code="package.not_found")
 
 
