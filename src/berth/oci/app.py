@@ -33,7 +33,7 @@ _DELETE = frozenset({PackageAction.DELETE})
 
 @dataclass(frozen=True, slots=True)
 class OCIRoute:
-    """One endpoint: what a registry token must cover, and who answers."""
+    """One endpoint: what a client without a token is told to fetch one for, and who answers."""
 
     actions: frozenset[PackageAction]
     handler: Callable[[OCICall], Awaitable[Answer]]
@@ -61,7 +61,8 @@ ROUTES: Mapping[str, Mapping[str, OCIRoute | OCIRead]] = {
     },
     "blobs": {
         "GET": _BLOB,
-        "HEAD": _BLOB,
+        # How a push begins. A client that keeps its first token (oras for Python) pushes with what is asked for here.
+        "HEAD": OCIRead(_PUSH, blobs.find, blobs.answer, blobs.answer_at_once),
         "DELETE": OCIRoute(_DELETE, blobs.delete),
     },
     "uploads": {
