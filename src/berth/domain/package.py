@@ -22,6 +22,7 @@ MAX_NAME_LENGTH = 255
 RESTORE_WITHIN = timedelta(days=30)
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"({_COMPONENT})/({_COMPONENT}(?:/{_COMPONENT})*)")
+_REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -86,6 +87,11 @@ def parse_package_name(text: str) -> PackageName:
             code="package.name",
         )
     return name
+
+
+def is_repository_name(text: str) -> bool:
+    """Whether it is a name by the specification, which knows names of one part and of any length."""
+    return _REPOSITORY.fullmatch(text) is not None
 
 
 def is_tag(text: str) -> bool:

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from berth.domain.package import PackageName, parse_package_name
+from berth.domain.package import PackageName, is_repository_name, parse_package_name
 from berth.domain.package_access import PackageAction
 from berth.domain.problem import Invalid, NotFound, Problem
 from berth.domain.resource_scope import CATALOG, format_scope
@@ -177,12 +177,18 @@ def _parse_path(path: str) -> tuple[str, str, str]:
 
 
 def _parse_name(text: str, request: OCIRequest) -> PackageName:
-    """A name that none can be is said to be one only to who has shown a token."""
+    """A name that none can be is said to be one only to who has shown a token.
+
+    Where the specification knows the name and only we have no package of such a name, it is missing: it wants 404. And
+    docker pushes again, for 50 seconds, after every code that is not on its list; NAME_UNKNOWN is, NAME_INVALID is not.
+    """
     try:
         return parse_package_name(text)
-    except Invalid:
+    except Invalid as problem:
         if request.header(b"authorization") is None:
             raise TokenNeeded("authentication required", scope="", code="unauthenticated") from None
+        if is_repository_name(text):
+            raise NotFound(problem.message, code="package.not_found") from None
         raise
 
 
