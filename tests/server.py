@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -33,11 +34,17 @@ class Server:
     environment: dict[str, str] = field(default_factory=dict)
     address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
+    ca_file: Path | None = None  # who signed TLS_CERT, if the environment has one: for `localhost`
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://{self.address}:{self.port}"
+        return f"http://{self.address}:{self.port}" if self.ca_file is None else f"https://localhost:{self.port}"
+
+    @property
+    def trust(self) -> ssl.SSLContext | bool:
+        """What httpx calls `verify`."""
+        return True if self.ca_file is None else ssl.create_default_context(cafile=str(self.ca_file))
 
     @property
     def log_file(self) -> Path:
@@ -49,7 +56,9 @@ class Server:
 
     def api(self, token: str | None = None) -> httpx.AsyncClient:
         headers = {"Authorization": f"token {token or self.admin_token}"}
-        return httpx.AsyncClient(base_url=f"{self.url}/api/v3", headers=headers, timeout=60, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=f"{self.url}/api/v3", headers=headers, verify=self.trust, timeout=60, trust_env=False
+        )
 
     async def start(self) -> None:
         settings = {
@@ -70,7 +79,10 @@ class Server:
         await self.wait_until_ready()
 
     async def wait_until_ready(self) -> None:
-        async with asyncio.timeout(_START_TIMEOUT_S), httpx.AsyncClient(trust_env=False) as client:
+        async with (
+            asyncio.timeout(_START_TIMEOUT_S),
+            httpx.AsyncClient(verify=self.trust, trust_env=False) as client,
+        ):
             while True:
                 assert self.process is not None
                 if self.process.poll() is not None:

@@ -1,0 +1,53 @@
+"""The same over TLS, with a certificate that the client is told to trust: no option that allows less."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.clients.containers_tools import Podman, Skopeo
+from tests.clients.images import make_image
+from tests.clients.oras_tool import Oras
+from tests.fakes.certificates import Authority
+from tests.server import Server
+
+pytestmark = [pytest.mark.clients, pytest.mark.engine, pytest.mark.timeout(120)]
+
+
+@dataclass(frozen=True, slots=True)
+class SafeRegistry:
+    host: str
+    token: str
+    ca_file: Path
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def safe_registry(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SafeRegistry]:
+    folder = tmp_path_factory.mktemp("safe")
+    authority = Authority(folder)
+    authority.server_context("localhost")
+    chain = str(folder / "localhost.pem")  # with its key
+    settings = {"BERTH_TLS_CERT": chain, "BERTH_TLS_KEY": chain}
+    async with Server(folder / "data", docker_host, environment=settings, ca_file=authority.ca_file) as server:
+        yield SafeRegistry(f"localhost:{server.port}", server.admin_token, authority.ca_file)
+
+
+@pytest.mark.parametrize("kind", [Podman, Skopeo, Oras])
+def test_push_and_pull_over_tls(
+    kind: type[Podman | Skopeo | Oras], safe_registry: SafeRegistry, tmp_path: Path
+) -> None:
+    tool, image = kind(tmp_path, ca_file=safe_registry.ca_file), make_image()
+    reference = f"{safe_registry.host}/admin/{kind.__name__.lower()}:1"
+    tool.login(safe_registry.host, "admin", safe_registry.token).or_fail()
+    tool.push(image, reference).or_fail()
+    tool.pull(reference).or_fail()
+    assert tool.pulled_id(reference) == image.id
+
+
+def test_without_that_trust_nothing_is_sent(safe_registry: SafeRegistry, tmp_path: Path) -> None:
+    other = Authority(tmp_path)
+    skopeo = Skopeo(tmp_path / "skopeo", ca_file=other.ca_file)
+    said = skopeo.login(safe_registry.host, "admin", safe_registry.token)
+    assert not said.worked
+    assert "certificate signed by unknown authority" in said.text
