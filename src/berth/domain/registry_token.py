@@ -91,7 +91,7 @@ def from_payload(payload: Mapping[str, Any]) -> RegistryClaims:
             issued_at=datetime.fromtimestamp(payload["iat"], UTC),
             expires_at=datetime.fromtimestamp(payload["exp"], UTC),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
         raise Unauthenticated("This is no registry token of this server.", code="registry_token.invalid") from error
 
 
