@@ -1,4 +1,4 @@
-"""What people look up is written down, and what is written down exists: codes, log events, settings, routes."""
+"""What people look up is written down, and what is written down exists: codes, log events, settings, routes, rules."""
 
 import ast
 import re
@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from berth.adapters import registry_http
+from berth.domain.access import Action
 from berth.domain.dev_container_keys import REFUSED
+from berth.domain.package_access import PackageAction
 from berth.domain.problem import Problem
 from berth.domain.registry_credential import _BROKEN
+from berth.domain.role import Role
 from berth.rest.routes import ROUTES
 from berth.settings import to_markdown
 
@@ -141,3 +144,73 @@ def test_every_route_is_in_docs_api() -> None:
     documented = first_cells("api.md")
     assert not (missing := sorted(routes - documented)), f"add to docs/api.md: {missing}"
     assert not (gone := sorted(documented - routes)), f"remove from docs/api.md: {gone}"
+
+
+# How the names of rules end that are made of an action or a role.
+_ENDS: dict[str, list[str]] = {
+    "role.": [role.word for role in Role],
+    "action.": list(Action),
+    "package.action.": list(PackageAction),
+}
+
+
+def rules_in(tree: ast.Module) -> Iterator[str]:
+    """Every rule that a module can name in a Reason: as a constant, or in a function that is called with one."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef):
+            for call in _own_calls(function, "Reason"):
+                yield from _rules_of(tree, function, call.args[0])
+
+
+def _own_calls(function: ast.FunctionDef, name: str) -> Iterator[ast.Call]:
+    """Calls in a function, not in those that stand inside it."""
+    nodes: list[ast.AST] = list(function.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name:
+            yield node
+        if not isinstance(node, ast.FunctionDef):
+            nodes.extend(ast.iter_child_nodes(node))
+
+
+def _rules_of(tree: ast.Module, function: ast.FunctionDef, rule: ast.expr) -> Iterator[str]:
+    if isinstance(rule, ast.Constant):
+        yield str(rule.value)
+        return
+    prefix, name = "", rule
+    if isinstance(rule, ast.JoinedStr):
+        start, end = rule.values
+        assert isinstance(start, ast.Constant)
+        assert isinstance(end, ast.FormattedValue)
+        prefix, name = str(start.value), end.value
+    if prefix in _ENDS:
+        yield from (f"{prefix}{end}" for end in _ENDS[prefix])
+        return
+    assert isinstance(name, ast.Name), f"nobody can look this rule up: {ast.unparse(rule)}"
+    place = [argument.arg for argument in function.args.args].index(name.id)
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function.name:
+            value = call.args[place]
+            assert isinstance(value, ast.Constant), f"{function.name} needs a constant: {ast.unparse(call)}"
+            yield f"{prefix}{value.value!s}"
+
+
+def all_rules() -> set[str]:
+    return {rule for _, tree in sources() for rule in rules_in(tree)}
+
+
+def test_the_search_finds_rules_in_each_of_their_forms() -> None:
+    assert {
+        "scope.repo",  # a constant
+        "role.maintain",  # made of a role
+        "action.admin",
+        "package.action.administer",  # made of an action
+        "package.owner",  # handed to a function
+        "package.codespace.internal",  # made of what is handed to a function
+    } <= all_rules()
+
+
+def test_every_rule_is_in_docs_access_rules() -> None:
+    documented = first_cells("access-rules.md")
+    assert not (missing := sorted(all_rules() - documented)), f"add to docs/access-rules.md: {missing}"
+    assert not (gone := sorted(documented - all_rules())), f"remove from docs/access-rules.md: {gone}"
