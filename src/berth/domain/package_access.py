@@ -22,7 +22,8 @@ Policy; numbers in brackets are DESIGN's, section 2 A:
 6. Everything unknown is denied (A14).
 7. New packages: a person makes private ones that inherit nothing, in his own account and in his organizations (A9); a
    workflow makes them under its repository's owner, linked to it, as visible as the repository is, inheriting access
-   unless the organization says otherwise (A8); both only with a visibility that the organization lets members create (A11).
+   unless the organization says otherwise (A8): then the repository is on the workflow access list with write, or its
+   jobs could not even finish the first push. Both only with a visibility that the organization lets members create (A11).
 """
 
 from collections.abc import Mapping
@@ -307,6 +308,7 @@ class Creation:
     visibility: Visibility = Visibility.PRIVATE
     inherits_access: bool = False
     repository_id: int | None = None
+    workflow_role: PackageRole = PackageRole.NONE  # of that repository, on the workflow access list
 
 
 def decide_creation(subject: Subject | None, facts: NamespaceFacts) -> Creation:
@@ -361,9 +363,11 @@ def _creation_of_workflow(facts: NamespaceFacts) -> Creation:
     reason = Reason(
         "package.create.workflow", Effect.ALLOW, "A workflow may make packages under its repository's owner."
     )
+    inherits_access = facts.policy.inherit_access_default
     return Creation(
         decision=Decision(allowed=True, may_know_it_exists=True, trail=(reason,)),
         visibility=source.repository.visibility,
-        inherits_access=facts.policy.inherit_access_default,
+        inherits_access=inherits_access,
         repository_id=source.repository.repository_id,
+        workflow_role=PackageRole.NONE if inherits_access else PackageRole.WRITE,
     )

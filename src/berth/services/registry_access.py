@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from berth.adapters.store import audit
 from berth.adapters.store import package as rows
+from berth.adapters.store import package_grant as grant_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.package import Asker, KnownPackage
@@ -234,6 +235,10 @@ class RegistryAccess:
             )
             if _becomes_admin(subject, namespace):
                 await rows.set_user_grant(connection, package_id, subject.account_id, PackageRole.ADMIN)
+            if creation.workflow_role is not PackageRole.NONE and creation.repository_id is not None:
+                await grant_rows.set_workflow_repository(
+                    connection, package_id, creation.repository_id, creation.workflow_role
+                )
             await audit.record(
                 connection,
                 at=now,
