@@ -43,10 +43,13 @@ class Cluster:
             upgrade_tables(connection)
         engine.dispose()
 
-    def create_database(self) -> str:
-        """The URL of a new, migrated database."""
+    def create_database(self, *, icu_locale: str | None = None) -> str:
+        """The URL of a new database: migrated, or empty and in the alphabet of this locale."""
         name = f"test_{next(self._numbers)}"
-        self._execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        template = _TEMPLATE
+        if icu_locale is not None:
+            template = f"template0 LOCALE_PROVIDER icu ICU_LOCALE '{icu_locale}' LOCALE 'C.UTF-8'"
+        self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return f"postgresql://{_USER}@/{name}?host={self.folder}"
 
     def drop_database(self, url: str) -> None:

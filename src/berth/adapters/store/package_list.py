@@ -6,7 +6,7 @@ A test holds the two together: for every package and every kind of caller, the l
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, false, func, or_, select
+from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, false, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import repository as repository_rows
@@ -39,6 +39,8 @@ from berth.domain.scope import Scope
 from berth.domain.workflow_permissions import WorkflowPermission
 
 _WITH_OWNER = packages.join(accounts, accounts.c.id == packages.c.owner_id)
+# Compared by its bytes on both databases, as a client compares: `a-b/x` stands before `a/x`.
+_BYTES = String().with_variant(String(collation="C"), "postgresql")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,15 +67,9 @@ async def list_packages(
 async def list_readable_names(
     connection: AsyncConnection, subject: Subject | None, *, after: str, limit: int
 ) -> list[str]:
-    """`owner/name` of what the subject may pull, in the order of owner and then name, those after `after` only."""
-    owner, _, name = after.partition("/")
-    key, own = accounts.c.login_key, packages.c.name
-    statement = (
-        (await _readable(connection, subject))
-        .where(or_(key > owner, and_(key == owner, own > name)))
-        .order_by(key, own)
-        .limit(limit)
-    )
+    """`owner/name` of what the subject may pull, in the order of its bytes, those after `after` only."""
+    full_name = cast(accounts.c.login_key + "/" + packages.c.name, _BYTES)
+    statement = (await _readable(connection, subject)).where(full_name > after).order_by(full_name).limit(limit)
     return [f"{row.owner_login.lower()}/{row.name}" for row in await connection.execute(statement)]
 
 
