@@ -593,6 +593,21 @@ async def test_a11_members_make_only_what_the_organization_lets_them(world: Regi
     assert await push(world, "mia", "mia/c") == OK  # it is about acme only
 
 
+async def test_a13_a_push_that_may_make_nothing_does_not_tell_a_hidden_name_from_a_free_one(
+    world: RegistryAccessWorld,
+) -> None:
+    await world.package("acme/web")
+    names = ("anonymous", "otto", "rita", "mia read:packages", "mia@acme/web", "otto job otto/own write")
+    for name in names:
+        assert await push(world, name, "acme/web") == await push(world, name, "acme/free"), name
+    async with world.store.begin() as connection:
+        policy = PackagePolicy(creatable_visibilities=frozenset())
+        await rows.set_policy(connection, world.people.accounts["acme"], policy)
+    assert await push(world, "mia", "acme/web") == MEMBERS_MAY_NOT.format("private")
+    for name in (*names, "mia", "wim job acme/site write"):
+        assert await push(world, name, "acme/web") == await push(world, name, "acme/free"), name
+
+
 async def test_a_push_to_a_name_in_use_is_an_ordinary_push(world: RegistryAccessWorld) -> None:
     package_id = await world.package("acme/web", PRIVATE, linked="acme/web")
     caller = await world.caller(await world.who("wim"), ALL)

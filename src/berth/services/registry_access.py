@@ -206,12 +206,24 @@ class RegistryAccess:
         """The same for a push, which makes the package if the name is free (policy 4)."""
         for _ in range(_MAX_ATTEMPTS):
             if (await self._look(caller, name)).known is not None:
-                return await self.authorize(caller, name, PackageAction.PUSH)
+                return await self._authorize_push_to_known(caller, name)
             try:
                 await self._create(caller, name)
             except Conflict:
                 continue  # another request was quicker: whatever it made is judged like any other
         raise Conflict("The package comes and goes.", code="package.name_taken", remedy="Push again.")
+
+    async def _authorize_push_to_known(self, caller: Caller, name: PackageName) -> KnownPackage:
+        """A refusal that would be one for a free name, too, sounds like that: nobody learns which names are in use."""
+        try:
+            return await self.authorize(caller, name, PackageAction.PUSH)
+        except NotFound:
+            async with self._store.read() as connection:
+                namespace = await rows.find_namespace(connection, caller.asker, name.owner)
+            creation = None if namespace is None else decide_creation(caller.subject, namespace)
+            if creation is not None and not creation.decision:
+                raise self.refusal(caller, name, PackageAction.PUSH, creation.decision) from None
+            raise
 
     async def _create(self, caller: Caller, name: PackageName) -> None:
         subject = caller.subject
