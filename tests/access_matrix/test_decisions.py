@@ -48,7 +48,7 @@ NEEDED = {
 }
 SCOPES = ("read:packages", "write:packages", "delete:packages")
 # A8: "packages: read|write".
-PERMITTED = {"none": "", "read": "pull", "write": "pull push delete administer"}
+PERMITTED = {"none": "", "read": "pull", "write": "pull push delete"}
 # What an account is to the repository: its owner (or an owner of its organization), a member of the organization, or
 # somebody with a role by name or by a team.
 STANDINGS = (

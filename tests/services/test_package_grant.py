@@ -45,7 +45,7 @@ async def test_admins_grant_and_take_away(packages: PackageWorld) -> None:
         "mia": DENIED,
         "olga:read:packages": DENIED,
         "olga@acme/web": DENIED,
-        "olga job acme/web": MISSING,
+        "olga job acme/web": DENIED,
         "wim": OK,
         "olga": OK,
     }

@@ -36,7 +36,7 @@ async def test_admins_open_and_close(packages: PackageWorld) -> None:
         "mia": DENIED,
         "olga:read:packages": DENIED,
         "olga@acme/web": DENIED,
-        "olga job acme/docs": MISSING,
+        "olga job acme/docs": DENIED,
         "wim": OK,
         "olga": OK,
     }

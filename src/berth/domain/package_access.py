@@ -17,7 +17,7 @@ Policy; numbers in brackets are DESIGN's, section 2 A:
    and the repository is not public.
 4. A workflow's token (A8) may do as much as its permissions say with what is linked to its repository with inheritance on
    (write), or names its repository on its workflow access list (with that role); and pull what is public. Whoever
-   asked for the token must still be allowed to write to the repository.
+   asked for the token must still be allowed to write to the repository. It never changes settings.
 5. What the caller may not pull does not exist for him (A13).
 6. Everything unknown is denied (A14).
 7. New packages: a person makes private ones that inherit nothing, in his own account and in his organizations (A9); a
@@ -67,7 +67,8 @@ _SCOPES_OF_ACTION: Mapping[PackageAction, frozenset[Scope]] = {
 _ACTIONS_OF_PERMISSION: Mapping[WorkflowPermission, _Actions] = {
     WorkflowPermission.NONE: _NOTHING,
     WorkflowPermission.READ: _PULL,
-    WorkflowPermission.WRITE: frozenset(PackageAction),
+    # Decided: no settings. A job that runs a stranger's code could open a package to everybody, for ever (A10).
+    WorkflowPermission.WRITE: frozenset(PackageAction) - {PackageAction.ADMINISTER},
 }
 
 
@@ -148,6 +149,8 @@ def limit_of_token(subject: Subject | None, action: PackageAction) -> Reason | N
             if action in _ACTIONS_OF_PERMISSION[subject.permissions.packages]:
                 return None
             text = f"The workflow's token has packages: {subject.permissions.packages}; this needs packages: write."
+            if action is PackageAction.ADMINISTER:
+                text = "A workflow's token changes no settings of packages; use a personal access token."
             return Reason("package.workflow.permission", Effect.DENY, text)
         case _:
             return Reason("package.token.unknown", Effect.DENY, "This kind of token opens no package.")
