@@ -157,7 +157,10 @@ class RegistryAccess:
 
     async def remember(self, token: bytes, path: str, find: Callable[[], Awaitable[Remembered[Found]]]) -> Found:
         """What `find` finds. Not asked again while it could only find the same: nothing was stored, nothing expired."""
-        found: Remembered[Found] = await self._cache.get((token, path), find, size_of=_size_of)
+        key_bytes = len(token) + len(path)
+        found: Remembered[Found] = await self._cache.get(
+            (token, path), find, size_of=lambda value: value.size_bytes + key_bytes
+        )
         if self._clock.now() >= found.valid_until:
             found = await find()
         return found.value
@@ -272,10 +275,6 @@ class RegistryAccess:
         if text is not None:
             return PackageDenied(text, remedy=find_remedy(subject, action, decision), scope=scope)
         return NotFound(say_hidden(subject, action), code="package.not_found")
-
-
-def _size_of(found: Remembered[Found]) -> int:
-    return found.size_bytes
 
 
 def _becomes_admin(subject: Subject, namespace: NamespaceFacts) -> bool:

@@ -6,16 +6,16 @@ was read before is what would be read now; when it moves, everything that was ke
 - SQLite: `PRAGMA data_version` on a connection that never writes; it changes whenever another connection, of whichever
   process, commits. About 3 µs. Source: SQLite documentation, "PRAGMA data_version".
 - PostgreSQL: the text of `pg_current_snapshot()`. Two equal snapshots see exactly the same transactions. Requests that
-  ask at the same time share one round trip, which begins after each of them asked. Source: PostgreSQL 15
-  documentation, section 9.27.7 "Transaction ID and Snapshot Information Functions".
+  ask at the same time share one round trip, which begins after each of them asked; it needs a connection of its own, because
+  the pool's cost three more (its ping, BEGIN, ROLLBACK). Source: PostgreSQL 15 documentation, section 9.27.7 "Transaction
+  ID and Snapshot Information Functions".
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Hashable
+from contextlib import suppress
 from typing import Any, Protocol
-
-from sqlalchemy import text
 
 from berth.adapters.store.database import Store, unavailable
 
@@ -61,7 +61,12 @@ class PostgreSQLMark:
     """One look at a time; who asks while one is under way waits for the next."""
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        import psycopg  # noqa: PLC0415 it takes 9 MB that a server on SQLite does not need
+
+        self._driver = psycopg
+        self._arguments = store.engine.dialect.create_connect_args(store.url)[1]
+        self._connection: Any = None  # psycopg's AsyncConnection
+        self._connections = 0  # so far: after a failover or a restored backup the same numbers may mean something else
         self._running: asyncio.Task[str] | None = None
         self._next: asyncio.Task[str] | None = None
 
@@ -77,14 +82,37 @@ class PostgreSQLMark:
         if before is not None:
             await asyncio.wait([before])
         self._running, self._next = self._next, None  # from here on, who asks needs another look
-        async with self._store.read() as connection:
-            snapshot = await connection.execute(text("SELECT pg_current_snapshot()::text"))
-            return str(snapshot.scalar_one())
+        while True:
+            is_new = self._connection is None
+            try:
+                return await self._ask()
+            except (self._driver.Error, OSError) as error:
+                await self._disconnect()
+                if is_new:
+                    raise unavailable() from error
+                # else the database was perhaps restarted since the last look: once more, on a new connection
+
+    async def _ask(self) -> str:
+        if self._connection is None:
+            self._connection = await self._driver.AsyncConnection.connect(**self._arguments, autocommit=True)
+            self._connections += 1
+        cursor = await self._connection.execute("SELECT pg_current_snapshot()::text")
+        (snapshot,) = await cursor.fetchone()
+        return f"{self._connections}/{snapshot}"
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(self._driver.Error, OSError):
+                await connection.close()
 
     async def close(self) -> None:
-        for task in (self._running, self._next):
-            if task is not None:
-                task.cancel()
+        """Who still waits for a look is cancelled."""
+        tasks = [task for task in (self._running, self._next) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._disconnect()
 
 
 def _small(_value: object) -> int:
