@@ -13,7 +13,7 @@ from berth.adapters.store import work
 from berth.adapters.store.database import Store
 from berth.domain.problem import UpstreamFailed
 from berth.services import reconcile
-from berth.services.reconcile import Claim, Fenced, Outcome, Reconciler
+from berth.services.reconcile import MAX_BACKOFF_S, Claim, Fenced, Outcome, Reconciler
 
 metadata = MetaData()
 jobs = Table(
@@ -157,6 +157,33 @@ async def test_a_step_that_raises_backs_off_and_does_not_stop_others(queue: Stor
     assert row.attempts == 1
     assert row.next_at - float(now) > 0.5
     assert row.seen == 0
+
+
+async def test_the_distance_between_attempts_has_a_bound(queue: Store) -> None:
+    """A worker that never gives up may fail for days: 2 to the power of its attempts is no number any more."""
+    await add(queue)
+    async with queue.begin() as connection:
+        await connection.execute(update(jobs).values(attempts=5000))
+    worker = Job()
+    worker.error = UpstreamFailed("still away")
+    worker.give_up_after = 10**6
+    async with running(queue, worker):
+        await until(lambda: worker.steps)
+        await until_given_back(queue)
+    async with queue.read() as connection:
+        row = (await connection.execute(select(jobs))).one()
+        now = (await connection.execute(select(work.database_now(connection)))).scalar_one()
+    assert row.attempts == 5001
+    assert MAX_BACKOFF_S - 60 < row.next_at - float(now) <= MAX_BACKOFF_S
+
+
+async def until_given_back(queue: Store) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            async with queue.read() as connection:
+                if (await connection.execute(select(jobs.c.lease))).scalar_one() is None:
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def test_after_too_many_attempts_the_worker_gives_up(queue: Store) -> None:

@@ -8,6 +8,8 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.package_tables import chores
 from berth.services.reconcile import Claim, Outcome
 
+_LEFT_TO_OTHERS_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Chore:
@@ -33,10 +35,10 @@ class ChoreWorker:
                 await rows.ensure_chore(connection, name)
 
     async def act(self, claim: Claim) -> Outcome:
-        """A chore of another version of Berth is left to that one."""
+        """A chore of another version of Berth is left to that one, if it still runs."""
         chore = self._chores.get(claim.subject)
         if chore is None:
-            return Outcome(next_in_s=None)
+            return Outcome(next_in_s=_LEFT_TO_OTHERS_S)
         await chore.do()
         return Outcome(next_in_s=chore.every_s)
 

@@ -199,7 +199,7 @@ class Reconciler:
             return
         except Exception:  # noqa: BLE001 as above
             _LOG.exception("reconcile.give_up_failed", extra={"row": claim.id})
-        await self._give_back(claim, min(2.0**claim.attempts, MAX_BACKOFF_S))
+        await self._give_back(claim, min(2.0 ** min(claim.attempts, 16), MAX_BACKOFF_S))
 
     async def _give_back(self, claim: Claim, next_in_s: float) -> None:
         try:
