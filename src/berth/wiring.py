@@ -77,7 +77,7 @@ from berth.services.workflow_token import WorkflowTokenService
 from berth.settings import Settings, TCPAddress
 
 _SWEEP_EVERY_S = 600
-_COLLECT_EVERY_S = 600
+_COLLECT_EVERY_S = 3600
 _NODE_MODULES = Path(__file__).parents[2] / "node_modules"  # beside the sources, where dev/setup puts it
 _LOG = logging.getLogger(__name__)
 

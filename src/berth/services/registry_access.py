@@ -7,11 +7,12 @@
 3. What the caller may not pull does not exist for him (A13): missing and hidden take the same way through this module.
    A sentence about the token itself (a scope that it lacks, a codespace that wants to push) is said of both.
 4. A push to a free name makes the package, at the first request that stores something (A2, A8, A9, A11).
+5. While nothing was published under a name, each push to it keeps the package from being collected for the grace period.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from berth.adapters.store import audit
@@ -41,6 +42,7 @@ from berth.services.ports import Clock, RegistryTokenSigner
 
 _MAX_VERIFIED = 4096
 _MAX_ATTEMPTS = 3
+_TOUCH_UNPUBLISHED_EVERY = timedelta(minutes=10)
 Found = TypeVar("Found")
 
 
@@ -209,7 +211,10 @@ class RegistryAccess:
         """The same for a push, which makes the package if the name is free (policy 4)."""
         for _ in range(_MAX_ATTEMPTS):
             if (await self._look(caller, name)).known is not None:
-                return await self._authorize_push_to_known(caller, name)
+                known = await self._authorize_push_to_known(caller, name)
+                if await self._keep(known):
+                    return known
+                continue
             try:
                 await self._create(caller, name)
             except Conflict:
@@ -227,6 +232,14 @@ class RegistryAccess:
             if creation is not None and not creation.decision:
                 raise self.refusal(caller, name, PackageAction.PUSH, creation.decision) from None
             raise
+
+    async def _keep(self, known: KnownPackage) -> bool:
+        """Policy 5. False: it just went."""
+        now = self._clock.now()
+        if known.package.published_at is not None or now - known.package.updated_at < _TOUCH_UNPUBLISHED_EVERY:
+            return True
+        async with self._store.begin() as connection:
+            return await rows.hold_package(connection, known.package.id, now)
 
     async def _create(self, caller: Caller, name: PackageName) -> None:
         subject = caller.subject

@@ -80,7 +80,8 @@ class RegistryBlobService:
         if blob.needed or now - blob.touched_at < TOUCH_EVERY:
             return True
         async with self._store.begin() as connection:
-            return await rows.touch_link(connection, package_id, blob.blob_id, now)
+            held = await package_rows.hold_package(connection, package_id, now)
+            return held and await rows.touch_link(connection, package_id, blob.blob_id, now)
 
     async def read_whole(self, blob: LinkedBlob) -> bytes:
         """A small blob's bytes."""
@@ -130,8 +131,11 @@ class RegistryBlobService:
             )
             if not covered:
                 raise _pull_needed(name, _name(package))
+            now = self._clock.now()
             async with self._store.begin() as connection:
-                if await rows.link(connection, target.package.id, found.blob_id, self._clock.now()):
+                if not await package_rows.hold_package(connection, target.package.id, now):
+                    raise self._access.refusal(caller, name, PackageAction.PUSH)
+                if await rows.link(connection, target.package.id, found.blob_id, now):
                     return True
         return False
 
@@ -153,13 +157,12 @@ class RegistryBlobService:
     async def begin_upload(self, caller: Caller, name: PackageName) -> Upload:
         """A new upload of zero bytes."""
         known = await self._access.authorize_push(caller, name)
+        now = self._clock.now()
         async with self._store.begin() as connection:
+            if not await package_rows.hold_package(connection, known.package.id, now):
+                raise self._access.refusal(caller, name, PackageAction.PUSH)
             return await rows.insert_upload(
-                connection,
-                str(uuid4()),
-                package_id=known.package.id,
-                token_id=_token_id(caller),
-                now=self._clock.now(),
+                connection, str(uuid4()), package_id=known.package.id, token_id=_token_id(caller), now=now
             )
 
     async def find_upload(self, caller: Caller, name: PackageName, upload_id: str) -> Upload:
@@ -227,7 +230,8 @@ class RegistryBlobService:
             raise
         now = self._clock.now()
         async with self._store.begin() as connection:
-            if not await rows.delete_upload(connection, upload.id):
+            held = await package_rows.hold_package(connection, upload.package_id, now)
+            if not held or not await rows.delete_upload(connection, upload.id):
                 raise _gone()  # cancelled meanwhile, or its package was deleted; the sweep finds the content
             blob_id = await rows.store_blob(connection, str(digest), stored.size_bytes, stored.location, now)
             await rows.link(connection, upload.package_id, blob_id, now)

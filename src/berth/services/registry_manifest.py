@@ -6,12 +6,16 @@
 3. The first manifest publishes a package. If its publisher is a person, the package is linked to the repository that the
    image names as its source, if he may write to it (A9).
 4. Deleting a version keeps it restorable for 30 days (`services/package_version.py`); nothing here shows it any more.
-5. Referrers of a package that is missing or hidden are an empty list, as the specification wants; the list tells both
+5. In a package whose untagged versions go after a while, one that somebody asks for stays for as long as if it had lost its
+   tag now: he may go on to push an index that lists it, and whoever pulls by digest still needs it.
+6. Referrers of a package that is missing or hidden are an empty list, as the specification wants; the list tells both
    the same (A13).
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,11 +34,14 @@ from berth.domain.image_reference import Digest
 from berth.domain.manifest import Manifest, optional_blobs, parse_pushed_manifest, referenced_blobs
 from berth.domain.package import PackageName, is_tag
 from berth.domain.package_access import PackageAction
-from berth.domain.problem import Invalid, NotFound
+from berth.domain.problem import Invalid, NotFound, Problem
 from berth.domain.role import Role
 from berth.domain.source_annotation import MAX_CONFIG_BYTES, find_source_repository, read_image_labels
 from berth.services.ports import BlobStore, Clock
 from berth.services.registry_access import Caller, RegistryAccess
+
+_TOUCH_UNTAGGED_EVERY = timedelta(hours=12)  # half of the shortest retention
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +81,22 @@ class RegistryManifestService:
         found: StoredManifest | None = await self._cache.get(
             key, lambda: self._read(known.package.id, reference), size_of=_size
         )
-        if found is None:
+        if found is None or not await self._keep(known, found):
             raise _unknown()
         return found
+
+    async def _keep(self, known: KnownPackage, found: StoredManifest) -> bool:
+        """Policy 5. False: it just went."""
+        may_go = known.package.untagged_retention_days is not None and not found.has_tag
+        now = self._clock.now()
+        if not may_go or now - found.updated_at < _TOUCH_UNTAGGED_EVERY:
+            return True
+        try:
+            async with self._store.begin() as connection:
+                return await rows.touch_untagged(connection, found.id, now)
+        except Problem as problem:  # a full disk is no reason to refuse a pull
+            _LOG.warning("manifest.touch_failed", extra={"package": known.package.id, "code": problem.code})
+            return True
 
     async def _read(self, package_id: int, reference: str | Digest) -> StoredManifest | None:
         async with self._store.read() as connection:
@@ -193,7 +213,7 @@ class RegistryManifestService:
             if isinstance(reference, Digest):
                 gone = await rows.mark_deleted(connection, known.package.id, str(reference), now) is not None
             else:
-                gone = await rows.delete_tag(connection, known.package.id, reference)
+                gone = await rows.delete_tag(connection, known.package.id, reference, now)
             if not gone:
                 raise _unknown()
             if caller.subject is not None:
@@ -223,7 +243,7 @@ class RegistryManifestService:
         after: int,
         limit: int,
     ) -> tuple[Sequence[Referrer], bool]:
-        """What refers to this digest, oldest first, and whether there is more (policy 5)."""
+        """What refers to this digest, oldest first, and whether there is more (policy 6)."""
         try:
             known = await self._access.authorize(caller, name, PackageAction.PULL)
         except NotFound:

@@ -1,14 +1,23 @@
 """Queries on blobs: content that is stored once, the packages in which it may be read, and uploads under way.
 
-The invariant that garbage collection and pushes share (`services/garbage.py` is the other half):
-- Whoever was told that a blob is there (a HEAD that found it, a mount, a finished upload) finds it there for the whole
-  grace period from then on: the link's `touched_at` is set whenever that is said of a link which no version needs, and
-  whenever a version that needed it goes. A link goes only if no version needs it and it was touched before the grace period.
-- A manifest is stored in one transaction with an UPDATE of the links of all blobs that it names. A collection that runs
-  at the same moment either removed a link before, and the manifest's push is told so; or it waits for the row's lock and
-  then sees that the link was touched.
-- A blob's row goes only if no package links it and it was touched before the grace period; linking touches it in the same
-  transaction. Its bytes go after its row: what is in the store and in no row is nobody's.
+The invariants that pushes share with garbage collection (`garbage.py` holds the other half):
+1. A manifest that was stored with no warning can be pulled whole. Its push updates the links of all blobs that it names,
+   in the transaction that stores it, under the package's lock. A collection locks a link, skipping those that others hold,
+   and then looks *in a new statement* whether a version needs it. So either the push was first: the link is held, or the
+   collection sees the version; or the collection was: the push finds no link, and says what is missing. No clock decides.
+2. A blob's row goes only after the same two steps show that no package links it; whoever links it updates the row in the
+   same transaction, and is told if it is gone. Its bytes go after its row, by way of the trash: what is in the store and
+   in no row is nobody's. The foreign keys would refuse what these steps overlooked.
+3. Whoever was told that a blob is there (a HEAD that found it, a mount, a finished upload) finds it there for the whole
+   grace period from then on, unless somebody deletes it: so a client may leave out what a HEAD found. `touched_at` is set
+   when that is said of a link that no version needs, and when a version that needed it goes. It may be late by the
+   collection's `slack`: a link that was touched less than that ago is not touched again, a transaction takes a while, and
+   replicas' clocks differ. Times are whole seconds, cut off: they only ever look too old.
+4. The same holds of a package that nothing was published under (`package.hold_package`) and of a version without a tag
+   (`manifest.touch_untagged`).
+
+Locks are taken in this order, so that nobody waits in a circle: repository, package, upload, blob, link. Only whoever
+holds a package's lock, or waits for nobody (SKIP LOCKED), locks several of its links.
 """
 
 from collections.abc import Collection
@@ -34,12 +43,10 @@ from berth.domain.blob import LinkedBlob, Upload
 def _is_needed() -> Any:
     """Whether a version of the link's package names the blob. Correlates with package_blobs and blobs."""
     return exists(
-        select(manifest_references.c.manifest_id)
-        .join(manifests, manifests.c.id == manifest_references.c.manifest_id)
-        .where(
+        select(manifest_references.c.manifest_id).where(
+            manifest_references.c.package_id == package_blobs.c.package_id,
             manifest_references.c.digest == blobs.c.digest,
             manifest_references.c.kind == "blob",
-            manifests.c.package_id == package_blobs.c.package_id,
         )
     )
 
@@ -71,13 +78,13 @@ async def find_linked(connection: AsyncConnection, package_id: int, digest: str)
 
 
 async def list_packages_with(connection: AsyncConnection, digest: str, *, limit: int) -> list[int]:
-    """Ids of live packages in which the blob may be read, newest link first. Decides nothing."""
+    """Ids of live packages in which the blob may be read, newest package first. Decides nothing."""
     statement = (
         select(package_blobs.c.package_id)
         .join(blobs, blobs.c.id == package_blobs.c.blob_id)
         .join(packages, packages.c.id == package_blobs.c.package_id)
         .where(blobs.c.digest == digest, package_blobs.c.deleted.is_(False), packages.c.deleted_at.is_(None))
-        .order_by(package_blobs.c.touched_at.desc(), package_blobs.c.package_id)
+        .order_by(package_blobs.c.package_id.desc())
         .limit(limit)
     )
     return list((await connection.execute(statement)).scalars())
@@ -85,14 +92,21 @@ async def list_packages_with(connection: AsyncConnection, digest: str, *, limit:
 
 async def touch_link(connection: AsyncConnection, package_id: int, blob_id: int, now: datetime) -> bool:
     """Start its grace period anew. False: the link went meanwhile."""
-    mine = (package_blobs.c.package_id == package_id, package_blobs.c.blob_id == blob_id)
+    mine = (
+        package_blobs.c.package_id == package_id,
+        package_blobs.c.blob_id == blob_id,
+        package_blobs.c.deleted.is_(False),
+    )
     return bool((await connection.execute(update(package_blobs).where(*mine).values(touched_at=now))).rowcount)
 
 
 async def touch_named(
     connection: AsyncConnection, package_id: int, digests: Collection[str], now: datetime
 ) -> set[str]:
-    """Touch the links of these digests, in a transaction that stores or removes a version. Those that are there."""
+    """Touch the links of these digests, in a transaction that stores or removes a version. Those that are there.
+
+    The caller holds the package's lock.
+    """
     found = select(blobs.c.id, blobs.c.digest).where(blobs.c.digest.in_(digests))
     digest_of = {row.id: row.digest for row in await connection.execute(found)}
     statement = (
@@ -109,7 +123,7 @@ async def touch_named(
 
 
 async def link(connection: AsyncConnection, package_id: int, blob_id: int, now: datetime) -> bool:
-    """Let the blob be read in the package. False: the blob's row went meanwhile."""
+    """Let the blob be read in the package, which the caller holds. False: the blob's row went meanwhile."""
     touched = await connection.execute(update(blobs).where(blobs.c.id == blob_id).values(touched_at=now))
     if not touched.rowcount:
         return False
@@ -143,10 +157,10 @@ async def is_needed_by_live_version(connection: AsyncConnection, package_id: int
         select(manifests.c.id)
         .join(manifest_references, manifest_references.c.manifest_id == manifests.c.id)
         .where(
-            manifests.c.package_id == package_id,
-            manifests.c.deleted_at.is_(None),
-            manifest_references.c.kind == "blob",
+            manifest_references.c.package_id == package_id,
             manifest_references.c.digest == digest,
+            manifest_references.c.kind == "blob",
+            manifests.c.deleted_at.is_(None),
         )
         .limit(1)
     )
@@ -156,15 +170,18 @@ async def is_needed_by_live_version(connection: AsyncConnection, package_id: int
 async def store_blob(connection: AsyncConnection, digest: str, size_bytes: int, location: str, now: datetime) -> int:
     """The id of the blob of content that was just finished.
 
-    If it was stored before, its old location stays, and the new one goes into the trash.
+    If it was stored before, it moves to the new location, and the old one goes into the trash: so pushing again mends a
+    blob whose content was lost.
     """
     values = {"digest": digest, "size": size_bytes, "location": location, "touched_at": now}
     while True:
-        touched = update(blobs).where(blobs.c.digest == digest).values(touched_at=now).returning(blobs.c.id)
-        blob_id = (await connection.execute(touched)).scalar_one_or_none()
-        if blob_id is not None:
-            await connection.execute(insert(blob_trash).values(location=location, added_at=now))
-            return int(blob_id)
+        before = select(blobs.c.id, blobs.c.location).where(blobs.c.digest == digest).with_for_update(key_share=True)
+        old = (await connection.execute(before)).one_or_none()
+        if old is not None:
+            moved = update(blobs).where(blobs.c.id == old.id).values(location=location, touched_at=now)
+            await connection.execute(moved)
+            await connection.execute(insert(blob_trash).values(location=old.location, added_at=now))
+            return int(old.id)
         try:
             async with connection.begin_nested():
                 return int(
@@ -177,6 +194,7 @@ async def store_blob(connection: AsyncConnection, digest: str, size_bytes: int, 
 async def insert_upload(
     connection: AsyncConnection, upload_id: str, *, package_id: int, token_id: int, now: datetime
 ) -> Upload:
+    """A new one, of no bytes, in a package that the caller holds."""
     values = {"id": upload_id, "package_id": package_id, "token_id": token_id, "size": 0, "handle": ""}
     await connection.execute(insert(uploads).values(**values, created_at=now, touched_at=now))
     return Upload(id=upload_id, package_id=package_id, token_id=token_id, size_bytes=0, handle="")

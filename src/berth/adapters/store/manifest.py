@@ -2,6 +2,9 @@
 
 A version that was deleted keeps its row, its tags and its references for as long as it may be restored; nothing here
 answers with it unless it says so.
+
+A version's `updated_at` says since when it has had no tag: it is set when a tag comes, moves away or is deleted. It is set
+too when a version without a tag is pushed again, or asked for in a package that lets untagged versions go (`touch_untagged`).
 """
 
 import json
@@ -10,13 +13,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.package_tables import manifest_references, manifests, tags
 from berth.domain.image_reference import Digest, parse_digest
 from berth.domain.manifest import Manifest, optional_blobs, referenced_blobs, referenced_manifests
 
+_HAS_TAG = exists(select(tags.c.name).where(tags.c.manifest_id == manifests.c.id))
 _LISTED = [column for column in manifests.c if column.name != "content"]
 
 
@@ -28,6 +32,8 @@ class StoredManifest:
     digest: Digest
     media_type: str
     content: bytes
+    updated_at: datetime
+    has_tag: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +46,9 @@ class Referrer:
     size_bytes: int
 
 
-def _live(package_id: int) -> Select[Any]:
-    return select(manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.content).where(
+def _live(package_id: int, has_tag: ColumnElement[bool]) -> Select[Any]:
+    columns = (manifests.c.id, manifests.c.digest, manifests.c.media_type, manifests.c.content, manifests.c.updated_at)
+    return select(*columns, has_tag.label("has_tag")).where(
         manifests.c.package_id == package_id, manifests.c.deleted_at.is_(None)
     )
 
@@ -49,17 +56,24 @@ def _live(package_id: int) -> Select[Any]:
 def _to_stored(row: Row[Any] | None) -> StoredManifest | None:
     if row is None:
         return None
-    return StoredManifest(id=row.id, digest=parse_digest(row.digest), media_type=row.media_type, content=row.content)
+    return StoredManifest(
+        id=row.id,
+        digest=parse_digest(row.digest),
+        media_type=row.media_type,
+        content=row.content,
+        updated_at=row.updated_at,
+        has_tag=bool(row.has_tag),
+    )
 
 
 async def find_by_digest(connection: AsyncConnection, package_id: int, digest: str) -> StoredManifest | None:
-    statement = _live(package_id).where(manifests.c.digest == digest)
+    statement = _live(package_id, _HAS_TAG).where(manifests.c.digest == digest)
     return _to_stored((await connection.execute(statement)).one_or_none())
 
 
 async def find_by_tag(connection: AsyncConnection, package_id: int, tag: str) -> StoredManifest | None:
     statement = (
-        _live(package_id)
+        _live(package_id, true())
         .join(tags, tags.c.manifest_id == manifests.c.id)
         .where(tags.c.package_id == package_id, tags.c.name == tag)
     )
@@ -103,7 +117,8 @@ async def store_manifest(
     named = {("blob", str(each)) for each in (*referenced_blobs(manifest), *optional_blobs(manifest))}
     named |= {("manifest", str(each.digest)) for each in referenced_manifests(manifest)}
     if named:
-        rows = [{"manifest_id": manifest_id, "kind": kind, "digest": each} for kind, each in sorted(named)]
+        owner = {"manifest_id": manifest_id, "package_id": package_id}
+        rows = [{**owner, "kind": kind, "digest": each} for kind, each in sorted(named)]
         await connection.execute(insert(manifest_references), rows)
     return manifest_id
 
@@ -114,19 +129,38 @@ async def set_tags(
     """Let the tags point to it, wherever they pointed before. The caller holds the package's lock."""
     for name in sorted(set(names)):
         mine = (tags.c.package_id == package_id, tags.c.name == name)
-        changed = await connection.execute(update(tags).where(*mine).values(manifest_id=manifest_id, updated_at=now))
-        if not changed.rowcount:
+        old = (await connection.execute(select(tags.c.manifest_id).where(*mine))).scalar_one_or_none()
+        if old is None:
             values = {"package_id": package_id, "name": name, "manifest_id": manifest_id, "updated_at": now}
             await connection.execute(insert(tags).values(**values))
+            continue
+        await connection.execute(update(tags).where(*mine).values(manifest_id=manifest_id, updated_at=now))
+        if old != manifest_id:
+            await _set_updated(connection, old, now)
 
 
-async def delete_tag(connection: AsyncConnection, package_id: int, name: str) -> bool:
-    """False: no live tag has this name."""
+async def delete_tag(connection: AsyncConnection, package_id: int, name: str, now: datetime) -> bool:
+    """False: no live tag has this name. The caller holds the package's lock."""
     live = select(manifests.c.id).where(manifests.c.package_id == package_id, manifests.c.deleted_at.is_(None))
-    gone = await connection.execute(
-        delete(tags).where(tags.c.package_id == package_id, tags.c.name == name, tags.c.manifest_id.in_(live))
+    statement = (
+        delete(tags)
+        .where(tags.c.package_id == package_id, tags.c.name == name, tags.c.manifest_id.in_(live))
+        .returning(tags.c.manifest_id)
     )
-    return bool(gone.rowcount)
+    loser = (await connection.execute(statement)).scalar_one_or_none()
+    if loser is not None:
+        await _set_updated(connection, loser, now)
+    return loser is not None
+
+
+async def _set_updated(connection: AsyncConnection, manifest_id: int, now: datetime) -> None:
+    await connection.execute(update(manifests).where(manifests.c.id == manifest_id).values(updated_at=now))
+
+
+async def touch_untagged(connection: AsyncConnection, manifest_id: int, now: datetime) -> bool:
+    """Somebody asked for it: without a tag it stays for as long as if it had lost it now. False: it went meanwhile."""
+    mine = (manifests.c.id == manifest_id, manifests.c.deleted_at.is_(None))
+    return bool((await connection.execute(update(manifests).where(*mine).values(updated_at=now))).rowcount)
 
 
 async def mark_deleted(connection: AsyncConnection, package_id: int, digest: str, now: datetime) -> int | None:

@@ -289,9 +289,25 @@ async def update_package(connection: AsyncConnection, package_id: int, values: d
 
 
 async def lock_package(connection: AsyncConnection, package_id: int) -> bool:
-    """Changes of one package take turns. False if it was deleted for good meanwhile."""
-    statement = select(packages.c.id).where(packages.c.id == package_id).with_for_update()
+    """Changes of one package take turns; uploads into it go on. False if it was deleted for good meanwhile."""
+    statement = select(packages.c.id).where(packages.c.id == package_id).with_for_update(key_share=True)
     return (await connection.execute(statement)).one_or_none() is not None
+
+
+async def hold_package(connection: AsyncConnection, package_id: int, now: datetime) -> bool:
+    """Before something is stored in it, or somebody is told of what is: no collection takes it until the transaction ends,
+    nor, if nothing was published under it yet, for the whole grace period. False: it was deleted.
+    """
+    statement = (
+        select(packages.c.published_at)
+        .where(packages.c.id == package_id, packages.c.deleted_at.is_(None))
+        .with_for_update(read=True, key_share=True)
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is not None and row.published_at is None:
+        unpublished = (packages.c.id == package_id, packages.c.published_at.is_(None))
+        await connection.execute(update(packages).where(*unpublished).values(updated_at=now))
+    return row is not None
 
 
 async def set_user_grant(connection: AsyncConnection, package_id: int, user_id: int, role: PackageRole) -> None:

@@ -29,6 +29,12 @@ __all__ = ["metadata"]  # with all tables in it: those of tables.py, too
 _BYTES = "C"
 _DIGEST = String(135)  # sha512:<128 hexadecimal digits>
 
+
+def _partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Of the rows that meet a condition only; queries must repeat it word for word."""
+    return Index(name, *columns, unique=unique, sqlite_where=text(where), postgresql_where=text(where))
+
+
 packages = Table(
     "packages",
     metadata,
@@ -46,15 +52,11 @@ packages = Table(
     Column("updated_at", UTCTime, nullable=False),
     Column("published_at", UTCTime),
     Column("deleted_at", UTCTime, index=True),
-    Index(
-        "uq_packages_live_name",
-        "owner_id",
-        "name",
-        unique=True,
-        sqlite_where=text("deleted_at IS NULL"),
-        postgresql_where=text("deleted_at IS NULL"),
-    ),
+    _partial_index("uq_packages_live_name", "owner_id", "name", where="deleted_at IS NULL", unique=True),
     Index(None, "owner_id", "deleted_at", "id"),
+    # What garbage collection looks for among many packages.
+    _partial_index("ix_packages_unpublished", "updated_at", where="published_at IS NULL"),
+    _partial_index("ix_packages_retention", "id", where="untagged_retention_days IS NOT NULL"),
     sqlite_autoincrement=True,
 )
 
@@ -120,20 +122,22 @@ manifests = Table(
     Column("deleted_at", UTCTime),
     Column("content", LargeBinary, nullable=False),
     UniqueConstraint("package_id", "digest"),
-    Index(None, "package_id", "subject"),
+    Index(None, "package_id", "subject", "id"),
     Index(None, "deleted_at"),
     sqlite_autoincrement=True,
 )
 
-# What a manifest names: blobs that it needs, manifests that an index lists. By digest: an index may be sparse.
+# What a manifest names: blobs that it needs, manifests that an index lists. By digest: an index may be sparse. The package
+# is its manifest's: a popular layer is named in many packages, and each looks among its own names only.
 manifest_references = Table(
     "manifest_references",
     metadata,
     Column("manifest_id", Id, cascade("manifests.id"), nullable=False),
+    Column("package_id", Id, nullable=False),
     Column("kind", String(8), nullable=False),  # blob, manifest
     Column("digest", _DIGEST, nullable=False),
     PrimaryKeyConstraint("manifest_id", "kind", "digest"),
-    Index(None, "digest"),
+    Index(None, "package_id", "digest"),
     CheckConstraint("kind IN ('blob', 'manifest')", name="kind"),
 )
 
@@ -154,7 +158,7 @@ blobs = Table(
     Column("digest", _DIGEST, nullable=False, unique=True),
     Column("size", BigInteger, nullable=False),
     Column("location", Text, nullable=False, unique=True),
-    Column("touched_at", UTCTime, nullable=False, index=True),
+    Column("touched_at", UTCTime, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -162,10 +166,11 @@ package_blobs = Table(
     "package_blobs",
     metadata,
     Column("package_id", Id, cascade("packages.id"), nullable=False),
-    Column("blob_id", Id, ForeignKey("blobs.id"), nullable=False, index=True),
-    Column("touched_at", UTCTime, nullable=False, index=True),
+    Column("blob_id", Id, ForeignKey("blobs.id"), nullable=False),
+    Column("touched_at", UTCTime, nullable=False),
     Column("deleted", Boolean, nullable=False),  # by its admin; kept only for versions that may be restored
     PrimaryKeyConstraint("package_id", "blob_id"),
+    Index(None, "blob_id", "package_id"),
 )
 
 # Content that no row names any more and that is still to be removed from the blob store.
@@ -173,7 +178,7 @@ blob_trash = Table(
     "blob_trash",
     metadata,
     Column("location", Text, primary_key=True),
-    Column("added_at", UTCTime, nullable=False),
+    Column("added_at", UTCTime, nullable=False, index=True),
 )
 
 uploads = Table(

@@ -17,6 +17,7 @@ def upgrade() -> None:
         sa.Column("added_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("location", name=op.f("pk_blob_trash")),
     )
+    op.create_index(op.f("ix_blob_trash_added_at"), "blob_trash", ["added_at"], unique=False)
     op.create_table(
         "blobs",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -29,7 +30,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("location", name=op.f("uq_blobs_location")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_blobs_touched_at"), "blobs", ["touched_at"], unique=False)
     op.create_table(
         "chores",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -86,6 +86,22 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_packages_repository_id"), "packages", ["repository_id"], unique=False)
     op.create_index(
+        "ix_packages_retention",
+        "packages",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("untagged_retention_days IS NOT NULL"),
+        postgresql_where=sa.text("untagged_retention_days IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_packages_unpublished",
+        "packages",
+        ["updated_at"],
+        unique=False,
+        sqlite_where=sa.text("published_at IS NULL"),
+        postgresql_where=sa.text("published_at IS NULL"),
+    )
+    op.create_index(
         "uq_packages_live_name",
         "packages",
         ["owner_id", "name"],
@@ -115,7 +131,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index(op.f("ix_manifests_deleted_at"), "manifests", ["deleted_at"], unique=False)
-    op.create_index(op.f("ix_manifests_package_id_subject"), "manifests", ["package_id", "subject"], unique=False)
+    op.create_index(
+        op.f("ix_manifests_package_id_subject_id"), "manifests", ["package_id", "subject", "id"], unique=False
+    )
     op.create_table(
         "package_blobs",
         sa.Column("package_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -128,8 +146,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("package_id", "blob_id", name=op.f("pk_package_blobs")),
     )
-    op.create_index(op.f("ix_package_blobs_blob_id"), "package_blobs", ["blob_id"], unique=False)
-    op.create_index(op.f("ix_package_blobs_touched_at"), "package_blobs", ["touched_at"], unique=False)
+    op.create_index(
+        op.f("ix_package_blobs_blob_id_package_id"), "package_blobs", ["blob_id", "package_id"], unique=False
+    )
     op.create_table(
         "package_codespaces",
         sa.Column("package_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -202,6 +221,7 @@ def upgrade() -> None:
     op.create_table(
         "manifest_references",
         sa.Column("manifest_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("package_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("digest", sa.String(length=135), nullable=False),
         sa.CheckConstraint("kind IN ('blob', 'manifest')", name=op.f("ck_manifest_references_kind")),
@@ -210,7 +230,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("manifest_id", "kind", "digest", name=op.f("pk_manifest_references")),
     )
-    op.create_index(op.f("ix_manifest_references_digest"), "manifest_references", ["digest"], unique=False)
+    op.create_index(
+        op.f("ix_manifest_references_package_id_digest"), "manifest_references", ["package_id", "digest"], unique=False
+    )
     op.create_table(
         "tags",
         sa.Column("package_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
