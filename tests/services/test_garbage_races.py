@@ -24,6 +24,7 @@ from tests.garbage_world import (
     MovableClock,
     Replica,
     image,
+    index,
     make_garbage_world,
     make_owner,
     open_replica,
@@ -34,11 +35,15 @@ from berth.adapters.store import blob as blob_rows
 from berth.adapters.store import garbage as rows
 from berth.adapters.store import manifest as manifest_rows
 from berth.adapters.store import package as package_rows
+from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.package_tables import blobs, manifests, package_blobs, packages
+from berth.adapters.store.tables import audit_log, repositories
 from berth.domain.image_reference import Digest
 from berth.domain.manifest import parse_pushed_manifest
+from berth.domain.media_type import OCI_INDEX
 from berth.domain.package import PackageName
 from berth.domain.problem import Conflict, NotFound, Problem
+from berth.domain.repository import Visibility
 from berth.services import garbage
 from berth.services.registry_blob import GRACE
 
@@ -331,6 +336,83 @@ async def test_a_push_to_an_old_name_without_versions_keeps_it(world: GarbageWor
     await one.collect()
     assert await two.head("app", Digest.of(b"mounted"))
     assert await one.package_id("app") == package_id
+
+
+async def test_two_first_pushes_publish_once(world: GarbageWorld) -> None:
+    for number in range(8):
+        name = f"app-{number}"
+        await world.one.push_blob(name, b"{}")
+        await asyncio.gather(*(replica.push_manifest(name, image(b"{}")) for replica in (world.one, world.two) * 2))
+    async with world.one.store.read() as connection:
+        published = await connection.execute(select(audit_log.c.target).where(audit_log.c.action == "package.publish"))
+        assert sorted(published.scalars()) == [f"{OWNER}/app-{number}" for number in range(8)]
+
+
+async def insert_repository(connection: AsyncConnection, replica: Replica, name: str) -> int:
+    return await repository_rows.insert_repository(
+        connection,
+        owner_id=replica.owner,
+        name=name,
+        description="",
+        visibility=Visibility.PRIVATE,
+        default_branch="main",
+        now=replica.clock.now(),
+    )
+
+
+async def find_linked_repository(replica: Replica, name: str) -> int | None:
+    statement = select(packages.c.repository_id).where(packages.c.name == name)
+    async with replica.store.read() as connection:
+        linked: int | None = (await connection.execute(statement)).scalar_one()
+    return linked
+
+
+async def test_a_first_push_links_the_repository_that_the_image_names(world: GarbageWorld) -> None:
+    one = world.one
+    repository_id = await in_transaction(one, lambda it: insert_repository(it, one, "code"))
+    for name, source in (("named", "code"), ("unknown", "other"), ("unnamed", None)):
+        await one.push_blob(name, b"{}")
+        await one.push_manifest(name, image(b"{}", source=source))
+    linked = {name: await find_linked_repository(one, name) for name in ("named", "unknown", "unnamed")}
+    assert linked == {"named": repository_id, "unknown": None, "unnamed": None}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("end", ["deleted", "renamed", "made anew", "kept"])
+async def test_a_first_push_waits_for_what_happens_to_the_repository(parallel: GarbageWorld, end: str) -> None:
+    """Repository first, then package: whoever ends a repository then locks the packages that are linked to it."""
+    one, two = parallel.one, parallel.two
+    repository_id = await in_transaction(one, lambda it: insert_repository(it, one, "code"))
+    await one.push_blob("app", b"{}")
+    async with one.store.begin() as connection:
+        await repository_rows.lock_repository(connection, repository_id)
+        push = asyncio.create_task(two.push_manifest("app", image(b"{}", source="code")))
+        await until_it_waits(connection, push)
+        await connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        assert await package_rows.lock_package(connection, await one.package_id("app"))  # the push does not hold it
+        if end == "deleted":
+            await package_rows.forget_repository(connection, repository_id)
+            await connection.execute(repositories.delete().where(repositories.c.id == repository_id))
+        elif end != "kept":
+            await connection.execute(update(repositories).values(name="other", name_key="other"))
+        if end == "made anew":
+            await insert_repository(connection, one, "code")
+    await push
+    assert await find_linked_repository(one, "app") == (repository_id if end == "kept" else None)
+
+
+async def test_an_index_whose_manifests_are_missing_is_stored_with_a_word_about_it(world: GarbageWorld) -> None:
+    one = world.one
+    there = await one.push_image("app", b"{}", b"there")
+    gone = await one.push_image("app", b"{}", b"gone")
+    await one.delete("app", gone)
+    never = Digest.of(b"never pushed")
+    whole, sparse = [
+        await one.push_manifest("app", index(*children), media_type=OCI_INDEX)
+        for children in ([there], [there, gone, never])
+    ]
+    assert whole.warnings == ()
+    assert sparse.warnings == ("2 of the index's manifests are not in this package; nobody can pull it whole.",)
 
 
 # Promises

@@ -31,7 +31,13 @@ from berth.adapters.store.package import KnownPackage
 from berth.domain.access import Subject, role_without_token
 from berth.domain.access_token import TokenKind
 from berth.domain.image_reference import Digest
-from berth.domain.manifest import Manifest, optional_blobs, parse_pushed_manifest, referenced_blobs
+from berth.domain.manifest import (
+    Manifest,
+    optional_blobs,
+    parse_pushed_manifest,
+    referenced_blobs,
+    referenced_manifests,
+)
 from berth.domain.package import PackageName, is_tag
 from berth.domain.package_access import PackageAction
 from berth.domain.problem import Invalid, NotFound, Problem
@@ -122,11 +128,12 @@ class RegistryManifestService:
         source = await self._find_source(caller, known, manifest)
         now = self._clock.now()
         async with self._store.begin() as connection:
-            await self._lock(connection, caller, name, known)
-            missing = await self._check_blobs(connection, known, manifest)
+            repository_id = await self._may_link(connection, caller.subject, source)
+            known = await self._lock(connection, caller, name, known)
+            missing = await self._check_content(connection, known, manifest)
             manifest_id = await rows.store_manifest(connection, known.package.id, str(digest), manifest, content, now)
             await rows.set_tags(connection, known.package.id, manifest_id, wanted, now)
-            warnings = [*missing, *await self._publish(connection, caller, known, source)]
+            warnings = [*missing, *await self._publish(connection, caller, known, repository_id)]
         return Pushed(
             digest=digest,
             subject=None if manifest.subject is None else manifest.subject.digest,
@@ -134,24 +141,33 @@ class RegistryManifestService:
             warnings=tuple(warnings),
         )
 
-    async def _lock(self, connection: AsyncConnection, caller: Caller, name: PackageName, known: KnownPackage) -> None:
-        """Changes of a package take turns. Raises what a missing package gives if it was deleted meanwhile."""
+    async def _lock(
+        self, connection: AsyncConnection, caller: Caller, name: PackageName, known: KnownPackage
+    ) -> KnownPackage:
+        """Changes of a package take turns: as it is now. Raises what a missing one gives if it was deleted meanwhile."""
         there = await package_rows.lock_package(connection, known.package.id)
         now = await package_rows.find_known_package_by_id(connection, caller.asker, known.package.id) if there else None
         if now is None or now.package.deleted_at is not None:
             raise self._access.refusal(caller, name, PackageAction.PUSH)
+        return now
 
-    async def _check_blobs(self, connection: AsyncConnection, known: KnownPackage, manifest: Manifest) -> list[str]:
+    async def _check_content(self, connection: AsyncConnection, known: KnownPackage, manifest: Manifest) -> list[str]:
         """Policy 2. What is there is touched, so that no collection takes it meanwhile."""
         named = {str(digest) for digest in referenced_blobs(manifest)}
         kept = named | {str(digest) for digest in optional_blobs(manifest)}
         found = await blob_rows.touch_named(connection, known.package.id, kept, self._clock.now())
         if manifest.config is not None and str(manifest.config.digest) not in found:
             raise Invalid("The image's configuration was not pushed to this package.", code="manifest.blob_unknown")
-        missing = len(named - found)
-        return (
-            [f"{missing} of the image's layers are not in this package; nobody can pull it whole."] if missing else []
-        )
+        children = {str(child.digest) for child in referenced_manifests(manifest)}
+        missing = {
+            "the image's layers": named - found,
+            "the index's manifests": children - await rows.list_there(connection, known.package.id, children),
+        }
+        return [
+            f"{len(digests)} of {what} are not in this package; nobody can pull it whole."
+            for what, digests in missing.items()
+            if digests
+        ]
 
     async def _find_source(self, caller: Caller, known: KnownPackage, manifest: Manifest) -> tuple[str, str] | None:
         """The repository that a first publication by a person names (policy 3); read before the transaction begins."""
@@ -168,7 +184,7 @@ class RegistryManifestService:
         return find_source_repository(labels, manifest.annotations, self._own_hosts)
 
     async def _publish(
-        self, connection: AsyncConnection, caller: Caller, known: KnownPackage, source: tuple[str, str] | None
+        self, connection: AsyncConnection, caller: Caller, known: KnownPackage, repository_id: int | None
     ) -> list[str]:
         """Set the times; at first, link it (policy 3). What is left to say about that."""
         now = self._clock.now()
@@ -177,7 +193,6 @@ class RegistryManifestService:
         subject = caller.subject
         if known.package.published_at is None and subject is not None:
             values["published_at"] = now
-            repository_id = await self._may_link(connection, subject, source)
             if repository_id is not None:
                 values["repository_id"] = repository_id
             elif known.package.repository_id is None:
@@ -195,12 +210,20 @@ class RegistryManifestService:
         return warnings
 
     async def _may_link(
-        self, connection: AsyncConnection, subject: Subject, source: tuple[str, str] | None
+        self, connection: AsyncConnection, subject: Subject | None, source: tuple[str, str] | None
     ) -> int | None:
-        if source is None:
+        """The repository to link to, locked: it is not deleted or given away before the package is linked to it (A12)."""
+        if subject is None or source is None:
+            return None
+        before = await repository_rows.find_known(connection, subject.account_id, *source)
+        if before is None:
+            return None
+        try:
+            await repository_rows.lock_repository(connection, before.repository.id)
+        except NotFound:
             return None
         found = await repository_rows.find_known(connection, subject.account_id, *source)
-        if found is None or role_without_token(found.facts) < Role.PUSH:
+        if found is None or found.repository.id != before.repository.id or role_without_token(found.facts) < Role.PUSH:
             return None
         return found.repository.id
 

@@ -8,7 +8,7 @@ too when a version without a tag is pushed again, or asked for in a package that
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,6 +78,13 @@ async def find_by_tag(connection: AsyncConnection, package_id: int, tag: str) ->
         .where(tags.c.package_id == package_id, tags.c.name == tag)
     )
     return _to_stored((await connection.execute(statement)).one_or_none())
+
+
+async def list_there(connection: AsyncConnection, package_id: int, digests: Collection[str]) -> set[str]:
+    """Which of these live manifests the package has."""
+    live = (manifests.c.package_id == package_id, manifests.c.deleted_at.is_(None))
+    statement = select(manifests.c.digest).where(*live, manifests.c.digest.in_(digests))
+    return set((await connection.execute(statement)).scalars())
 
 
 async def store_manifest(
