@@ -44,6 +44,7 @@ from berth.services.registry_manifest import Pushed, RegistryManifestService
 
 OWNER = "octo"
 HOST = "berth.test"
+INSTALLATION = "6e0e2cd4-2a5c-4a4e-9d4b-0b7d6a1b2c3d"
 AFTER_GRACE = GRACE + TOUCH_EVERY + timedelta(seconds=1)
 MONTH = timedelta(days=30) + TOUCH_EVERY + timedelta(seconds=1)
 TABLES = (blob_trash, blobs, manifest_references, manifests, package_blobs, packages, tags, uploads)
@@ -93,7 +94,9 @@ class Replica:
     owner: int
 
     def collector(self, **options: timedelta) -> GarbageCollector:
-        return GarbageCollector(store=self.store, clock=self.clock, blobs=self.content, **options)
+        return GarbageCollector(
+            store=self.store, clock=self.clock, blobs=self.content, installation=INSTALLATION, **options
+        )
 
     async def collect(self) -> None:
         await self.collector().collect()
@@ -258,6 +261,7 @@ async def open_replica(
     store = Store(url)
     cache = FreshCache(store)
     opened = content or DatedBlobStore(folder, clock)
+    await opened.claim(INSTALLATION)
     nobody = cast("Any", None)  # registry tokens are not made and not verified here
     access = RegistryAccess(store=store, clock=clock, cache=cache, signer=nobody, tokens=nobody)
     try:

@@ -31,7 +31,7 @@ from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.installation import get_server_id
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.address_policy import parse_private_addresses
-from berth.domain.problem import Invalid, Problem
+from berth.domain.problem import Invalid, LimitReached, Problem, UpstreamFailed
 from berth.domain.registry_host import WebAddress, parse_web_address
 from berth.domain.s3_address import S3Address
 from berth.front import make_front
@@ -153,6 +153,7 @@ async def make_berth(settings: Settings) -> Berth:
         parts.store.claim_host()
         await parts.store.migrate()
         server_id = await get_server_id(parts.store, str(uuid4()))
+        await _claim(parts.blobs, server_id)
         dev_containers = DevContainerCLI(
             settings.docker_host, node_modules=_NODE_MODULES, scratch=parts.data / "scratch", node=_find_node()
         )
@@ -161,7 +162,7 @@ async def make_berth(settings: Settings) -> Berth:
         await resources.aclose()
         raise
     worker = CodespaceWorker(store=parts.store, clock=parts.clock, launcher=launcher)
-    chores = _make_chores(parts)
+    chores = _make_chores(parts, server_id)
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}"
     reconciler = Reconciler(parts.store, worker, holder=holder)
     services = _make_services(parts, reconciler.wake)
@@ -207,6 +208,14 @@ async def _make_parts(settings: Settings, resources: AsyncExitStack) -> _Parts:
         tokens=AccessTokenService(store=store, clock=clock, entropy=entropy),
         executor=CodespaceExec(engine),
     )
+
+
+async def _claim(blobs: BlobStore, server_id: str) -> None:
+    """Raises Invalid where the store is another installation's. It may come up later than we do: collection asks again."""
+    try:
+        await blobs.claim(server_id)
+    except (UpstreamFailed, LimitReached) as problem:
+        _LOG.warning("blob.not_claimed", extra={"code": problem.code})
 
 
 def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
@@ -255,8 +264,8 @@ def _make_registry(parts: _Parts, resources: AsyncExitStack) -> OCIServices:
     )
 
 
-def _make_chores(parts: _Parts) -> ChoreWorker:
-    garbage = GarbageCollector(store=parts.store, clock=parts.clock, blobs=parts.blobs)
+def _make_chores(parts: _Parts, server_id: str) -> ChoreWorker:
+    garbage = GarbageCollector(store=parts.store, clock=parts.clock, blobs=parts.blobs, installation=server_id)
     return ChoreWorker(store=parts.store, chores={"garbage": Chore(every_s=_COLLECT_EVERY_S, do=garbage.collect)})
 
 

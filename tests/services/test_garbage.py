@@ -47,6 +47,27 @@ async def collect_twice(world: GarbageWorld) -> None:
     await world.one.collect()
 
 
+async def test_nothing_is_collected_from_another_installations_store(world: GarbageWorld) -> None:
+    """Also if it was put under a running server: another folder that was mounted, for instance."""
+    one = world.one
+    await one.push_image("app", b"{}", tag="1")
+    marker = one.content._root / "installation"
+    before = one.files()
+    async with one.store.begin() as connection:
+        await connection.execute(packages.delete())  # as with a database that does not know the content
+        await connection.execute(blobs.delete())
+    world.clock.move()
+    ours = marker.read_text()
+    marker.write_text("another installation's")
+    with pytest.raises(Invalid) as refused:
+        await one.collect()
+    assert refused.value.code == "blob.foreign"
+    assert one.files() == before
+    marker.write_text(ours)
+    await one.collect()
+    assert one.files() == set()
+
+
 # Uploads
 
 

@@ -17,6 +17,7 @@ from berth.domain.image_reference import Digest
 
 _PIECE_BYTES = 512 * 1024
 _COLD_PIECES = 4  # read at once where the disk is waited for
+_MARKER_CHARACTERS = 256
 _HASHED_AT_ONCE_BYTES = 1024 * 1024
 
 
@@ -152,6 +153,31 @@ def try_to_write(path: Path) -> None:
     finally:
         os.close(descriptor)
         path.unlink(missing_ok=True)
+
+
+def read_marker(path: Path) -> str | None:
+    """The id that stands in the file; None if there is no file."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.read(_MARKER_CHARACTERS).strip()
+    except FileNotFoundError:
+        return None
+
+
+def write_marker(path: Path, text: str) -> str:
+    """What stands in the file afterwards: this text, or that of another server that was quicker. Never half of it."""
+    own = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        with own.open("x", encoding="utf-8") as file:
+            file.write(f"{text}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(own)
+    finally:
+        own.unlink(missing_ok=True)
+    sync_directory(path.parent)
+    return read_marker(path) or ""
 
 
 def list_files(folder: Path, before: float) -> Iterator[str]:

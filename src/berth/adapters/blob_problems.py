@@ -20,6 +20,19 @@ def check_upload_id(text: str) -> str:
     return text
 
 
+def check_claim(found: str | None, installation: str, marker: str) -> None:
+    """Raises Invalid unless the store belongs to this installation; `found` is what its marker says."""
+    if found != installation:
+        raise Invalid(
+            "The blob store holds what is not this database's: "
+            + ("nothing says whose it is." if found is None else f"it belongs to the installation {found[:64]!r}."),
+            field="BLOBS",
+            code="blob.foreign",
+            remedy=f"Correct BLOBS or DATABASE_URL. Or, if all that this database does not know may go, write {installation} "
+            f"into {marker}.",
+        )
+
+
 def upload_busy() -> Conflict:
     return Conflict(
         "Another request writes to this upload.",

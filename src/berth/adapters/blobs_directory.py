@@ -1,5 +1,6 @@
 """The BlobStore port on a directory of this machine.
 
+    installation                                                   whose directory it is; written once
     uploads/<upload id>                                            what has come so far
     content/<first two hex>/<algorithm>-<hex>.<upload>.<random>    finished content; never changed, only deleted
 
@@ -20,7 +21,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar, TypeVarTuple
@@ -33,10 +34,12 @@ from berth.adapters.blob_files import (
     read_cached_piece,
     read_cold_pieces,
     read_mark,
+    read_marker,
     sync_directory,
     try_to_write,
+    write_marker,
 )
-from berth.adapters.blob_problems import blob_lost, check_upload_id, is_upload_id
+from berth.adapters.blob_problems import blob_lost, check_claim, check_upload_id, is_upload_id
 from berth.adapters.disk import translating_disk_full, write_back
 from berth.adapters.running_hash import Hash, RunningHashes, resume
 from berth.domain.image_reference import Digest
@@ -72,6 +75,19 @@ class DirectoryBlobStore:
     def close(self) -> None:
         """Wait for what runs in threads."""
         self._threads.shutdown()
+
+    async def claim(self, installation: str) -> None:
+        marker = self._root / "installation"
+        with _translating():
+            found = await self._in_thread(read_marker, marker)
+            if found is None and not await self._holds_content():
+                found = await self._in_thread(write_marker, marker, installation)
+        check_claim(found, installation, str(marker))
+
+    async def _holds_content(self) -> bool:
+        async for _ in self.list_locations(older_than=datetime.max.replace(tzinfo=UTC)):
+            return True
+        return False
 
     @asynccontextmanager
     async def write(self, upload_id: str, state: UploadState) -> AsyncIterator["DirectoryWriter"]:

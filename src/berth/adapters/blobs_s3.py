@@ -1,5 +1,6 @@
 """The BlobStore port on an S3-compatible store. Keys, below the prefix of BLOBS:
 
+    installation                    whose it is; written once
     uploads/<upload id>/<random>    the tail of an upload under way: what is too small for a part
     content/<upload id>.<random>    finished content, and the target of the multipart upload that will become it
 
@@ -27,6 +28,7 @@ from io import BytesIO
 
 from berth.adapters.blob_problems import (
     blob_lost,
+    check_claim,
     check_upload_id,
     digest_mismatch,
     is_upload_id,
@@ -42,6 +44,8 @@ from berth.services.ports.blob_store import StoredBlob, UploadState
 
 _FINISH_WITHIN = timedelta(hours=23)
 _LISTED_LATE = timedelta(hours=24)  # an hour more: clocks differ, and completing takes a while
+_MARKER = "installation"
+_MARKER_BYTES = 256
 _LOCATION = re.compile(r"content/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.[0-9a-f]{8}")
 
 
@@ -55,6 +59,20 @@ class S3BlobStore:
         self._sizes = sizes or PartSizes()
         self._hashes = RunningHashes()
         self._busy: set[str] = set()
+
+    async def claim(self, installation: str) -> None:
+        found = await self._client.read_first(_MARKER, _MARKER_BYTES)
+        if found is None and not await self._holds_content():
+            await self._client.put_first(_MARKER, f"{installation}\n".encode())
+            found = await self._client.read_first(_MARKER, _MARKER_BYTES)
+        check_claim(
+            None if found is None else found.decode(errors="replace").strip(), installation, f"{_MARKER}, below BLOBS"
+        )
+
+    async def _holds_content(self) -> bool:
+        async for _ in self._client.list("content/"):
+            return True
+        return False
 
     @asynccontextmanager
     async def write(self, upload_id: str, state: UploadState) -> AsyncIterator["S3Writer"]:

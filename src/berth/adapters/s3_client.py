@@ -93,6 +93,27 @@ class S3Client:
         with self._translating(upload_lost):
             await self._client.put_object(**self._at(key), Body=content)
 
+    async def put_first(self, key: str, content: bytes) -> None:
+        """Unless there is an object of this key. A store that does not know the condition writes over it."""
+        try:
+            with self._translating(upload_lost):
+                await self._client.put_object(**self._at(key), Body=content, IfNoneMatch="*")
+        except UpstreamFailed as problem:
+            if not _was_second(problem):
+                raise
+
+    async def read_first(self, key: str, limit: int) -> bytes | None:
+        """The first bytes of a small object; None if there is none."""
+        try:
+            with self._translating(blob_lost):
+                answer = await self._client.get_object(**self._at(key))
+                async with answer["Body"] as body:
+                    return bytes(await body.read(limit))
+        except UpstreamFailed as problem:
+            if problem.code != "blob.lost":
+                raise
+            return None
+
     async def read(
         self, key: str, start: int, stop: int, *, lost: Callable[[], Problem] = blob_lost
     ) -> AsyncIterator[bytes]:
@@ -227,6 +248,12 @@ def _problem_of(error: Exception, lost: Callable[[], Problem]) -> Problem:
     if answer:
         return _unavailable(f"The S3 store failed{_in_brackets(code or str(status))}.")
     return _unavailable(f"The S3 store cannot be used{_in_brackets(type(error).__name__)}.")
+
+
+def _was_second(problem: Problem) -> bool:
+    """Source: Amazon S3 User Guide, "How to prevent object overwrites with conditional writes"."""
+    answer: dict[str, Any] = getattr(problem.__cause__, "response", None) or {}
+    return answer.get("Error", {}).get("Code") in {"PreconditionFailed", "ConditionalRequestConflict"}
 
 
 def _no_bucket() -> Problem:

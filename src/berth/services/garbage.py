@@ -36,6 +36,8 @@ Item = TypeVar("Item")
 class GarbageCollector:
     """Runs as a chore: one replica at a time, though nothing breaks if two do.
 
+    It removes what the database does not know, so the blob store has to be this installation's.
+
     `slack`: by how much a touch may be recorded too early, for whatever reason (`adapters/store/blob.py`).
     """
 
@@ -45,9 +47,11 @@ class GarbageCollector:
         store: Store,
         clock: Clock,
         blobs: BlobStore,
+        installation: str,
         grace: timedelta = GRACE,
         slack: timedelta = TOUCH_EVERY,
     ) -> None:
+        self._installation = installation
         self._store = store
         self._clock = clock
         self._blobs = blobs
@@ -55,7 +59,8 @@ class GarbageCollector:
         self._slack = slack
 
     async def collect(self) -> None:
-        """All of it, once."""
+        """All of it, once. Raises Invalid(code="blob.foreign")."""
+        await self._blobs.claim(self._installation)
         told = {
             "uploads": await self._drop_uploads(),
             "packages": await self._drop_packages(),

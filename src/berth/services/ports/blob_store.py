@@ -55,6 +55,14 @@ class BlobStore(Protocol):
     that does not answer, UpstreamFailed(code="blob.lost") for a location that should be there and is not.
     """
 
+    async def claim(self, installation: str) -> None:
+        """It belongs to this installation, whose replicas share it; from now on, if it is empty. May be repeated.
+
+        Garbage collection removes what the database does not know. With another installation's database, or with an empty
+        one, that would be all there is. Raises Invalid(code="blob.foreign") where another id stands, or none beside content.
+        """
+        ...
+
     def write(self, upload_id: str, state: UploadState) -> AbstractAsyncContextManager[UploadWriter]:
         """Go on with an upload (a UUID) from `state`. Raises Conflict(code="upload.busy") while somebody else writes it.
 
