@@ -42,7 +42,7 @@ def package_routes(operations: Iterable[Operation]) -> tuple[Route, ...]:
             operation.handler,
             operation.scopes,
             accepted=operation.accepted,
-            workflows=base != _OWN,
+            workflows=base != _OWN and operation.scopes != WRITE,  # settings, which no job changes
         )
         for operation in operations
         for base in BASES
