@@ -93,10 +93,13 @@ async def find_decided(
 async def find_locked(
     connection: AsyncConnection, subject: Subject, owner: str, name: str, action: Action
 ) -> KnownRepository:
-    """The same, as it is while no other change of it runs."""
+    """The same, as it is while no other change of it runs. What was renamed or given away meanwhile is gone."""
+    before = await find_decided(connection, subject, owner, name, action)
+    await rows.lock_repository(connection, before.repository.id)
     known = await find_decided(connection, subject, owner, name, action)
-    await rows.lock_repository(connection, known.repository.id)
-    return _decide(subject, await rows.find_known_by_id(connection, subject.account_id, known.repository.id), action)
+    if known.repository.id != before.repository.id:
+        raise NotFound("Not Found", code="repository.not_found")
+    return known
 
 
 async def find_locked_by_id(
