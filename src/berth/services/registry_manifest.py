@@ -48,6 +48,7 @@ from berth.services.registry_access import Caller, RegistryAccess
 
 _TOUCH_UNTAGGED_EVERY = timedelta(hours=12)  # half of the shortest retention
 _LOG = logging.getLogger(__name__)
+_MAX_REFERRERS_BYTES = 3 * 1024 * 1024  # of annotations; the rest of 200 descriptors has room in a fourth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,21 +267,24 @@ class RegistryManifestService:
         after: int,
         limit: int,
     ) -> tuple[Sequence[Referrer], bool]:
-        """What refers to this digest, oldest first, and whether there is more (policy 6)."""
+        """What refers to this digest, oldest first, and whether there is more (policy 6).
+
+        At most `limit`, and so few that the answer is no larger than clients read a manifest.
+        """
         try:
             known = await self._access.authorize(caller, name, PackageAction.PULL)
         except NotFound:
             return [], False
         async with self._store.read() as connection:
-            found = await rows.list_referrers(
+            return await rows.list_referrers(
                 connection,
                 known.package.id,
                 str(digest),
                 artifact_type=artifact_type,
                 after=after,
-                limit=limit + 1,
+                limit=limit,
+                limit_bytes=_MAX_REFERRERS_BYTES,
             )
-        return found[:limit], len(found) > limit
 
 
 def _size(found: StoredManifest | None) -> int:

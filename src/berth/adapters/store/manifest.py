@@ -11,9 +11,10 @@ import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, delete, exists, insert, select, true, update
+from sqlalchemy import ColumnElement, Row, Select, delete, exists, func, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.package_tables import manifest_references, manifests, tags
@@ -195,32 +196,43 @@ async def list_tags(connection: AsyncConnection, package_id: int, *, after: str,
 
 
 async def list_referrers(
-    connection: AsyncConnection, package_id: int, subject: str, *, artifact_type: str | None, after: int, limit: int
-) -> Sequence[Referrer]:
-    """Live manifests whose subject is that digest, oldest first, those after the id `after` only."""
-    statement = (
-        select(*_LISTED)
-        .where(
-            manifests.c.package_id == package_id,
-            manifests.c.subject == subject,
-            manifests.c.deleted_at.is_(None),
-            manifests.c.id > after,
-        )
-        .order_by(manifests.c.id)
-        .limit(limit)
-    )
-    if artifact_type is not None:
-        statement = statement.where(manifests.c.artifact_type == artifact_type)
-    return [
-        Referrer(
-            id=row.id,
-            digest=parse_digest(row.digest),
-            manifest=Manifest(
-                media_type=row.media_type,
-                artifact_type=row.artifact_type,
-                annotations=json.loads(row.annotations or "{}"),
-            ),
-            size_bytes=row.size,
-        )
-        for row in await connection.execute(statement)
+    connection: AsyncConnection,
+    package_id: int,
+    subject: str,
+    *,
+    artifact_type: str | None,
+    after: int,
+    limit: int,
+    limit_bytes: int,
+) -> tuple[Sequence[Referrer], bool]:
+    """Live manifests whose subject is that digest, oldest first, those after the id `after` only; whether there are more.
+
+    One at least, and no more than have `limit_bytes` of annotations together: they may be megabytes each.
+    """
+    wanted = [
+        manifests.c.package_id == package_id,
+        manifests.c.subject == subject,
+        manifests.c.deleted_at.is_(None),
+        manifests.c.id > after,
     ]
+    if artifact_type is not None:
+        wanted.append(manifests.c.artifact_type == artifact_type)
+    sizes = select(manifests.c.id, func.coalesce(func.length(manifests.c.annotations), 0).label("size"))
+    found = (await connection.execute(sizes.where(*wanted).order_by(manifests.c.id).limit(limit + 1))).all()
+    totals = accumulate(row.size for row in found)
+    page = [row.id for row, total in zip(found, totals, strict=True) if row is found[0] or total <= limit_bytes][:limit]
+    statement = select(*_LISTED).where(manifests.c.id.in_(page)).order_by(manifests.c.id)
+    return [_to_referrer(row) for row in await connection.execute(statement)], len(page) < len(found)
+
+
+def _to_referrer(row: Row[Any]) -> Referrer:
+    return Referrer(
+        id=row.id,
+        digest=parse_digest(row.digest),
+        manifest=Manifest(
+            media_type=row.media_type,
+            artifact_type=row.artifact_type,
+            annotations=json.loads(row.annotations or "{}"),
+        ),
+        size_bytes=row.size,
+    )
