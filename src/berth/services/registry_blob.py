@@ -144,13 +144,9 @@ class RegistryBlobService:
         if source is not None:
             known = await self._access.find_readable(caller, source)
             return [] if known is None else [known]
-        found = []
         async with self._store.read() as connection:
-            for package_id in await rows.list_packages_with(connection, str(digest), limit=_MAX_SOURCES):
-                known = await package_rows.find_known_package_by_id(connection, caller.asker, package_id)
-                if known is not None:
-                    found.append(known)
-        readable = [await self._access.find_readable(caller, _name(each)) for each in found]
+            names = await rows.list_packages_with(connection, str(digest), limit=_MAX_SOURCES)
+        readable = [await self._access.find_readable(caller, each) for each in names]
         covered = [each for each in readable if each is not None]
         return sorted(covered, key=lambda each: _name(each) not in caller.claims.grants)
 

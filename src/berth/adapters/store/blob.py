@@ -37,7 +37,11 @@ from berth.adapters.store.package_tables import (
     packages,
     uploads,
 )
+from berth.adapters.store.tables import accounts
 from berth.domain.blob import LinkedBlob, Upload
+from berth.domain.package import PackageName
+
+_MAX_ATTEMPTS = 3
 
 
 def _is_needed() -> Any:
@@ -77,17 +81,19 @@ async def find_linked(connection: AsyncConnection, package_id: int, digest: str)
     return None if row is None else _to_linked(row)
 
 
-async def list_packages_with(connection: AsyncConnection, digest: str, *, limit: int) -> list[int]:
-    """Ids of live packages in which the blob may be read, newest package first. Decides nothing."""
+async def list_packages_with(connection: AsyncConnection, digest: str, *, limit: int) -> list[PackageName]:
+    """Names of live packages in which the blob may be read, newest package first. Decides nothing."""
     statement = (
-        select(package_blobs.c.package_id)
+        select(accounts.c.login_key, packages.c.name)
+        .select_from(package_blobs)
         .join(blobs, blobs.c.id == package_blobs.c.blob_id)
         .join(packages, packages.c.id == package_blobs.c.package_id)
+        .join(accounts, accounts.c.id == packages.c.owner_id)
         .where(blobs.c.digest == digest, package_blobs.c.deleted.is_(False), packages.c.deleted_at.is_(None))
         .order_by(package_blobs.c.package_id.desc())
         .limit(limit)
     )
-    return list((await connection.execute(statement)).scalars())
+    return [PackageName(row.login_key, row.name) for row in await connection.execute(statement)]
 
 
 async def touch_link(connection: AsyncConnection, package_id: int, blob_id: int, now: datetime) -> bool:
@@ -174,6 +180,7 @@ async def store_blob(connection: AsyncConnection, digest: str, size_bytes: int, 
     blob whose content was lost.
     """
     values = {"digest": digest, "size": size_bytes, "location": location, "touched_at": now}
+    attempts = 0
     while True:
         before = select(blobs.c.id, blobs.c.location).where(blobs.c.digest == digest).with_for_update(key_share=True)
         old = (await connection.execute(before)).one_or_none()
@@ -187,8 +194,10 @@ async def store_blob(connection: AsyncConnection, digest: str, size_bytes: int, 
                 return int(
                     (await connection.execute(insert(blobs).values(**values).returning(blobs.c.id))).scalar_one()
                 )
-        except IntegrityError:
-            continue  # another upload of the same content was quicker
+        except IntegrityError:  # another upload of the same content was quicker; if not, it is for the caller
+            attempts += 1
+            if attempts == _MAX_ATTEMPTS:
+                raise
 
 
 async def insert_upload(
