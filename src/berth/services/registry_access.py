@@ -41,6 +41,7 @@ from berth.services.access_token import AccessTokenService
 from berth.services.ports import Clock, RegistryTokenSigner
 
 _MAX_VERIFIED = 4096
+_MAX_VERIFIED_CHARACTERS = 4 * 1024 * 1024  # a token may have 32 thousand, and anybody may fetch as many as he likes
 _MAX_ATTEMPTS = 3
 _TOUCH_UNPUBLISHED_EVERY = timedelta(minutes=10)
 Found = TypeVar("Found")
@@ -120,6 +121,7 @@ class RegistryAccess:
         self._signer = signer
         self._tokens = tokens
         self._verified: dict[str, RegistryClaims] = {}
+        self._verified_characters = 0
 
     async def authenticate(self, token: str, scope: str) -> Caller:
         """Who shows this registry token. Raises TokenNeeded naming the scope that the request needs."""
@@ -147,11 +149,8 @@ class RegistryAccess:
                 claims = from_payload(self._signer.verify(token))
             except Unauthenticated as problem:
                 raise TokenNeeded(problem.message, scope=scope, error="invalid_token", code=problem.code) from problem
-            if len(self._verified) >= _MAX_VERIFIED:
-                self._verified.clear()
-            self._verified[token] = claims
+            self._remember_claims(token, claims)
         if now >= claims.expires_at:
-            del self._verified[token]
             raise TokenNeeded(
                 "The registry token has expired.", scope=scope, error="invalid_token", code="registry_token.expired"
             )
@@ -174,6 +173,14 @@ class RegistryAccess:
         except UpstreamFailed:
             return None  # the long way meets it again, and says so
         return found.value if found is not None and self._clock.now() < found.valid_until else None
+
+    def _remember_claims(self, token: str, claims: RegistryClaims) -> None:
+        """Bounded: when it is full, it starts anew."""
+        if len(self._verified) >= _MAX_VERIFIED or self._verified_characters >= _MAX_VERIFIED_CHARACTERS:
+            self._verified.clear()
+            self._verified_characters = 0
+        self._verified[token] = claims
+        self._verified_characters += len(token)
 
     async def _look(self, caller: Caller, name: PackageName) -> _Look:
         key = ("package", caller.claims.token_id, name)

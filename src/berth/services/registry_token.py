@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from berth.adapters.store import package as rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
@@ -83,6 +85,7 @@ class RegistryTokenService:
         """Names for which nothing is allowed are left out, whether they exist or not."""
         grants = {}
         asker = asker_of(subject)
+        free: dict[str, set[PackageAction]] = {}  # by owner: what may be done with a package that is made there
         async with self._store.read() as connection:
             for name, actions in asked.items():
                 known = await rows.find_known_package(connection, asker, name)
@@ -91,14 +94,18 @@ class RegistryTokenService:
                     allowed = {action for action in actions if decide_package(subject, known.facts, action)}
                 else:
                     package_id = None
-                    namespace = await rows.find_namespace(connection, asker, name.owner)
-                    may = namespace is not None and bool(decide_creation(subject, namespace).decision)
-                    allowed = set(actions) & _of_maker(subject) if may else set()
+                    if name.owner not in free:
+                        free[name.owner] = await _of_maker(connection, subject, name.owner)
+                    allowed = free[name.owner] & actions
                 if allowed:
                     grants[name] = RegistryGrant(actions=frozenset(allowed), package_id=package_id)
         return grants
 
 
-def _of_maker(subject: Subject | None) -> set[PackageAction]:
-    """What this token can do with a package that it makes itself."""
-    return {action for action in _MADE_BY_PUSHING if limit_of_token(subject, action) is None}
+async def _of_maker(connection: AsyncConnection, subject: Subject | None, owner: str) -> set[PackageAction]:
+    """What this token can do with a package that it makes itself under this account; nothing if it can make none."""
+    actions = {action for action in _MADE_BY_PUSHING if limit_of_token(subject, action) is None}
+    if PackageAction.PUSH not in actions:
+        return set()
+    namespace = await rows.find_namespace(connection, asker_of(subject), owner)
+    return actions if namespace is not None and decide_creation(subject, namespace).decision else set()
