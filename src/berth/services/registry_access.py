@@ -204,7 +204,7 @@ class RegistryAccess:
             raise self.refusal(caller, name, action, decision)
         covered = caller.claims.lets_through(name, action, package_id=known.package.id, made_by=known.creator_token_id)
         if not covered:
-            raise _insufficient(format_scope(name, {action}))
+            raise insufficient(format_scope(name, {action}))
         return known
 
     async def find_readable(self, caller: Caller, name: PackageName) -> KnownPackage | None:
@@ -256,7 +256,7 @@ class RegistryAccess:
             if subject is None or namespace is None or creation is None or not creation.decision:
                 raise self.refusal(caller, name, PackageAction.PUSH, None if creation is None else creation.decision)
             if not caller.claims.lets_create(name):
-                raise _insufficient(format_scope(name, {PackageAction.PULL, PackageAction.PUSH}))
+                raise insufficient(format_scope(name, {PackageAction.PULL, PackageAction.PUSH}))
             now = self._clock.now()
             package_id = await rows.insert_package(
                 connection,
@@ -302,7 +302,8 @@ def _becomes_admin(subject: Subject, namespace: NamespaceFacts) -> bool:
     return subject.token_kind is TokenKind.PERSONAL and subject.account_id != namespace.owner_id
 
 
-def _insufficient(scope: str) -> TokenNeeded:
+def insufficient(scope: str) -> TokenNeeded:
+    """The registry token is in the way, not the access token (policy 2)."""
     return TokenNeeded(
         "The registry token was not made for this.",
         scope=scope,
