@@ -44,11 +44,14 @@ class OCICall:
 
     def tag_or_digest(self) -> str | Digest:
         """The path's tag or digest: what holds a colon is a digest. Raises Invalid, NotFound for what no tag can be."""
-        if ":" in self.reference:
-            return parse_digest(self.reference)
-        if not is_tag(self.reference):
+        reference = self.new_tag_or_digest()
+        if isinstance(reference, str) and not is_tag(reference):
             raise NotFound("There is no such manifest in this package.", code="manifest.unknown")
-        return self.reference
+        return reference
+
+    def new_tag_or_digest(self) -> str | Digest:
+        """The same for a push, where what no tag can be is for the service to refuse. Raises Invalid for a digest."""
+        return parse_digest(self.reference) if ":" in self.reference else self.reference
 
     def path(self, kind: str, reference: object) -> str:
         """The path of something else in this package."""

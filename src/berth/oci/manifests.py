@@ -53,11 +53,12 @@ async def answer(_services: OCIServices, request: OCIRequest, found: FoundManife
 
 async def put(call: OCICall) -> Answer:
     request = call.request
+    await call.services.access.check_push(call.caller, call.name)  # before megabytes are read and parsed
     content = await request.body(MAX_MANIFEST_BYTES, code="manifest.too_large")
     pushed = await call.services.manifests.push(
         call.caller,
         call.name,
-        call.tag_or_digest(),
+        call.new_tag_or_digest(),
         content=content,
         content_type=request.header(b"content-type") or "",
         tags=request.parameters("tag")[:_MAX_TAGS],

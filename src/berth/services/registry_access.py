@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from berth.adapters.store import audit
 from berth.adapters.store import package as rows
 from berth.adapters.store import package_grant as grant_rows
@@ -228,6 +230,14 @@ class RegistryAccess:
                 continue  # another request was quicker: whatever it made is judged like any other
         raise Conflict("The package comes and goes.", code="package.name_taken", remedy="Push again.")
 
+    async def check_push(self, caller: Caller, name: PackageName) -> None:
+        """Raises what `authorize_push` would, and makes nothing: to be asked before work is done for a stranger."""
+        if (await self._look(caller, name)).known is not None:
+            await self._authorize_push_to_known(caller, name)
+            return
+        async with self._store.read() as connection:
+            await self._plan_creation(connection, caller, name)
+
     async def _authorize_push_to_known(self, caller: Caller, name: PackageName) -> KnownPackage:
         """A refusal that would be one for a free name, too, sounds like that: nobody learns which names are in use."""
         try:
@@ -249,14 +259,8 @@ class RegistryAccess:
             return await rows.hold_package(connection, known.package.id, now)
 
     async def _create(self, caller: Caller, name: PackageName) -> None:
-        subject = caller.subject
         async with self._store.begin() as connection:
-            namespace = await rows.find_namespace(connection, caller.asker, name.owner)
-            creation = None if namespace is None else decide_creation(subject, namespace)
-            if subject is None or namespace is None or creation is None or not creation.decision:
-                raise self.refusal(caller, name, PackageAction.PUSH, None if creation is None else creation.decision)
-            if not caller.claims.lets_create(name):
-                raise insufficient(format_scope(name, {PackageAction.PULL, PackageAction.PUSH}))
+            subject, namespace, creation = await self._plan_creation(connection, caller, name)
             now = self._clock.now()
             package_id = await rows.insert_package(
                 connection,
@@ -283,6 +287,19 @@ class RegistryAccess:
                 target=str(name),
                 detail=_detail(creation),
             )
+
+    async def _plan_creation(
+        self, connection: AsyncConnection, caller: Caller, name: PackageName
+    ) -> tuple[Subject, NamespaceFacts, Creation]:
+        """What a push to this free name makes, and for whom. Raises NotFound, Denied or TokenNeeded."""
+        subject = caller.subject
+        namespace = await rows.find_namespace(connection, caller.asker, name.owner)
+        creation = None if namespace is None else decide_creation(subject, namespace)
+        if subject is None or namespace is None or creation is None or not creation.decision:
+            raise self.refusal(caller, name, PackageAction.PUSH, None if creation is None else creation.decision)
+        if not caller.claims.lets_create(name):
+            raise insufficient(format_scope(name, {PackageAction.PULL, PackageAction.PUSH}))
+        return subject, namespace, creation
 
     def refusal(
         self, caller: Caller, name: PackageName, action: PackageAction, decision: Decision | None = None
