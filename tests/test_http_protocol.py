@@ -54,7 +54,7 @@ class App:
         self.slow.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = OCIRequest(scope, receive, None)
+        request = OCIRequest(scope, receive)
         self.asked.append(scope["path"])
         self.short_ways += BODY_EXTENSION in scope.get("extensions", {})
         if request.parameter("refuse") is not None:

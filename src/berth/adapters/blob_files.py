@@ -22,7 +22,7 @@ _HASHED_AT_ONCE_BYTES = 1024 * 1024
 
 
 def open_upload(path: Path, size_bytes: int) -> int:
-    """The upload's file, locked and cut to this size. An upload without bytes need not have a file yet.
+    """The upload's file, locked, of this size at least. An upload without bytes need not have a file yet.
 
     Raises Conflict where it is locked, UpstreamFailed where bytes are missing.
     """
@@ -35,7 +35,7 @@ def open_upload(path: Path, size_bytes: int) -> int:
         raise
     try:
         _lock(descriptor, path)
-        _cut(descriptor, size_bytes)
+        _check_size(descriptor, size_bytes)
     except BaseException:
         os.close(descriptor)
         raise
@@ -55,11 +55,14 @@ def _lock(descriptor: int, path: Path) -> None:
         raise upload_lost()
 
 
-def _cut(descriptor: int, size_bytes: int) -> None:
-    there = os.fstat(descriptor).st_size
-    if there < size_bytes:
+def _check_size(descriptor: int, size_bytes: int) -> None:
+    if os.fstat(descriptor).st_size < size_bytes:
         raise upload_lost()
-    if there > size_bytes:
+
+
+def cut(descriptor: int, size_bytes: int) -> None:
+    """Remove what lies beyond this size."""
+    if os.fstat(descriptor).st_size > size_bytes:
         os.ftruncate(descriptor, size_bytes)
 
 
@@ -82,6 +85,7 @@ def finish_upload(path: Path, target: Path, size_bytes: int, digest: Digest, kno
     """Verify the digest, put all on the disk, and give it its name. A wrong or a doubtful upload is removed."""
     descriptor = open_upload(path, size_bytes)
     try:
+        cut(descriptor, size_bytes)
         is_right = answers(resume(known, size_bytes, read_mark(descriptor)), digest)
         if is_right is None:
             is_right = _hash_file(descriptor, digest) == digest.hex

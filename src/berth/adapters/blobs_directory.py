@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import TypeVar, TypeVarTuple
 
 from berth.adapters.blob_files import (
+    cut,
     finish_upload,
     leave_mark,
     list_files,
@@ -217,6 +218,7 @@ class DirectoryWriter:
         self._descriptor = descriptor
         self._running = running
         self._threads = threads
+        self._is_cut = False
         self._written_back = size_bytes
         self._writing_back: asyncio.Future[None] | None = None
 
@@ -231,6 +233,9 @@ class DirectoryWriter:
             await self._write_back()
         left, end = memoryview(data), self.size_bytes
         with _translating():
+            if not self._is_cut:
+                cut(self._descriptor, end)
+                self._is_cut = True
             while left:
                 written = os.pwrite(self._descriptor, left, end)
                 left, end = left[written:], end + written

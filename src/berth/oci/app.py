@@ -13,14 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berth.domain.package import PackageName, is_repository_name, parse_package_name
 from berth.domain.package_access import PackageAction
-from berth.domain.problem import Invalid, NotFound, Problem
+from berth.domain.problem import Invalid, LimitReached, NotFound, Problem
 from berth.domain.resource_scope import CATALOG, format_scope
 from berth.oci import blobs, lists, manifests, token, uploads
 from berth.oci.call import OCICall, OCIServices
-from berth.oci.exchange import Answer, OCIRequest
+from berth.oci.exchange import IDLE_S, Answer, OCIRequest
 from berth.oci.problems import problem_answer
 from berth.services.registry_access import Caller, Remembered, TokenNeeded
-from berth.services.registry_blob import ClientGone
+from berth.services.registry_blob import ClientGone, ClientIdle
 
 AtOnce = Callable[[Scope], Answer | None]
 TOKEN_SERVICE = "/token"  # noqa: S105 a path
@@ -82,16 +82,18 @@ def is_oci_path(path: str) -> bool:
     return path.startswith("/v2/") or path in {"/v2", TOKEN_SERVICE}
 
 
-def make_oci_app(services: OCIServices, external_url: str | None) -> ASGIApp:
-    """The ASGI application."""
+def make_oci_app(services: OCIServices, external_url: str | None, *, idle_s: float = IDLE_S) -> ASGIApp:
+    """The ASGI application. `idle_s`: how long it waits for more of a body."""
     origin = external_url.rstrip("/") if external_url else None
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        request = OCIRequest(scope, receive, origin)
+        request = OCIRequest(scope, receive, origin=origin, idle_s=idle_s)
         try:
             answer = await _answer(services, request, scope["path"])
         except Problem as problem:
-            answer = problem_answer(problem, f"{request.origin}{TOKEN_SERVICE}", request.host)
+            answer = _refuse(request, problem)
+        except ClientIdle:
+            answer = _refuse(request, LimitReached(f"Nothing came for {idle_s:g} seconds.", code="request.idle"))
         except ClientGone:
             return
         except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
@@ -114,7 +116,7 @@ def answer_at_once(services: OCIServices, scope: Scope) -> Answer | None:
         kind, _name, _reference = _parse_path(path)
     except NotFound:
         return None
-    request = OCIRequest(scope, _no_body, None)
+    request = OCIRequest(scope, _no_body)
     route = ROUTES[kind].get(request.method)
     if not isinstance(route, OCIRead):
         return None
@@ -127,6 +129,10 @@ def answer_at_once(services: OCIServices, scope: Scope) -> Answer | None:
 
 async def _no_body() -> Message:
     raise RuntimeError("a read has no body")
+
+
+def _refuse(request: OCIRequest, problem: Problem) -> Answer:
+    return problem_answer(problem, f"{request.origin}{TOKEN_SERVICE}", request.host)
 
 
 async def _answer(services: OCIServices, request: OCIRequest, path: str) -> Answer:

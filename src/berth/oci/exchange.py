@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope
 
 from berth.domain.image_reference import Digest, parse_digest
 from berth.domain.problem import Invalid, LimitReached
-from berth.services.registry_blob import ClientGone
+from berth.services.registry_blob import ClientGone, ClientIdle
 
 IDLE_S = 60  # a client that sends nothing for so long has given up, or holds a connection for no good
 
@@ -62,10 +62,11 @@ class _PlainBody:
 class OCIRequest:
     """A request, parsed as far as its handler asks."""
 
-    def __init__(self, scope: Scope, receive: Receive, origin: str | None) -> None:
+    def __init__(self, scope: Scope, receive: Receive, *, origin: str | None = None, idle_s: float = IDLE_S) -> None:
         self._scope = scope
         self._receive = receive
         self._origin = origin
+        self._idle_s = idle_s
         self.method: str = scope["method"]
 
     @cached_property
@@ -121,15 +122,15 @@ class OCIRequest:
     async def chunks(self) -> AsyncIterator[bytes | memoryview]:
         """The body as it comes, each piece valid until the next.
 
-        Raises ClientGone if it ends before its end, LimitReached if nothing comes for IDLE_S.
+        Raises ClientGone if it ends before its end, ClientIdle if nothing comes for too long.
         """
         body: UploadBody = self._scope.get("extensions", {}).get(_BODY, {}).get("body") or _PlainBody(self._receive)
         while True:
             try:
-                async with asyncio.timeout(IDLE_S):
+                async with asyncio.timeout(self._idle_s):
                     piece = await body.next_piece()
             except TimeoutError:
-                raise LimitReached(f"Nothing came for {IDLE_S} seconds.", code="request.idle") from None
+                raise ClientIdle from None
             except ConnectionResetError:
                 raise ClientGone from None
             if piece is None:

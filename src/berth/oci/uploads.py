@@ -10,9 +10,10 @@ from berth.domain.blob import Upload
 from berth.domain.byte_range import format_upload_range, parse_chunk_range
 from berth.domain.image_reference import Digest, DigestAlgorithm
 from berth.domain.package import find_package_name
-from berth.domain.problem import Invalid, NotFound
+from berth.domain.problem import Invalid, NotFound, Problem
 from berth.oci.call import OCICall
 from berth.oci.exchange import Answer, Headers
+from berth.services.registry_blob import ClientGone
 
 
 async def post(call: OCICall) -> Answer:
@@ -32,7 +33,11 @@ async def post(call: OCICall) -> Answer:
     upload = await blobs.begin_upload(call.caller, call.name)
     if digest is None or mounted is not None:
         return _accepted(call, upload)
-    return await _finish(call, upload, digest)
+    try:
+        return await _finish(call, upload, digest)
+    except (Problem, ClientGone):
+        await blobs.abandon(upload)  # nobody was told its id
+        raise
 
 
 async def get(call: OCICall) -> Answer:

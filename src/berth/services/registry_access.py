@@ -80,6 +80,13 @@ class Caller:
     def asker(self) -> Asker:
         return asker_of(self.subject)
 
+    @property
+    def actor(self) -> Subject:
+        """Whoever was let through to something that needs a login. Raises TypeError for nobody: that would be a bug."""
+        if self.subject is None:
+            raise TypeError("nobody does this without a login")
+        return self.subject
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered(Generic[Found]):

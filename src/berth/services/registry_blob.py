@@ -3,13 +3,15 @@
 1. A blob is read through a package only (`package_blobs`), whoever else holds the same content.
 2. Whoever is told that a blob is there finds it there for the whole grace period (`adapters/store/blob.py`).
 3. An upload belongs to the access token that began it and to one package. Its row says how far it came; what the blob
-   store holds beyond that does not count.
+   store holds beyond that does not count. A client that goes away has brought what came; a chunk that is not as long as
+   it says, or that the disk has no room for, was never there, and its room is free again.
 4. Content becomes a blob in one transaction after its digest was verified and its bytes are safe in the blob store.
 5. A mount needs the right to pull the source *with the same registry token*. Where only the registry token is in the way
    the client is told which one to fetch; where the access token itself may not, an ordinary upload begins (A14).
 """
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -23,9 +25,9 @@ from berth.domain.blob import LinkedBlob, Upload
 from berth.domain.image_reference import Digest
 from berth.domain.package import PackageName
 from berth.domain.package_access import PackageAction
-from berth.domain.problem import Conflict, Denied, Invalid, NotFound
+from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound, Problem, UpstreamFailed
 from berth.domain.resource_scope import format_scope
-from berth.services.ports import BlobStore, Clock, UploadState
+from berth.services.ports import BlobStore, Clock, UploadState, UploadWriter
 from berth.services.registry_access import Caller, RegistryAccess, TokenNeeded
 
 GRACE = timedelta(hours=24)
@@ -37,6 +39,10 @@ _MAX_SOURCES = 50
 
 class ClientGone(Exception):
     """The client closed the connection before the end of what it sent."""
+
+
+class ClientIdle(ClientGone):
+    """The client is still there, but sends nothing any more."""
 
 
 class RegistryBlobService:
@@ -103,15 +109,14 @@ class RegistryBlobService:
                 raise Denied("A version of the package needs this blob; delete the version first.", code="blob.needed")
             if not await rows.unlink(connection, known.package.id, str(digest), self._clock.now()):
                 raise _unknown()
-            if caller.subject is not None:
-                await audit.record(
-                    connection,
-                    at=self._clock.now(),
-                    actor=caller.subject,
-                    action="blob.delete",
-                    account_id=known.package.owner_id,
-                    target=f"{name}@{digest}",
-                )
+            await audit.record(
+                connection,
+                at=self._clock.now(),
+                actor=caller.actor,
+                action="blob.delete",
+                account_id=known.package.owner_id,
+                target=f"{name}@{digest}",
+            )
 
     async def mount(self, caller: Caller, name: PackageName, digest: Digest, source: PackageName | None) -> bool:
         """Let the blob be read in this package too. False: it cannot be mounted, let an upload begin (policy 5).
@@ -158,7 +163,7 @@ class RegistryBlobService:
             if not await package_rows.hold_package(connection, known.package.id, now):
                 raise self._access.refusal(caller, name, PackageAction.PUSH)
             return await rows.insert_upload(
-                connection, str(uuid4()), package_id=known.package.id, token_id=_token_id(caller), now=now
+                connection, str(uuid4()), package_id=known.package.id, token_id=caller.actor.token_id, now=now
             )
 
     async def find_upload(self, caller: Caller, name: PackageName, upload_id: str) -> Upload:
@@ -166,35 +171,70 @@ class RegistryBlobService:
         known = await self._access.authorize(caller, name, PackageAction.PUSH)
         async with self._store.read() as connection:
             upload = await rows.find_upload(
-                connection, upload_id, package_id=known.package.id, token_id=_token_id(caller)
+                connection, upload_id, package_id=known.package.id, token_id=caller.actor.token_id
             )
         if upload is None:
-            raise NotFound("There is no such upload: it was finished, cancelled or given up.", code="upload.unknown")
+            raise _no_upload()
         return upload
 
     async def append(self, upload: Upload, chunks: AsyncIterator[bytes | memoryview], start: int | None) -> Upload:
         """Write what comes, in order. `start` is where the client thinks that it begins.
 
-        Raises Invalid(code="upload.out_of_order"), Conflict(code="upload.busy"). If the client goes away, what came is kept.
+        Raises Invalid(code="upload.out_of_order"), Conflict(code="upload.busy", "upload.moved"), LimitReached for a full
+        disk. If the client goes away, what came is kept.
         """
         if start is not None and start != upload.size_bytes:
             raise Invalid(f"The next byte is {upload.size_bytes}, not {start}.", code="upload.out_of_order")
-        touched_at = self._clock.now()
-        async with self._blobs.write(upload.id, _state(upload)) as writer:
-            gone = False
-            try:
-                async for chunk in chunks:
-                    await writer.write(chunk)
-                    now = self._clock.now()
-                    if now - touched_at > TOUCH_EVERY:
-                        touched_at = now
-                        await self._touch(upload)
-            except ClientGone:
-                gone = True
-        advanced = await self._advance(upload, writer.state)
-        if gone:
-            raise ClientGone
+        gone: ClientGone | None = None
+        try:
+            async with self._telling_lost(upload), self._blobs.write(upload.id, _state(upload)) as writer:
+                await self._check_unmoved(upload)
+                try:
+                    await self._write_all(upload, writer, chunks)
+                except ClientGone as error:
+                    gone = error
+            advanced = await self._advance(upload, writer.state)
+        except LimitReached:
+            await self._make_room(upload)
+            raise
+        if gone is not None:
+            raise gone
         return advanced
+
+    async def _write_all(self, upload: Upload, writer: UploadWriter, chunks: AsyncIterator[bytes | memoryview]) -> None:
+        touched_at = self._clock.now()
+        async for chunk in chunks:
+            await writer.write(chunk)
+            now = self._clock.now()
+            if now - touched_at > TOUCH_EVERY:
+                touched_at = now
+                await self._touch(upload)
+
+    async def _check_unmoved(self, upload: Upload) -> None:
+        """Asked by who alone may write: was another request quicker since the upload was looked up?"""
+        async with self._store.read() as connection:
+            found = await rows.find_upload(
+                connection, upload.id, package_id=upload.package_id, token_id=upload.token_id
+            )
+        if found != upload:
+            raise _gone()
+
+    @asynccontextmanager
+    async def _telling_lost(self, upload: Upload) -> AsyncIterator[None]:
+        """What is gone of an upload was another request's to move or finish, or went with a server: begin a new one."""
+        try:
+            yield
+        except UpstreamFailed as problem:
+            if problem.code != "blob.lost":
+                raise
+            await self._check_unmoved(upload)
+            raise _no_upload() from problem
+
+    async def _make_room(self, upload: Upload) -> None:
+        """Give back what the failed request took. If that fails, the next one does it, or the sweep."""
+        with suppress(Problem):
+            async with self._blobs.write(upload.id, _state(upload)) as writer:
+                await writer.write(b"")
 
     async def _touch(self, upload: Upload) -> None:
         async with self._store.begin() as connection:
@@ -219,25 +259,36 @@ class RegistryBlobService:
     async def finish(self, upload: Upload, digest: Digest) -> None:
         """Verify, keep, and let it be read in the upload's package (policy 4). Raises Invalid(code="digest.mismatch")."""
         try:
-            stored = await self._blobs.finish(upload.id, _state(upload), digest)
+            async with self._telling_lost(upload):
+                stored = await self._blobs.finish(upload.id, _state(upload), digest)
         except Invalid:
             async with self._store.begin() as connection:
                 await rows.delete_upload(connection, upload.id)
             raise
         now = self._clock.now()
-        async with self._store.begin() as connection:
-            held = await package_rows.hold_package(connection, upload.package_id, now)
-            if not held or not await rows.delete_upload(connection, upload.id):
-                raise _gone()  # cancelled meanwhile, or its package was deleted; the sweep finds the content
-            blob_id = await rows.store_blob(connection, str(digest), stored.size_bytes, stored.location, now)
-            await rows.link(connection, upload.package_id, blob_id, now)
+        try:
+            async with self._store.begin() as connection:
+                held = await package_rows.hold_package(connection, upload.package_id, now)
+                if not held or not await rows.delete_upload(connection, upload.id):
+                    raise _gone()  # cancelled meanwhile, or its package was deleted; the sweep finds the content
+                blob_id = await rows.store_blob(connection, str(digest), stored.size_bytes, stored.location, now)
+                await rows.link(connection, upload.package_id, blob_id, now)
+        except LimitReached:
+            with suppress(Problem):
+                await self._blobs.delete(stored.location)  # no row names it: there is room again
+            raise
 
     async def cancel(self, upload: Upload) -> None:
-        """Forget it."""
+        """Forget it. The bytes go first: on a full disk there is room for nothing else."""
+        await self._blobs.discard(upload.id, _state(upload))
         async with self._store.begin() as connection:
             if not await rows.delete_upload(connection, upload.id):
                 raise _gone()
-        await self._blobs.discard(upload.id, _state(upload))
+
+    async def abandon(self, upload: Upload) -> None:
+        """Cancel what failed and nobody can go on with; what that leaves is swept."""
+        with suppress(Problem):
+            await self.cancel(upload)
 
 
 def _name(known: KnownPackage) -> PackageName:
@@ -246,12 +297,6 @@ def _name(known: KnownPackage) -> PackageName:
 
 def _state(upload: Upload) -> UploadState:
     return UploadState(size_bytes=upload.size_bytes, handle=upload.handle)
-
-
-def _token_id(caller: Caller) -> int:
-    if caller.subject is None:
-        raise TypeError("nobody pushes without a login")
-    return caller.subject.token_id
 
 
 def _pull_needed(target: PackageName, source: PackageName) -> TokenNeeded:
@@ -265,6 +310,10 @@ def _pull_needed(target: PackageName, source: PackageName) -> TokenNeeded:
 
 def _unknown() -> NotFound:
     return NotFound("There is no such blob in this package.", code="blob.unknown")
+
+
+def _no_upload() -> NotFound:
+    return NotFound("There is no such upload: it was finished, cancelled or given up.", code="upload.unknown")
 
 
 def _gone() -> Conflict:

@@ -172,8 +172,7 @@ class RegistryManifestService:
 
     async def _find_source(self, caller: Caller, known: KnownPackage, manifest: Manifest) -> tuple[str, str] | None:
         """The repository that a first publication by a person names (policy 3); read before the transaction begins."""
-        subject = caller.subject
-        if subject is None or subject.token_kind is not TokenKind.PERSONAL or known.package.published_at is not None:
+        if caller.actor.token_kind is not TokenKind.PERSONAL or known.package.published_at is not None:
             return None
         labels: dict[str, str] = {}
         config = manifest.config
@@ -191,8 +190,7 @@ class RegistryManifestService:
         now = self._clock.now()
         values: dict[str, object] = {"updated_at": now}
         warnings: list[str] = []
-        subject = caller.subject
-        if known.package.published_at is None and subject is not None:
+        if known.package.published_at is None:
             values["published_at"] = now
             if repository_id is not None:
                 values["repository_id"] = repository_id
@@ -201,7 +199,7 @@ class RegistryManifestService:
             await audit.record(
                 connection,
                 at=now,
-                actor=subject,
+                actor=caller.actor,
                 action="package.publish",
                 account_id=known.package.owner_id,
                 target=known.package.full_name,
@@ -240,15 +238,14 @@ class RegistryManifestService:
                 gone = await rows.delete_tag(connection, known.package.id, reference, now)
             if not gone:
                 raise _unknown()
-            if caller.subject is not None:
-                await audit.record(
-                    connection,
-                    at=now,
-                    actor=caller.subject,
-                    action="package.version_delete" if isinstance(reference, Digest) else "package.tag_delete",
-                    account_id=known.package.owner_id,
-                    target=f"{name}:{reference}",
-                )
+            await audit.record(
+                connection,
+                at=now,
+                actor=caller.actor,
+                action="package.version_delete" if isinstance(reference, Digest) else "package.tag_delete",
+                account_id=known.package.owner_id,
+                target=f"{name}:{reference}",
+            )
 
     async def list_tags(self, caller: Caller, name: PackageName, *, after: str, limit: int) -> tuple[list[str], bool]:
         """Tags in the order of their bytes, and whether there are more."""

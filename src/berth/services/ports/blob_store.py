@@ -64,7 +64,11 @@ class BlobStore(Protocol):
         ...
 
     def write(self, upload_id: str, state: UploadState) -> AbstractAsyncContextManager[UploadWriter]:
-        """Go on with an upload (a UUID) from `state`. Raises Conflict(code="upload.busy") while somebody else writes it.
+        """Go on with an upload (a UUID) from `state`. Raises Conflict(code="upload.busy") while somebody else writes it,
+        UpstreamFailed(code="blob.lost") where bytes of `state` are missing.
+
+        Nothing that lies in the store beyond `state` goes before the first `write`: a caller whose state was old can still
+        leave without harm.
 
         However the block ends (also by cancellation), what was written is kept; the writer's `state` tells how far it came.
         """
