@@ -4,7 +4,7 @@ A request without a registry token gets 401 with a challenge, whatever it asks f
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ from berth.domain.problem import Invalid, LimitReached, NotFound, Problem
 from berth.domain.resource_scope import CATALOG, format_scope
 from berth.oci import blobs, lists, manifests, token, uploads
 from berth.oci.call import OCICall, OCIServices
-from berth.oci.exchange import IDLE_S, Answer, OCIRequest
+from berth.oci.exchange import IDLE_S, Answer, OCIRequest, Refusal, wrong_method
 from berth.oci.problems import problem_answer
 from berth.services.registry_access import Caller, Remembered, TokenNeeded
 from berth.services.registry_blob import ClientGone, ClientIdle
@@ -26,6 +26,8 @@ AtOnce = Callable[[Scope], Answer | None]
 TOKEN_SERVICE = "/token"  # noqa: S105 a path
 _LOG = logging.getLogger(__name__)
 _COMMON = [(b"docker-distribution-api-version", b"registry/2.0"), (b"x-content-type-options", b"nosniff")]
+_WITHOUT_LENGTH = frozenset({204, 304})  # RFC 9110 section 8.6: none, or that of an answer that is not given here
+_READING = ("GET", "HEAD")
 _PULL = frozenset({PackageAction.PULL})
 _PUSH = frozenset({PackageAction.PULL, PackageAction.PUSH})
 _DELETE = frozenset({PackageAction.DELETE})
@@ -92,6 +94,9 @@ def make_oci_app(services: OCIServices, external_url: str | None, *, idle_s: flo
             answer = await _answer(services, request, scope["path"])
         except Problem as problem:
             answer = _refuse(request, problem)
+        except Refusal as refusal:
+            answer = _refuse(request, refusal.problem)
+            answer.headers += refusal.headers
         except ClientIdle:
             answer = _refuse(request, LimitReached(f"Nothing came for {idle_s:g} seconds.", code="request.idle"))
         except ClientGone:
@@ -139,15 +144,19 @@ async def _answer(services: OCIServices, request: OCIRequest, path: str) -> Answ
     if path == TOKEN_SERVICE:
         return await token.issue(services, request)
     if path in {"/v2/", "/v2"}:
+        _check_method(request, _READING)
         await _authenticate(services, request, "")
         return Answer(200, [(b"content-type", b"application/json")], b"{}")
     if path == "/v2/_catalog":
+        _check_method(request, _READING)
         caller = await _authenticate(services, request, CATALOG)
         return await lists.catalog(services, request, caller)
     kind, text, reference = _parse_path(path)
-    route = ROUTES[kind].get(request.method)
-    if route is None:
-        raise Invalid(f"{request.method} is not supported here.", code="request.method")
+    routes = ROUTES[kind]
+    if kind == "uploads":
+        routes = {method: route for method, route in routes.items() if (method == "POST") == (reference == "")}
+    _check_method(request, routes)
+    route = routes[request.method]
     if isinstance(route, OCIRoute):
         return await route.handler(await _call(services, request, text, reference, route))
     read = route
@@ -165,6 +174,11 @@ async def _call(
     name = _parse_name(text, request)
     caller = await _authenticate(services, request, format_scope(name, route.actions))
     return OCICall(request, services, caller, name, reference)
+
+
+def _check_method(request: OCIRequest, allowed: Collection[str]) -> None:
+    if request.method not in allowed:
+        raise wrong_method(request.method, allowed)
 
 
 def _parse_path(path: str) -> tuple[str, str, str]:
@@ -215,7 +229,8 @@ async def _authenticate(services: OCIServices, request: OCIRequest, scope: str) 
 async def _send(send: Send, answer: Answer, *, head: bool) -> None:
     headers = [*answer.headers, *_COMMON]
     stream = answer.stream
-    if stream is None and not any(name == b"content-length" for name, _ in headers):
+    sized = stream is None and answer.status not in _WITHOUT_LENGTH
+    if sized and not any(name == b"content-length" for name, _ in headers):
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if stream is None or head:

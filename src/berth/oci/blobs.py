@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from berth.domain.blob import LinkedBlob
-from berth.domain.byte_range import ByteRange, format_content_range, parse_range
+from berth.domain.byte_range import ByteRange, format_content_range, format_unsatisfied_range, parse_range
 from berth.domain.entity_tag import format_etag, matches_etag, may_send_part
 from berth.domain.image_reference import Digest
+from berth.domain.problem import Invalid
 from berth.oci.call import OCICall, OCIServices
-from berth.oci.exchange import Answer, Headers, OCIRequest
+from berth.oci.exchange import Answer, Headers, OCIRequest, Refusal
 from berth.services.registry_access import Remembered
 
 _SMALL_BYTES = 256 * 1024
@@ -80,10 +81,14 @@ async def answer(services: OCIServices, request: OCIRequest, found: FoundBlob) -
 
 
 def _part(request: OCIRequest, found: FoundBlob) -> ByteRange | None:
-    """What of it is asked for; None for the whole."""
+    """What of it is asked for; None for the whole. Raises Refusal with the size, where there is nothing to send."""
     if not request.has(b"range") or not may_send_part(request.header(b"if-range"), found.digest):
         return None
-    return parse_range(request.header(b"range"), found.blob.size_bytes)
+    size_bytes = found.blob.size_bytes
+    try:
+        return parse_range(request.header(b"range"), size_bytes)
+    except Invalid as problem:
+        raise Refusal(problem, [(b"content-range", format_unsatisfied_range(size_bytes).encode())]) from problem
 
 
 async def delete(call: OCICall) -> Answer:

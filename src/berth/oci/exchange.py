@@ -4,7 +4,8 @@ Handlers get an OCIRequest and return an Answer, or raise a Problem; `app.py` tu
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -13,12 +14,15 @@ from urllib.parse import parse_qsl
 from starlette.types import Receive, Scope
 
 from berth.domain.image_reference import Digest, parse_digest
-from berth.domain.problem import Invalid, LimitReached
+from berth.domain.problem import Invalid, LimitReached, Problem
 from berth.services.registry_blob import ClientGone, ClientIdle
 
 IDLE_S = 60  # a client that sends nothing for so long has given up, or holds a connection for no good
 
 _BODY = "berth.body"
+_MAX_PARAMETERS = 200
+_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,300}")
+
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -30,6 +34,21 @@ class Answer:
     headers: Headers = field(default_factory=list)
     body: bytes = b""
     stream: AsyncIterator[bytes] | None = None
+
+
+class Refusal(Exception):
+    """A Problem that goes out with headers of its own: what HTTP wants beside a status."""
+
+    def __init__(self, problem: Problem, headers: Headers) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+        self.headers = headers
+
+
+def wrong_method(method: str, allowed: Iterable[str]) -> Refusal:
+    """405. Source: RFC 9110 section 15.5.6, which wants `Allow`."""
+    problem = Invalid(f"{method} is not supported here.", code="request.method")
+    return Refusal(problem, [(b"allow", ", ".join(allowed).encode())])
 
 
 class UploadBody(Protocol):
@@ -83,11 +102,15 @@ class OCIRequest:
 
     @cached_property
     def query(self) -> Sequence[tuple[str, str]]:
-        """In order. Raises Invalid for one that cannot be read."""
+        """In order. Raises Invalid for one that cannot be read, or holds a NUL, which no database compares with."""
         try:
-            return parse_qsl(self._scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=200)
+            raw: bytes = self._scope["query_string"]
+            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
         except ValueError:
-            raise Invalid("The query cannot be read.", code="request.query") from None
+            raise _unreadable() from None
+        if any("\0" in text for pair in pairs for text in pair):
+            raise _unreadable()
+        return pairs
 
     def parameters(self, name: str) -> list[str]:
         return [value for key, value in self.query if key == name]
@@ -103,10 +126,11 @@ class OCIRequest:
 
     @property
     def origin(self) -> str:
-        """This server's own origin, as EXTERNAL_URL says, else as the client reached it."""
+        """This server's own origin, as EXTERNAL_URL says, else as the client reached it, if that can be said in a header."""
         if self._origin is not None:
             return self._origin
-        return f"{self._scope['scheme']}://{self.header(b'host') or 'localhost'}"
+        host = self.header(b"host") or ""
+        return f"{self._scope['scheme']}://{host if _HOST.fullmatch(host) else 'localhost'}"
 
     @property
     def host(self) -> str:
@@ -147,6 +171,10 @@ class OCIRequest:
             if len(collected) > most:
                 raise _too_large(most, code)
         return bytes(collected)
+
+
+def _unreadable() -> Invalid:
+    return Invalid("The query cannot be read.", code="request.query")
 
 
 def _too_large(most: int, code: str) -> LimitReached:

@@ -53,6 +53,7 @@ _OF_CLASS: Mapping[type[Problem], Wire] = {
 _OF_CODE: Mapping[str, Wire] = {
     "blob.disk_full": Wire(507, None),
     "blob.lost": Wire(500, None),
+    "blob.too_large": Wire(413, "BLOB_UPLOAD_INVALID"),
     "blob.unavailable": Wire(503, None),
     "blob.unknown": Wire(404, "BLOB_UNKNOWN"),
     "digest": Wire(400, "DIGEST_INVALID"),
@@ -63,7 +64,8 @@ _OF_CODE: Mapping[str, Wire] = {
     "manifest.unknown": Wire(404, "MANIFEST_UNKNOWN"),
     "package.name": Wire(400, "NAME_INVALID"),
     "package.name_taken": Wire(409, "NAME_INVALID"),
-    "range": Wire(416, "BLOB_UNKNOWN"),
+    "range": Wire(416, "SIZE_INVALID"),
+    "registry_token.too_large": Wire(413, "UNSUPPORTED"),
     "request.idle": Wire(408, "BLOB_UPLOAD_INVALID"),
     "request.method": Wire(405, "UNSUPPORTED"),
     "request.path": Wire(404, "UNSUPPORTED"),
@@ -105,6 +107,8 @@ def problem_answer(problem: Problem, realm: str, service: str) -> Answer:
         return Answer(wire.status, [_TEXT], f"{message}\n".encode())
     body = {"errors": [{"code": wire.code, "message": message, "detail": {"code": problem.code}}]}
     answer = Answer(wire.status, [_JSON], msgspec.json.encode(body))
+    if isinstance(problem, LimitReached) and problem.retry_after_s is not None:
+        answer.headers.append((b"retry-after", b"%d" % problem.retry_after_s))
     if isinstance(problem, TokenNeeded | PackageDenied):
         answer.headers.append((b"www-authenticate", _challenge(problem, realm, service).encode("latin-1", "replace")))
     return answer

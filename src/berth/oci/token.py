@@ -12,7 +12,7 @@ import msgspec
 from berth.domain.problem import Invalid, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.oci.call import OCIServices
-from berth.oci.exchange import Answer, OCIRequest
+from berth.oci.exchange import Answer, OCIRequest, Refusal, wrong_method
 
 _MAX_FORM_BYTES = 64 * 1024
 _NO_STORE = (b"cache-control", b"no-store")
@@ -20,14 +20,17 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 async def issue(services: OCIServices, request: OCIRequest) -> Answer:
     """200 with a token for what is allowed of what was asked; 401 for bad credentials only."""
-    if request.method == "GET":
-        password = _of_basic(request.header(b"authorization"))
-        scopes = request.parameters("scope")
-    elif request.method == "POST":
-        password, scopes = await _of_form(request)
-    else:
-        raise Invalid(f"{request.method} is not supported here.", code="request.method")
-    made = await services.tokens.issue(password, scopes)
+    try:
+        if request.method == "GET":
+            password = _of_basic(request.header(b"authorization"))
+            scopes = request.parameters("scope")
+        elif request.method == "POST":
+            password, scopes = await _of_form(request)
+        else:
+            raise wrong_method(request.method, ("GET", "POST"))
+        made = await services.tokens.issue(password, scopes)
+    except Unauthenticated as problem:
+        raise Refusal(problem, [(b"www-authenticate", f'Basic realm="{request.host}"'.encode())]) from problem
     body = {
         "token": made.value.reveal(),
         "access_token": made.value.reveal(),

@@ -10,7 +10,7 @@ from berth.domain.blob import Upload
 from berth.domain.byte_range import format_upload_range, parse_chunk_range
 from berth.domain.image_reference import Digest, DigestAlgorithm
 from berth.domain.package import find_package_name
-from berth.domain.problem import Invalid, NotFound, Problem
+from berth.domain.problem import Invalid, Problem
 from berth.oci.call import OCICall
 from berth.oci.exchange import Answer, Headers
 from berth.services.registry_blob import ClientGone
@@ -19,8 +19,6 @@ from berth.services.registry_blob import ClientGone
 async def post(call: OCICall) -> Answer:
     """Begin an upload; with `digest`, the whole of it; with `mount`, none at all if the blob can be had that way."""
     request, blobs = call.request, call.services.blobs
-    if call.reference:
-        raise NotFound("There is nothing here.", code="request.path")
     _check_algorithm(request.parameter("digest-algorithm"))
     mounted = request.digest_parameter("mount")
     if mounted is not None:
