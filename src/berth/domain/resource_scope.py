@@ -55,3 +55,10 @@ def format_scope(name: PackageName, actions: Iterable[PackageAction]) -> str:
     """One scope, its actions in a fixed order."""
     wanted = set(actions)
     return f"repository:{name}:{','.join(action for action in PackageAction if action in wanted)}"
+
+
+def join_scopes(*texts: str) -> str:
+    """All that they ask for, each package once."""
+    asked = parse_scopes(texts)
+    words = [format_scope(name, actions) for name, actions in asked.packages.items()]
+    return " ".join([*words, CATALOG] if asked.catalog else words)

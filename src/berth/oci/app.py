@@ -14,12 +14,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from berth.domain.package import PackageName, is_repository_name, parse_package_name
 from berth.domain.package_access import PackageAction
 from berth.domain.problem import Invalid, LimitReached, NotFound, Problem
-from berth.domain.resource_scope import CATALOG, format_scope
+from berth.domain.resource_scope import CATALOG, format_scope, join_scopes
 from berth.oci import blobs, lists, manifests, token, uploads
 from berth.oci.call import OCICall, OCIServices
 from berth.oci.exchange import IDLE_S, Answer, OCIRequest, Refusal, wrong_method
 from berth.oci.problems import problem_answer
-from berth.services.registry_access import Caller, Remembered, TokenNeeded
+from berth.services.registry_access import Caller, Remembered, TokenNeeded, no_registry_token
 from berth.services.registry_blob import ClientGone, ClientIdle
 
 AtOnce = Callable[[Scope], Answer | None]
@@ -158,7 +158,12 @@ async def _answer(services: OCIServices, request: OCIRequest, path: str) -> Answ
     _check_method(request, routes)
     route = routes[request.method]
     if isinstance(route, OCIRoute):
-        return await route.handler(await _call(services, request, text, reference, route))
+        call = await _call(services, request, text, reference, route)
+        try:
+            return await route.handler(call)
+        except TokenNeeded as problem:
+            problem.scope = join_scopes(_scope(request, call.name, route), problem.scope)
+            raise
     read = route
 
     async def find() -> Remembered[Any]:
@@ -172,8 +177,13 @@ async def _call(
     services: OCIServices, request: OCIRequest, text: str, reference: str, route: OCIRoute | OCIRead
 ) -> OCICall:
     name = _parse_name(text, request)
-    caller = await _authenticate(services, request, format_scope(name, route.actions))
+    caller = await _authenticate(services, request, _scope(request, name, route))
     return OCICall(request, services, caller, name, reference)
+
+
+def _scope(request: OCIRequest, name: PackageName, route: OCIRoute | OCIRead) -> str:
+    """All that the request can need: many clients come again only once, with a token for what the challenge names."""
+    return join_scopes(format_scope(name, route.actions), uploads.source_scope(request))
 
 
 def _check_method(request: OCIRequest, allowed: Collection[str]) -> None:
@@ -217,12 +227,7 @@ async def _authenticate(services: OCIServices, request: OCIRequest, scope: str) 
     if header is None:
         raise TokenNeeded("authentication required", scope=scope, code="unauthenticated")
     if header[:7].lower() != b"bearer ":
-        raise TokenNeeded(
-            "This registry takes tokens of its token service; log in with docker login.",
-            scope=scope,
-            error="invalid_token",
-            code="registry_token.scheme",
-        )
+        raise no_registry_token(scope)
     return await services.access.authenticate(header[7:].decode("latin-1"), scope)
 
 

@@ -100,12 +100,16 @@ class OCIRequest:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
 
+    @property
+    def raw_query(self) -> bytes:
+        query: bytes = self._scope["query_string"]
+        return query
+
     @cached_property
     def query(self) -> Sequence[tuple[str, str]]:
         """In order. Raises Invalid for one that cannot be read, or holds a NUL, which no database compares with."""
         try:
-            raw: bytes = self._scope["query_string"]
-            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
+            pairs = parse_qsl(self.raw_query.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
         except ValueError:
             raise _unreadable() from None
         if any("\0" in text for pair in pairs for text in pair):

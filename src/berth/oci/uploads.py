@@ -10,10 +10,20 @@ from berth.domain.blob import Upload
 from berth.domain.byte_range import format_upload_range, parse_chunk_range
 from berth.domain.image_reference import Digest, DigestAlgorithm
 from berth.domain.package import find_package_name
+from berth.domain.package_access import PackageAction
 from berth.domain.problem import Invalid, Problem
+from berth.domain.resource_scope import format_scope
 from berth.oci.call import OCICall
-from berth.oci.exchange import Answer, Headers
+from berth.oci.exchange import Answer, Headers, OCIRequest
 from berth.services.registry_blob import ClientGone
+
+
+def source_scope(request: OCIRequest) -> str:
+    """What a mount needs beside the right to push: to pull from where the blob is."""
+    if b"mount=" not in request.raw_query or request.method != "POST":
+        return ""
+    source = find_package_name(request.parameter("from") or "")
+    return "" if source is None else format_scope(source, {PackageAction.PULL})
 
 
 async def post(call: OCICall) -> Answer:

@@ -24,7 +24,7 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.package import Asker, KnownPackage
 from berth.domain.access import Decision, Subject
-from berth.domain.access_token import TokenKind
+from berth.domain.access_token import TokenKind, find_token_kind
 from berth.domain.package import PackageName
 from berth.domain.package_access import (
     Creation,
@@ -157,7 +157,7 @@ class RegistryAccess:
             try:
                 claims = from_payload(self._signer.verify(token))
             except Unauthenticated as problem:
-                raise TokenNeeded(problem.message, scope=scope, error="invalid_token", code=problem.code) from problem
+                raise _not_ours(token, scope, problem) from problem
             self._remember_claims(token, claims)
         if now >= claims.expires_at:
             raise TokenNeeded(
@@ -319,6 +319,22 @@ class RegistryAccess:
         if text is not None:
             return PackageDenied(text, remedy=find_remedy(subject, action, decision), scope=scope)
         return NotFound(say_hidden(subject, action), code="package.not_found")
+
+
+def no_registry_token(scope: str) -> TokenNeeded:
+    """Something else was shown: an access token, for instance."""
+    return TokenNeeded(
+        "This registry takes tokens of its token service; log in with docker login.",
+        scope=scope,
+        error="invalid_token",
+        code="registry_token.scheme",
+    )
+
+
+def _not_ours(token: str, scope: str, problem: Unauthenticated) -> TokenNeeded:
+    if find_token_kind(token) is not None:
+        return no_registry_token(scope)
+    return TokenNeeded(problem.message, scope=scope, error="invalid_token", code=problem.code)
 
 
 def _becomes_admin(subject: Subject, namespace: NamespaceFacts) -> bool:
