@@ -3,8 +3,9 @@
 A request without a registry token gets 401 with a challenge, whatever it asks for: it learns nothing of names (A13).
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -90,8 +91,11 @@ def make_oci_app(services: OCIServices, external_url: str | None, *, idle_s: flo
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         request = OCIRequest(scope, receive, origin=origin, idle_s=idle_s)
+        first = b""
         try:
             answer = await _answer(services, request, scope["path"])
+            if answer.stream is not None:
+                first = await anext(answer.stream)  # what fails at once is still an answer of its own
         except Problem as problem:
             answer = _refuse(request, problem)
         except Refusal as refusal:
@@ -107,6 +111,8 @@ def make_oci_app(services: OCIServices, external_url: str | None, *, idle_s: flo
             text = f"Server Error. The request id is {request_id}.\n"
             answer = Answer(500, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
         await _send(send, answer, head=request.method == "HEAD")
+        if answer.stream is not None:
+            await _send_stream(request, send, first, answer.stream)
 
     return app
 
@@ -233,14 +239,27 @@ async def _authenticate(services: OCIServices, request: OCIRequest, scope: str) 
 
 async def _send(send: Send, answer: Answer, *, head: bool) -> None:
     headers = [*answer.headers, *_COMMON]
-    stream = answer.stream
-    sized = stream is None and answer.status not in _WITHOUT_LENGTH
+    sized = answer.stream is None and answer.status not in _WITHOUT_LENGTH
     if sized and not any(name == b"content-length" for name, _ in headers):
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if stream is None or head:
+    if answer.stream is None:
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
-        return
-    async for chunk in stream:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_stream(request: OCIRequest, send: Send, first: bytes, stream: AsyncIterator[bytes]) -> None:
+    """Until the end, or until nobody reads it any more. What fails now can only break the connection off."""
+    gone = asyncio.create_task(request.until_gone())
+    try:
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for chunk in stream:
+            if gone.done():
+                return
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except Problem as problem:
+        _LOG.warning("oci.broken_off", extra={"code": problem.code})
+    finally:
+        gone.cancel()
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()

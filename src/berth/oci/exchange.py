@@ -165,6 +165,11 @@ class OCIRequest:
                 return
             yield piece
 
+    async def until_gone(self) -> None:
+        """Returns when the client closed the connection, or its answer was sent. For a request without a body."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
     async def body(self, most: int, *, code: str) -> bytes:
         """The whole body. Raises LimitReached with this code beyond `most` bytes, before reading it where that is known."""
         if (self.content_length or 0) > most:
