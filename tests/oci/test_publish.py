@@ -1,0 +1,142 @@
+"""What the first push makes of a package: who owns it, how visible it is, which repository it is linked to (A2, A8, A9, A11)."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.oci.images import Image, artifact, fresh, image, index
+from tests.oci.registry_api import HOST, OCIClient, Registry, outcome
+
+from berth.adapters.store import package as package_rows
+from berth.domain.package import PackagePolicy
+from berth.domain.repository import Visibility
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+SOURCE = "org.opencontainers.image.source"
+
+
+def labelled(repository: str) -> Image:
+    return image(labels={SOURCE: f"http://{HOST}/{repository}"})
+
+
+def annotated(repository: str) -> Image:
+    return image(annotations={SOURCE: f"http://{HOST}/{repository}.git"})
+
+
+async def push(client: OCIClient, name: str, one: Image) -> list[str]:
+    """The warnings of the push."""
+    for blob in one.blobs:
+        await client.push_blob(name, blob)
+    answer = await client.put_manifest(name, "latest", one.content, one.media_type)
+    assert answer.status_code == 201, answer.text
+    return list(answer.headers.get_list("Warning"))
+
+
+async def test_a9_a_persons_package_is_private_and_inherits_nothing(
+    each_registry: Registry, each_octo: OCIClient, name: str
+) -> None:
+    warnings = await push(each_octo, name, image())
+    made = await each_registry.package(name)
+    assert (made.visibility, made.inherits_access, made.repository_id) == (Visibility.PRIVATE, False, None)
+    assert made.published_at is not None
+    assert any("linked to no repository" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("make", [labelled, annotated])
+async def test_a9_it_is_linked_to_the_repository_that_it_names(
+    each_registry: Registry, each_octo: OCIClient, name: str, make: Callable[[str], Image]
+) -> None:
+    repository_id = await each_registry.repository("octo", "octo/code")
+    assert await push(each_octo, name, make("octo/code")) == []
+    made = await each_registry.package(name)
+    assert (made.repository_id, made.inherits_access, made.visibility) == (repository_id, False, Visibility.PRIVATE)
+    assert [detail for action, _, detail in await each_registry.audit(name) if action == "package.publish"] == [
+        "linked"
+    ]
+
+
+async def test_a9_naming_is_not_enough_one_must_be_allowed_to_write(
+    registry: Registry, octo: OCIClient, name: str
+) -> None:
+    otto = await registry.person("otto")
+    await registry.repository("otto", "otto/secret")
+    await registry.repository("otto", "otto/open", "public")
+    for number, repository in enumerate(("otto/secret", "otto/open", "otto/missing", "nobody/nothing", "a b/c")):
+        where = f"{name}/{number}"
+        warnings = await push(octo, where, labelled(repository))
+        assert (await registry.package(where)).repository_id is None
+        assert len(warnings) == 1, "the same of hidden and of missing ones"
+    await push(otto, name.replace("octo/", "otto/"), labelled("otto/secret"))
+    assert (await registry.package(name.replace("octo/", "otto/"))).repository_id is not None
+
+
+async def test_a9_only_the_first_publication_links(registry: Registry, octo: OCIClient, name: str) -> None:
+    """Later on the link is a setting: an image pushed to somebody's package moves nothing."""
+    await registry.repository("octo", "octo/code")
+    await push(octo, name, image())
+    assert await push(octo, name, labelled("octo/code")) == []
+    assert (await registry.package(name)).repository_id is None
+
+
+async def test_what_is_published_first_may_be_no_image(registry: Registry, octo: OCIClient, name: str) -> None:
+    repository_id = await registry.repository("octo", "octo/code")
+    source = {SOURCE: f"http://{HOST}/octo/code"}
+    await push(octo, f"{name}/index", index([], annotations=source))
+    await push(octo, f"{name}/artifact", artifact("application/vnd.example.v1", annotations=source))
+    await push(octo, f"{name}/odd", image(config=b"oh no"))
+    assert (await registry.package(f"{name}/index")).repository_id == repository_id
+    assert (await registry.package(f"{name}/artifact")).repository_id == repository_id
+    assert (await registry.package(f"{name}/odd")).repository_id is None
+
+
+async def test_a_large_configuration_is_not_read_for_its_labels(registry: Registry, octo: OCIClient, name: str) -> None:
+    await registry.repository("octo", "octo/code")
+    one = image(config=fresh(4 * 1024 * 1024 + 1))
+    lies = one.content.replace(b'"size": 4194305', b'"size": 100')
+    await push(octo, name, one)
+    for number, content in enumerate((one.content, lies)):
+        where = f"{name}/{number}"
+        for blob in one.blobs:
+            await octo.push_blob(where, blob)
+        assert (await octo.put_manifest(where, "latest", content, one.media_type)).status_code == 201
+
+
+@pytest.mark.parametrize("visibility", ["private", "public", "internal"])
+async def test_a8_a_jobs_package_is_as_its_repository(each_registry: Registry, name: str, visibility: str) -> None:
+    await each_registry.person("octo")
+    if "acme" not in each_registry.rest:
+        await each_registry.organization("acme", "octo")
+        each_registry.rest["acme"] = each_registry.rest["octo"]
+    repository_id = await each_registry.repository("octo", f"acme/{visibility}", visibility)
+    job = await each_registry.workflow("octo", f"acme/{visibility}")
+    where = f"acme/{visibility}-{name.partition('/')[2]}"
+    await push(job, where, labelled("acme/other"))
+    made = await each_registry.package(where)
+    assert (made.visibility, made.repository_id, made.inherits_access) == (visibility, repository_id, True)
+
+
+async def test_a11_an_organization_decides_what_its_members_make(registry: Registry, name: str) -> None:
+    octo = await registry.person("octo")
+    await registry.organization("strict", "octo", "mia")
+    mia = await registry.person("mia")
+    await registry.repository("octo", "strict/open", "public")
+    await registry.repository("octo", "strict/shut", "private")
+    open_job, shut_job = await registry.workflow("octo", "strict/open"), await registry.workflow("octo", "strict/shut")
+    policy = PackagePolicy(creatable_visibilities=frozenset({Visibility.PUBLIC}), inherit_access_default=False)
+    async with registry.store.begin() as connection:
+        await package_rows.set_policy(connection, await registry.account_id("strict"), policy)
+    refused = await mia.post("/v2/strict/hers/blobs/uploads/")
+    assert outcome(refused) == (403, "DENIED")
+    assert "does not let members create private packages" in refused.text
+    assert outcome(await shut_job.post("/v2/strict/its/blobs/uploads/")) == (403, "DENIED")
+    await push(open_job, "strict/its", image())
+    assert not (await registry.package("strict/its")).inherits_access
+    await push(octo, "strict/owners", image())
+
+
+async def test_a2_who_publishes_first_in_an_organization_is_admin(registry: Registry, name: str) -> None:
+    await registry.person("octo")
+    await registry.organization("team", "octo", "mia")
+    mia = await registry.person("mia")
+    one = image()
+    await push(mia, "team/hers", one)
+    assert (await mia.delete(f"/v2/team/hers/manifests/{one.digest}")).status_code == 202
