@@ -42,9 +42,9 @@ lock: ## Write constraints.txt and package-lock.json anew (ARGS=--upgrade takes 
 	$(BIN)/node $(BIN)/npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --lockfile-version 3 --no-audit --no-fund
 	@! grep -nE '://|"resolved"' constraints.txt package-lock.json || { echo "an address got into the lock files"; exit 1; }
 
-chaos: ## Kill servers while codespaces change, ROUNDS times with other dice (minutes)
+chaos: ## Kill servers while codespaces change and images come, ROUNDS times with other dice (minutes)
 	@dev/setup test
-	for round in $$(seq $${ROUNDS:-5}); do $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
+	for round in $$(seq $${ROUNDS:-5}); do BERTH_CHAOS_KILLS=$${KILLS:-25} $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
 
 bench: ## Measure all that has a bar, beside what it is compared with (minutes)
 	@dev/setup test
