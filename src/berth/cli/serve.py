@@ -17,5 +17,7 @@ _ALLOCATOR = {
 def serve() -> None:
     """Run the server. Its settings are BERTH_* variables and berth.toml (docs/settings.md)."""
     read_settings()  # what is wrong with them is said here
-    # The process becomes the server: what only the command line needs is gone, and the allocator reads its settings.
-    os.execve(sys.executable, [sys.executable, "-m", "berth.cli.server_process"], {**_ALLOCATOR, **os.environ})  # noqa: S606
+    # The process becomes the server: what only the command line needs is gone, and the allocator reads its settings. With
+    # -m alone, Python would look for modules in the working directory first: whoever may write there would be the server.
+    command = [sys.executable, "-P", "-m", "berth.cli.server_process"]
+    os.execve(sys.executable, command, {**_ALLOCATOR, **os.environ})  # noqa: S606
