@@ -84,7 +84,6 @@ REFUSAL = PullRefusal(
     subject=CODESPACE,
     facts=facts(repository(SITE, PRIVATE)),
     user_facts=READER,
-    repository_id=SITE,
     repository_name="acme/site",
 )
 
@@ -115,12 +114,6 @@ INTERNAL_PUBLIC = (
             "package.codespace.public_repository",
             id="A7 d a public one",
         ),
-        pytest.param(
-            facts(None),
-            "The codespace's repository is gone, or its user may not read it any more.",
-            "package.codespace.no_repository",
-            id="A7 no repository",
-        ),
     ],
 )  # fmt: skip
 def test_the_rule_is_named_to_who_may_read_the_package(about: PackageFacts, reasons: str, rules: str) -> None:
@@ -130,17 +123,45 @@ def test_the_rule_is_named_to_who_may_read_the_package(about: PackageFacts, reas
         sentence=f"A codespace of acme/site may not pull acme/team/app. {reasons}",
         fixer=Fixer.PACKAGE_ADMIN,
         next_step=(
-            "Add acme/site to the package's Codespaces access list: "
-            "gh api -X PUT /orgs/acme/packages/container/team%2Fapp/codespaces/repositories/11"
+            "Have an administrator of the package, such as an owner of acme, put the repository on its Codespaces access "
+            "list, and start the codespace again: berth package grant acme/team/app --codespaces acme/site"
         ),
         evidence={"status": "404", "rule": rules},
     )
 
 
-def test_the_route_of_a_users_package() -> None:
+def test_a7_a_repository_that_is_gone_is_on_no_list() -> None:
+    finding = explain_pull_refusal(replace(REFUSAL, facts=facts(None)))
+    assert finding.sentence.endswith("The codespace's repository is gone, or its user may not read it any more.")
+    assert finding.evidence["rule"] == "package.codespace.no_repository"
+    assert finding.next_step == "Get read access to acme/site, and start the codespace again."
+
+
+@pytest.mark.parametrize(
+    ("visibility", "is_organization", "helps"),
+    [
+        pytest.param(PRIVATE, True, False, id="A3 private, of an organization"),
+        pytest.param(INTERNAL, True, False, id="A3 internal"),
+        pytest.param(PRIVATE, False, True, id="of a user"),
+    ],
+)
+def test_the_list_is_named_only_to_a_repository_that_it_takes(
+    visibility: Visibility, is_organization: bool, helps: bool
+) -> None:
+    about = replace(facts(None, visibility=visibility, inherits=False), owner_is_organization=is_organization)
+    other = SourceFacts(repository=repository(SITE, PUBLIC), owner_id=ACME + 1, on_codespaces_list=False)
+    refusal = replace(REFUSAL, repository_name="octo/site")
+    outside = explain_pull_refusal(replace(refusal, facts=replace(about, source=other)))
+    inside = explain_pull_refusal(replace(refusal, facts=replace(about, source=replace(other, owner_id=ACME))))
+    command = "berth package grant acme/team/app --codespaces octo/site"
+    assert inside.next_step.endswith(command)
+    assert outside.next_step.endswith(command if helps else "or have acme/team/app made public.")
+
+
+def test_who_administers_a_users_package_is_named() -> None:
     about = replace(facts(repository(SITE, PRIVATE)), owner_is_organization=False)
     finding = explain_pull_refusal(replace(REFUSAL, facts=about, name=PackageName("ana", "app")))
-    assert finding.next_step.endswith("/users/ana/packages/container/app/codespaces/repositories/11")
+    assert "an administrator of the package, such as ana, " in finding.next_step
 
 
 @pytest.mark.parametrize("credential", [OWN, TRIPLE], ids=["the codespace's token", "a triple"])
@@ -198,7 +219,9 @@ def test_c6_a_triples_token_is_judged_as_what_it_is(role: PackageRole, reasons: 
 
 def test_a_token_that_proves_nobody() -> None:
     assert explain_pull_refusal(replace(REFUSAL, subject=None)).code == "codespace.token_void"
-    assert explain_pull_refusal(replace(REFUSAL, subject=None, credential=TRIPLE)) is SEEN
+    void = explain_pull_refusal(replace(REFUSAL, subject=None, credential=TRIPLE))
+    instead = "Or delete the three secrets, so that the codespace's own token is used."
+    assert void == replace(SEEN, next_step=f"{SEEN.next_step} {instead}")
 
 
 def test_an_image_whose_name_is_no_package() -> None:

@@ -90,9 +90,7 @@ async def test_a7_a_codespace_of_another_repository_is_refused_until_it_is_on_th
         "the package with inheritance on, nor on its Codespaces access list."
     )
     assert finding["fixer"] == "package_admin"
-    assert finding["next_step"].endswith(
-        f"/orgs/{own.organization}/packages/container/dev/codespaces/repositories/{own.other_id}"
-    )
+    assert finding["next_step"].endswith(f"berth package grant {own.organization}/dev --codespaces {own.other}")
     await allow_codespaces(own.world, own.image, own.other_id)
     await launch_well(own.world, own.api, own.other)
 

@@ -9,7 +9,7 @@ import httpx
 from berth.cli.demo_image import DemoEngine
 from berth.cli.demo_screen import Step, expect
 from berth.cli.demo_stage import ADMINISTRATOR, CONFIGURATION, ORGANIZATION, Stage
-from berth.client import SecretOwner
+from berth.client import PackageGrantee, SecretOwner
 from berth.domain.secret_text import SecretText
 
 REPOSITORY = f"{ORGANIZATION}/webapp"
@@ -24,7 +24,6 @@ class OwnImageAct:
         self._stage = stage
         self._screen = stage.screen
         self._engine = engine
-        self._ids: dict[str, int] = {}
         self._refused: dict[str, str] = {}  # repository → codespace
         self.name = f"{stage.host}/{ORGANIZATION}/{PACKAGE}"
         self.reference = f"{self.name}:1"
@@ -45,7 +44,7 @@ class OwnImageAct:
             step.in_table = REPOSITORY
 
     def _make_repository(self, full_name: str) -> None:
-        self._ids[full_name] = self._stage.make_repository(full_name, self.reference)
+        self._stage.make_repository(full_name, self.reference)
         self._screen.note(f'{CONFIGURATION}: "image": "{self.reference}"')
 
     def publish(self) -> None:
@@ -114,10 +113,10 @@ class OwnImageAct:
     def allow(self) -> None:
         title = "Both allowed, by name"
         with self._screen.step(title, "Both are put on the package's Codespaces access list: they launch") as step:
-            path = f"/orgs/{ORGANIZATION}/packages/container/{PACKAGE}/codespaces/repositories"
+            package = f"{ORGANIZATION}/{PACKAGE}"
             for repository, name in self._refused.items():
-                self._stage.call("PUT", f"{path}/{self._ids[repository]}", status=204)
-                self._screen.note(f"PUT {path}/{self._ids[repository]}")
+                self._stage.client.grant_package(package, PackageGrantee("codespaces", repository), None)
+                self._screen.note(f"berth package grant {package} --codespaces {repository}")
                 self._stage.client.start_codespace(name)
             for name in self._refused.values():
                 self._stage.wait_until_available(name)

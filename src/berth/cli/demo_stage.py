@@ -49,14 +49,13 @@ class Stage:
         expect(answer.status_code == status, f"{method} {path} was answered with {answer.status_code}: {answer.text}")
         return answer.json() if answer.content else None
 
-    def make_repository(self, full_name: str, image: str) -> int:
-        """A private repository with a dev container of that image; its id."""
-        made = self.client.create_repository(full_name, private=True)
+    def make_repository(self, full_name: str, image: str) -> None:
+        """A private repository with a dev container of that image."""
+        self.client.create_repository(full_name, private=True)
         configuration = {"image": image, "remoteUser": "dev", "postCreateCommand": _POST_CREATE}
         content = json.dumps(configuration, indent=2).encode() + b"\n"
         body = {"message": "Add the dev container", "content": base64.b64encode(content).decode()}
         self.call("PUT", f"/repos/{full_name}/contents/{CONFIGURATION}", body, status=201)
-        return made.id
 
     def launch(self, repository: str, step: Step) -> Codespace:
         """A codespace that becomes available, with its phases as they come."""

@@ -6,11 +6,11 @@
 3. What that token may pull was refused for another reason, such as a missing tag: the finding stays as it is.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from berth.domain.access import Decision, Effect, Reason, Subject
 from berth.domain.finding import Finding, Fixer
-from berth.domain.package import PackageName
+from berth.domain.package import PackageName, is_closed
 from berth.domain.package_access import PackageAction, PackageFacts, account_role, decide_package
 from berth.domain.package_role import PackageRole
 from berth.domain.registry_credential import CredentialKind, RegistryCredential
@@ -27,7 +27,6 @@ class PullRefusal:
     subject: Subject | None  # whom the credential's token proves; None: nobody any more
     facts: PackageFacts | None  # about the subject
     user_facts: PackageFacts | None  # about the user who launches
-    repository_id: int
     repository_name: str  # owner/name: what is launched
 
 
@@ -35,7 +34,7 @@ def explain_pull_refusal(refusal: PullRefusal) -> Finding:
     """The finding to show (policy 1 to 3)."""
     by_codespace = refusal.credential.kind is CredentialKind.CODESPACE
     if refusal.subject is None:
-        return _token_void(refusal) if by_codespace else refusal.seen
+        return _token_void(refusal) if by_codespace else _credential_void(refusal)
     if refusal.facts is None or refusal.user_facts is None:
         return _hidden(refusal)
     decision = decide_package(refusal.subject, refusal.facts, PackageAction.PULL)
@@ -64,7 +63,10 @@ def _hidden(refusal: PullRefusal) -> Finding:
         code="package.not_found",
         sentence=f"There is no package {refusal.name} at {refusal.host}, or you may not read it.",
         fixer=Fixer.DEVELOPER,
-        next_step="Check the image's name; if it is right, ask an administrator of the package for read access.",
+        next_step=(
+            "Check the image's name, and that it was pushed; if both are right, ask an administrator of the package for "
+            "read access."
+        ),
         evidence=refusal.seen.evidence,
     )
 
@@ -80,16 +82,37 @@ def _token_void(refusal: PullRefusal) -> Finding:
 
 
 def _codespace_denied(refusal: PullRefusal, facts: PackageFacts, decision: Decision) -> Finding:
-    owner = f"{'orgs' if facts.owner_is_organization else 'users'}/{refusal.name.owner}"
-    name = refusal.name.name.replace("/", "%2F")
-    route = f"/{owner}/packages/container/{name}/codespaces/repositories/{refusal.repository_id}"
     return Finding(
         code="package.codespace_denied",
         sentence=f"A codespace of {refusal.repository_name} may not pull {refusal.name}. {_sentences(decision)}",
         fixer=Fixer.PACKAGE_ADMIN,
-        next_step=f"Add {refusal.repository_name} to the package's Codespaces access list: gh api -X PUT {route}",
+        next_step=_way_in(refusal, facts),
         evidence={**refusal.seen.evidence, "rule": _rules(decision)},
     )
+
+
+def _way_in(refusal: PullRefusal, facts: PackageFacts) -> str:
+    """What helps: the command, unless the list would not take the repository (A3) or there is none any more."""
+    name, repository, source = refusal.name, refusal.repository_name, facts.source
+    if source is None:
+        return f"Get read access to {repository}, and start the codespace again."
+    closed = is_closed(facts.visibility, owner_is_organization=facts.owner_is_organization)
+    if closed and source.owner_id != facts.owner_id:
+        return (
+            f"{name} is opened to {name.owner}'s own repositories only: push the image under {repository}'s owner, or have "
+            f"{name} made public."
+        )
+    keeper = f"an owner of {name.owner}" if facts.owner_is_organization else name.owner
+    return (
+        f"Have an administrator of the package, such as {keeper}, put the repository on its Codespaces access list, and start "
+        f"the codespace again: berth package grant {name} --codespaces {repository}"
+    )
+
+
+def _credential_void(refusal: PullRefusal) -> Finding:
+    """A triple that names this server holds no token of ours, or one that has ended."""
+    instead = "Or delete the three secrets, so that the codespace's own token is used."
+    return replace(refusal.seen, next_step=f"{refusal.seen.next_step} {instead}")
 
 
 def _credential_denied(refusal: PullRefusal, decision: Decision) -> Finding:

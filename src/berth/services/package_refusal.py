@@ -52,7 +52,6 @@ class PackageRefusals:
                 subject=subject,
                 facts=None if asked is None else asked.facts,
                 user_facts=None if known is None else known.facts,
-                repository_id=repository.id,
                 repository_name=repository.full_name,
             )
         )
