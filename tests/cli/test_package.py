@@ -22,8 +22,43 @@ def test_packages_are_listed_with_what_they_really_are(berth: Berth, server: Git
 def test_a_package_is_shown_with_its_newest_versions(berth: Berth) -> None:
     result = berth("package", "view", NAME)
     assert result.exit_code == 0, result.output
-    for line in (f"package\t{NAME}", "visibility\tinternal", "repository\tacme/shop", f"version\tsha256:{'0' * 64} 1"):
+    for line in (
+        f"package\t{NAME}",
+        "visibility\tinternal",
+        "repository\tacme/shop",
+        f"version\tsha256:{'0' * 64} tagged 1",
+    ):
         assert line in result.stdout.splitlines()
+
+
+def test_a_package_is_shown_with_the_name_that_docker_takes(berth: Berth, server: GitHubLike) -> None:
+    package = {"id": 7, "name": "tools/dev", "visibility": "private", "owner": {"login": "Acme"}, "version_count": 31}
+    server.answers[f"GET {PATH}"] = (200, package)
+    result = berth("package", "view", NAME)
+    assert f"image\t{server.url.partition('://')[2]}/acme/tools/dev" in result.stdout.splitlines()
+    assert "the newest 1 versions" in result.stderr
+
+
+def test_that_no_repository_is_linked_is_said_with_what_to_do(berth: Berth, server: GitHubLike) -> None:
+    assert "linked to no repository" not in berth("package", "view", NAME).stderr
+    server.answers[f"GET {PATH}"] = (
+        200,
+        {"id": 7, "name": "tools/dev", "visibility": "private", "owner": {"login": "acme"}},
+    )
+    assert f"berth package edit {NAME} --repo OWNER/REPO --inherit" in berth("package", "view", NAME).stderr
+
+
+@pytest.mark.parametrize(
+    ("owner", "words"),
+    [((), "berth package list ORGANIZATION"), (("acme",), "acme has no packages that you may pull.")],
+)
+def test_an_empty_list_says_so(berth: Berth, server: GitHubLike, owner: tuple[str, ...], words: str) -> None:
+    for path in ("/user/packages", "/users/acme/packages"):
+        server.answers[f"GET {path}"] = (200, [])
+    result = berth("package", "list", *owner)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert words in result.stderr
+    assert json.loads(berth("package", "list", *owner, "--json").stdout) == []
 
 
 def test_who_may_use_it_is_shown(berth: Berth, server: GitHubLike) -> None:
@@ -58,8 +93,15 @@ def test_a_decision_is_shown_with_its_rules(
 ) -> None:
     result = berth("package", "access", NAME, *options)
     assert server.queries[-1] == query
-    assert result.stdout == "abstain\tpackage.grant\tShe was granted a role: read.\n"
+    assert result.stdout == "fact\tpackage.grant\tShe was granted a role: read.\n"
     assert result.stderr == f"ada may not push {NAME}.\n"
+
+
+def test_of_whom_a_decision_is_begins_the_sentence(berth: Berth, server: GitHubLike) -> None:
+    decision = {"package": NAME, "action": "pull", "asked_of": "a codespace of acme/site", "allowed": True}
+    server.answers[f"GET {PATH}/access"] = (200, decision)
+    result = berth("package", "access", NAME, "--repo", "acme/site")
+    assert result.stderr == f"A codespace of acme/site may pull {NAME}.\n"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +152,7 @@ def test_grants_are_given_and_taken_away(berth: Berth, server: GitHubLike, optio
 def test_a_package_is_deleted_and_restored(berth: Berth, server: GitHubLike) -> None:
     deleted = berth("package", "delete", NAME, "--yes")
     assert deleted.exit_code == 0
-    assert f"berth package restore {NAME}" in deleted.stderr
+    assert f"berth package restore {NAME} --id 7" in deleted.stderr
     assert berth("package", "restore", NAME).exit_code == 0
     assert server.queries[-1] == ""
     assert berth("package", "restore", NAME, "--id", "7").exit_code == 0
@@ -121,6 +163,10 @@ def test_a_package_is_deleted_and_restored(berth: Berth, server: GitHubLike) -> 
 USAGE = [
     ("view", "tools"),
     ("view", "/tools"),
+    ("view", "acme/tools:1"),
+    ("view", "acme/tools@sha256:00"),
+    ("view", "berth.example.com/acme/tools"),
+    ("view", "localhost:8080/acme/tools"),
     ("edit", NAME),
     ("edit", NAME, "--repo", "acme/shop", "--no-repo"),
     ("edit", NAME, "--untagged-days", "3", "--keep-untagged"),
@@ -149,10 +195,38 @@ def test_wrong_usage_is_exit_2_and_changes_nothing(berth: Berth, server: GitHubL
 
 
 def test_the_servers_refusal_is_shown(berth: Berth, server: GitHubLike) -> None:
-    server.answers[f"POST {PATH}/restore"] = (404, {"message": "A package of this name exists again."})
+    server.answers[f"POST {PATH}/restore"] = (
+        404,
+        {"message": "A package of this name exists again.", "code": "package.name_in_use"},
+    )
     result = berth("package", "restore", NAME)
     assert result.exit_code == 1
     assert "exists again" in result.stderr
+    assert "--id ID" in result.stderr
+    assert "spelling" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("package.not_found", "There is no such package."),
+        ("repository.not_found", "There is no such repository."),
+        ("account.not_found", "There is no such user or organization."),
+        ("else.not_found", "Not Found"),
+    ],
+)
+def test_what_is_not_found_is_named(berth: Berth, server: GitHubLike, code: str, words: str) -> None:
+    server.answers[f"GET {PATH}"] = (404, {"message": "Not Found", "code": code})
+    result = berth("package", "view", NAME)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == f"berth: {words}"
+    assert "looks the same as what does not exist" in result.stderr
+
+
+def test_an_option_is_named_where_the_server_names_a_field(berth: Berth, server: GitHubLike) -> None:
+    server.answers[f"PATCH {PATH}"] = (422, {"message": "Linked to none.", "code": "package.not_linked"})
+    result = berth("package", "edit", NAME, "--inherit")
+    assert (result.exit_code, "--repo OWNER/REPO" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,9 @@ app = typer.Typer(help="Personal access tokens.", no_args_is_help=True)
 @app.command()
 def create(
     note: Annotated[str, typer.Argument(help="What it is for.")],
-    scopes: Annotated[str, typer.Option("--scopes", metavar="A,B", help="What it may do, such as repo,codespace.")],
+    scopes: Annotated[
+        str, typer.Option("--scopes", metavar="A,B", help="What it may do, such as repo,codespace,write:packages.")
+    ],
     as_json: AsJSON = False,
 ) -> None:
     """Make a token and print it: this is the only time."""

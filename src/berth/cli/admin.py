@@ -11,7 +11,7 @@ from berth.cli.terminal import clean_line, out, out_json, say
 from berth.domain.problem import NotFound
 from berth.settings import Settings, read_settings
 
-app = typer.Typer(help="Run the server: accounts, the administrator's token, keys.", no_args_is_help=True)
+app = typer.Typer(help="Administer the server: accounts, the administrator's token, keys.", no_args_is_help=True)
 
 
 @app.command()

@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="As berth codespace li
 
 @app.command()
 def create(
-    repository: Annotated[str, typer.Option("--repo", metavar="O/R", help="What to open.")],
+    repository: Annotated[str, typer.Option("--repo", metavar="OWNER/REPO", help="What to open.")],
     ref: Annotated[str | None, typer.Option("--ref", help="A branch; otherwise the repository's own.")] = None,
     devcontainer_path: Annotated[
         str | None, typer.Option("--devcontainer-path", help="Which devcontainer.json, if not the usual one.")
@@ -64,7 +64,8 @@ def _watch(client: Client, name: str) -> tuple[Codespace, bool]:
     if finding is not None:
         codespace.finding = finding
         show_finding(finding)
-    say(f"Remove it: berth codespace delete {shown}")
+    say(f"When that is mended: berth codespace start {shown}")
+    say(f"Or remove it: berth codespace delete {shown}")
     return codespace, True
 
 

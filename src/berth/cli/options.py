@@ -16,10 +16,11 @@ from berth.domain.secret_text import SecretText
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 OfUser = Annotated[bool, typer.Option("--user", help="At your own account.")]
-OfRepository = Annotated[str | None, typer.Option("--repo", metavar="O/R", help="At this repository.")]
+OfRepository = Annotated[str | None, typer.Option("--repo", metavar="OWNER/REPO", help="At this repository.")]
 OfOrganization = Annotated[str | None, typer.Option("--org", metavar="ORG", help="At this organization.")]
 Repositories = Annotated[
-    str | None, typer.Option("--repos", metavar="O/R,...", help="The repositories that may use it (--user, --org).")
+    str | None,
+    typer.Option("--repos", metavar="OWNER/REPO,...", help="The repositories that may use it (--user, --org)."),
 ]
 SecretVisibility = Annotated[
     str | None, typer.Option("--visibility", metavar="all|private|selected", help="For --org; private if not given.")
@@ -30,7 +31,7 @@ _VISIBILITIES = ("all", "private", "selected")
 def choose_owner(of_user: bool, repository: str | None, organization: str | None) -> SecretOwner:
     """Exactly one of --user, --repo and --org. Raises Invalid."""
     if of_user + (repository is not None) + (organization is not None) != 1:
-        raise Invalid("Give exactly one of --user, --repo O/R and --org ORG.", code="cli.level")
+        raise Invalid("Give exactly one of --user, --repo OWNER/REPO and --org ORG.", code="cli.level")
     if repository is not None:
         return SecretOwner.repository(repository)
     return SecretOwner.organization(organization) if organization is not None else SecretOwner.user()
@@ -87,9 +88,9 @@ def read_secret(words: str, file: Path | None) -> SecretText:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask before what cannot be undone. Raises Invalid where nobody can answer."""
+    """Ask before what does much harm if it is a slip. Raises Invalid where nobody can answer."""
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Invalid("This cannot be undone; nobody is there to ask.", code="cli.confirm", remedy="Add --yes.")
+        raise Invalid(f"{question} There is no terminal to ask at.", code="cli.confirm", remedy="Add --yes.")
     typer.confirm(question, abort=True, err=True)

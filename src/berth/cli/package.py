@@ -7,17 +7,33 @@ import typer
 from berth.cli.hosts import connect
 from berth.cli.options import AsJSON, Yes, confirm
 from berth.cli.terminal import clean_line, out_json, out_table, say
-from berth.client import Package, PackageAccess, PackageDecision, PackageGrantee, PackageRepository, PackageSettings
+from berth.client import (
+    Package,
+    PackageAccess,
+    PackageDecision,
+    PackageGrantee,
+    PackageRepository,
+    PackageSettings,
+    PackageVersion,
+)
 from berth.domain.problem import Invalid
 
-app = typer.Typer(help="Packages: images in the built-in registry.", no_args_is_help=True)
+app = typer.Typer(
+    help="Packages: images in the built-in registry. To make one: docker push SERVER/OWNER/NAME:TAG.",
+    no_args_is_help=True,
+)
 
 Name = Annotated[str, typer.Argument(metavar="OWNER/NAME", help="As berth package list shows it.")]
 User = Annotated[str | None, typer.Option("--user", metavar="LOGIN", help="A user.")]
 Team = Annotated[str | None, typer.Option("--team", metavar="SLUG", help="A team of the owning organization.")]
-Codespaces = Annotated[str | None, typer.Option("--codespaces", metavar="O/R", help="The codespaces of a repository.")]
-Workflows = Annotated[str | None, typer.Option("--workflows", metavar="O/R", help="The workflows of a repository.")]
+Codespaces = Annotated[
+    str | None, typer.Option("--codespaces", metavar="OWNER/REPO", help="The codespaces of a repository.")
+]
+Workflows = Annotated[
+    str | None, typer.Option("--workflows", metavar="OWNER/REPO", help="The workflows of a repository.")
+]
 _ROLES = ("read", "write", "admin")
+_EFFECTS = {"abstain": "fact"}  # a rule that only says what there is
 
 
 @app.command("list")
@@ -31,6 +47,13 @@ def list_packages(
     if as_json:
         out_json(found)
         return
+    if not found:
+        say(
+            "You have no packages of your own. An organization's: berth package list ORGANIZATION"
+            if owner is None
+            else f"{clean_line(owner)} has no packages that you may pull."
+        )
+        return
     rows = [
         (each.full_name, each.exact_visibility, str(each.version_count), _repository(each), each.updated_at)
         for each in found
@@ -43,20 +66,29 @@ def view(name: Name, as_json: AsJSON = False) -> None:
     """Show a package and its newest versions."""
     with connect() as client:
         package, versions = client.get_package(name), client.list_newest_versions(name)
+        host = client.origin.partition("://")[2]
     if as_json:
         out_json({"package": package, "versions": versions})
         return
     rows = [
         ("package", package.full_name),
+        ("image", f"{host}/{package.full_name.lower()}"),
         ("id", str(package.id)),
         ("visibility", package.exact_visibility),
         ("repository", _repository(package)),
         ("created", package.created_at),
         ("updated", package.updated_at),
         ("versions", str(package.version_count)),
-        *(("version", f"{each.name} {' '.join(each.metadata.container.tags)}") for each in versions),
+        *(("version", _version(each)) for each in versions),
     ]
     out_table(("", ""), rows)
+    if len(versions) < package.version_count:
+        say(f"These are the newest {len(versions)} versions.")
+    if package.repository is None:
+        say(
+            f"It is linked to no repository that you may read. To let a repository's people and codespaces in: berth package "
+            f"edit {clean_line(package.full_name)} --repo OWNER/REPO --inherit"
+        )
 
 
 @app.command()
@@ -69,7 +101,9 @@ def edit(
         bool | None,
         typer.Option("--inherit/--no-inherit", help="Let the repository's people in; ends what users and teams have."),
     ] = None,
-    repository: Annotated[str | None, typer.Option("--repo", metavar="O/R", help="Link it to this repository.")] = None,
+    repository: Annotated[
+        str | None, typer.Option("--repo", metavar="OWNER/REPO", help="Link it to this repository.")
+    ] = None,
     unlink: Annotated[bool, typer.Option("--no-repo", help="Link it to none.")] = False,
     untagged_days: Annotated[
         int | None, typer.Option("--untagged-days", metavar="DAYS", help="Delete versions without a tag after so long.")
@@ -109,7 +143,8 @@ def access(
     name: Name,
     user: User = None,
     repository: Annotated[
-        str | None, typer.Option("--repo", metavar="O/R", help="Its codespaces for a pull, its workflows for all else.")
+        str | None,
+        typer.Option("--repo", metavar="OWNER/REPO", help="Its codespaces for a pull, its workflows for all else."),
     ] = None,
     action: Annotated[
         str | None, typer.Option("--action", metavar="pull|push|delete|administer", help="pull if not given.")
@@ -135,8 +170,11 @@ def _show_decision(decision: PackageDecision, as_json: bool) -> None:
         out_json(decision)
         return
     may = "may" if decision.allowed else "may not"
-    say(f"{clean_line(decision.asked_of)} {may} {clean_line(decision.action)} {clean_line(decision.package)}.")
-    out_table(("effect", "rule", "because"), [(each.effect, each.rule, each.text) for each in decision.trail])
+    who = clean_line(decision.asked_of)
+    who = who[:1].upper() + who[1:] if " " in who else who  # a login stays as it is
+    say(f"{who} {may} {clean_line(decision.action)} {clean_line(decision.package)}.")
+    rows = [(_EFFECTS.get(each.effect, each.effect), each.rule, each.text) for each in decision.trail]
+    out_table(("effect", "rule", "because"), rows)
 
 
 def _show_access(found: PackageAccess, as_json: bool) -> None:
@@ -193,8 +231,10 @@ def delete(name: Name, yes: Yes = False) -> None:
     """Delete a package with all its versions. It can be restored for 30 days."""
     confirm(f"Delete {clean_line(name)} and all its versions?", yes)
     with connect() as client:
+        package = client.get_package(name)  # its id: the next one of this name is another one
         client.delete_package(name)
-    say(f"Deleted {clean_line(name)}. For 30 days: berth package restore {clean_line(name)}")
+    shown = clean_line(package.full_name)
+    say(f"Deleted {shown}. For 30 days: berth package restore {shown} --id {package.id}")
 
 
 @app.command()
@@ -234,6 +274,11 @@ def _settings_rows(settings: PackageSettings) -> list[tuple[str, str]]:
         ("inherit access", "yes" if settings.inherit_access else "no"),
         ("untagged versions", "stay" if days is None else f"go after {days} days"),
     ]
+
+
+def _version(version: PackageVersion) -> str:
+    tags = version.metadata.container.tags
+    return f"{version.name} {'tagged ' + ', '.join(tags) if tags else 'without a tag'}"
 
 
 def _repository(package: Package) -> str:

@@ -35,6 +35,22 @@ _REMEDIES: Mapping[type[Problem], str] = {
     Denied: "Ask an administrator of the repository or organization, or use a token with more scopes.",
     NotFound: "Check the spelling; what your account may not see looks the same as what does not exist.",
 }
+# Of what a 404 says nothing but "Not Found", because missing and hidden are one answer: the code tells the kind of thing.
+_NOT_FOUND = "Not Found"
+_THINGS: Mapping[str, str] = {
+    "account.not_found": "There is no such user or organization.",
+    "codespace.not_found": "There is no such codespace.",
+    "package.not_found": "There is no such package.",
+    "repository.not_found": "There is no such repository.",
+    "secret.not_found": "There is no such secret.",
+    "team.not_found": "There is no such team.",
+}
+# Where the server speaks of its API's fields: the same in words of this program.
+_IN_OPTIONS: Mapping[str, str] = {
+    "package.name_in_use": "With this program: berth package delete NAME, then berth package restore NAME --id ID.",
+    "package.not_linked": "With this program: --repo OWNER/REPO.",
+    "package.retention": "With this program: --untagged-days DAYS, or --keep-untagged.",
+}
 # 422 is GitHub's one status for what is malformed, too much, or there already: our code says which.
 _TOO_MUCH_OR_THERE = re.compile(r"[._](limit|too_large|too_many|taken|already_exists)$")
 
@@ -51,8 +67,11 @@ def exit_code_of(problem: Problem) -> int:
 
 def report(problem: Problem) -> None:
     """The problem and the way out of it, on stderr."""
-    say(f"berth: {clean(problem.message)}")
-    remedy = problem.remedy or _remedy_by_text(problem) or _REMEDIES.get(type(problem), "")
+    is_bare = problem.message == _NOT_FOUND
+    say(f"berth: {clean(_THINGS.get(problem.code, problem.message) if is_bare else problem.message)}")
+    remedy = problem.remedy or _IN_OPTIONS.get(problem.code, "") or _remedy_by_text(problem)
+    if not remedy and (is_bare or not isinstance(problem, NotFound)):
+        remedy = _REMEDIES.get(type(problem), "")
     if remedy:
         say(f"  {clean(remedy)}")
 

@@ -65,7 +65,7 @@ def add(
         fields = secret_fields(client, organization, visibility, repositories, of_user=of_user)
         existing = {each.name for each in client.list_secrets(owner)} & set(names)
         if existing and not replace:
-            text = f"{', '.join(sorted(existing))} of {owner.words} exists already."
+            text = f"There already: {', '.join(sorted(existing))} of {owner.words}."
             raise Conflict(text, code="cli.registry_exists", remedy="Overwrite with --replace, or choose a --prefix.")
         password = read_secret("Password", password_file)
         values = (SecretText(host.host), SecretText(username), password)
@@ -112,7 +112,8 @@ def _undo(client: Client, owner: SecretOwner, names: list[str]) -> list[str]:
 
 @app.command("list")
 def list_registries(
-    repository: Annotated[str, typer.Option("--repo", metavar="O/R", help="Whose codespaces.")], as_json: AsJSON = False
+    repository: Annotated[str, typer.Option("--repo", metavar="OWNER/REPO", help="Whose codespaces.")],
+    as_json: AsJSON = False,
 ) -> None:
     """Show which registries your codespaces of a repository would be logged in to, and why. Never a password."""
     with connect() as client:

@@ -18,7 +18,7 @@ def group() -> None:
 
 @app.command()
 def create(
-    repository: Annotated[str, typer.Argument(metavar="O/R")],
+    repository: Annotated[str, typer.Argument(metavar="OWNER/REPO")],
     private: Annotated[bool, typer.Option("--private/--public", help="Who may read it.")] = True,
     as_json: AsJSON = False,
 ) -> None:

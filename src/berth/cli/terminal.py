@@ -59,12 +59,12 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def out_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns for a person; tab separated and without a heading where stdout is no terminal."""
+    """Columns for a person; tab separated and without a heading where stdout is no terminal, or where there is none."""
     if not sys.stdout.isatty():
         for row in rows:
             out("\t".join(clean_line(cell) for cell in row))
         return
-    table = Table(box=SIMPLE, show_edge=False)
+    table = Table(box=SIMPLE, show_edge=False, show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:

@@ -190,6 +190,9 @@ class PackageCalls(RepositoryCalls):
 
 def _package_path(full_name: str) -> str:
     owner, slash, name = full_name.partition("/")
+    if ":" in full_name or "@" in full_name or "." in owner:
+        text = f"'{full_name[:80]}' is an image's name. A package's is OWNER/NAME, without host, tag and digest."
+        raise Invalid(text, field="package", code="client.package")
     if not slash:
         raise Invalid(f"'{full_name[:80]}' is not OWNER/NAME.", field="package", code="client.package")
     return f"/users/{part(owner)}/packages/container/{part(name)}"
