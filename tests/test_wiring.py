@@ -2,11 +2,13 @@
 
 import logging
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
-from berth.domain.problem import Invalid
+from berth.domain.problem import Invalid, UpstreamFailed
 from berth.settings import Settings, load
 from berth.wiring import make_berth
 
@@ -42,6 +44,39 @@ async def test_a_blob_store_that_does_not_answer_at_the_start_is_asked_again(
     marker.mkdir(parents=True)
     with caplog.at_level(logging.WARNING, "berth.wiring"):
         await (await make_berth(settings)).close()
-    assert [(record.message, record.code) for record in caplog.records] == [  # type: ignore[attr-defined]
-        ("blob.not_claimed", "blob.unavailable")
+    reason = "The folder that holds this server's blobs cannot be used: Is a directory."
+    assert [(record.message, record.code, record.reason) for record in caplog.records] == [  # type: ignore[attr-defined]
+        ("blob.not_claimed", "blob.unavailable", reason)
     ]
+
+
+async def test_a_blob_folder_that_cannot_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UpstreamFailed) as refused:
+        await make_berth(replace(settings, blobs=tmp_path / "file"))
+    assert str(tmp_path / "file") in refused.value.message
+    assert "BERTH_BLOBS" in refused.value.remedy
+
+
+async def test_why_a_push_failed_for_the_servers_own_reasons_is_in_the_log(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """docker says 503 to its user, and nothing else."""
+    berth = await make_berth(settings)
+    token = await berth.services.access_tokens.ensure_site_admin()
+    assert token is not None
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(berth.app), base_url="http://berth.example") as client:
+        scope = "repository:admin/dev:pull,push"
+        shown = await client.get("/token", params={"scope": scope}, auth=("admin", token.reveal()))
+        client.headers["authorization"] = f"Bearer {shown.json()['token']}"
+        upload = (await client.post("/v2/admin/dev/blobs/uploads/")).headers["location"]
+        (settings.data_dir / "blobs" / "uploads").rmdir()
+        with caplog.at_level(logging.WARNING, "berth.oci.app"):
+            answer = await client.patch(upload, content=b"x")
+            assert answer.status_code == 503
+            await client.get("/v2/admin/dev/manifests/1")  # a client's fault is none of the administrator's business
+    await berth.close()
+    assert [(record.message, record.code) for record in caplog.records] == [  # type: ignore[attr-defined]
+        ("oci.unavailable", "blob.unavailable")
+    ]
+    assert caplog.records[0].reason in answer.text  # type: ignore[attr-defined]

@@ -215,7 +215,7 @@ async def _claim(blobs: BlobStore, server_id: str) -> None:
     try:
         await blobs.claim(server_id)
     except (UpstreamFailed, LimitReached) as problem:
-        _LOG.warning("blob.not_claimed", extra={"code": problem.code})
+        _LOG.warning("blob.not_claimed", extra={"code": problem.code, "reason": problem.message})
 
 
 def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:

@@ -68,7 +68,9 @@ class DirectoryBlobStore:
         self._uploads = self._root / "uploads"
         self._hashes = RunningHashes()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
-        with _translating():
+        with _translating(
+            f"{self._root}, the folder for blobs,", "Make it writable, or name another with BERTH_BLOBS."
+        ):
             for folder in ("", "uploads", "content", *_FOLDERS):
                 (self._root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             sync_directory(self._root / "content")
@@ -255,17 +257,21 @@ class DirectoryWriter:
         )
 
 
+_FOLDER = "The folder that holds this server's blobs"  # clients are not told where it is
+_REMEDY = "The site administrator looks at the folder that BLOBS names."
+
+
 @contextlib.contextmanager
-def _translating() -> Iterator[None]:
+def _translating(folder: str = _FOLDER, remedy: str = _REMEDY) -> Iterator[None]:
     try:
         with translating_disk_full("blob.disk_full", setting="BLOBS"):
             yield
     except OSError as error:
         raise UpstreamFailed(
-            f"The folder that holds this server's blobs cannot be used: {error.strerror or type(error).__name__}.",
+            f"{folder} cannot be used: {error.strerror or type(error).__name__}.",
             code="blob.unavailable",
             retryable=True,
-            remedy="The site administrator looks at the folder that BLOBS names.",
+            remedy=remedy,
         ) from error
 
 

@@ -28,10 +28,14 @@ def _quoted(text: str, *, spaces: bool = False) -> str:
 
 
 def set_up_logging() -> None:
-    """Once per process. Other libraries are heard from WARNING on."""
+    """Once per process. Other libraries are heard from WARNING on, uvicorn from ERROR on: it warns of what clients sent.
+
+    docker, for one, tries TLS before plain HTTP at every registry on 127.0.0.0/8, twice in each push.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     logging.getLogger("berth").setLevel(logging.INFO)
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)

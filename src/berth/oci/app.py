@@ -143,7 +143,10 @@ async def _no_body() -> Message:
 
 
 def _refuse(request: OCIRequest, problem: Problem) -> Answer:
-    return problem_answer(problem, f"{request.origin}{TOKEN_SERVICE}", request.host)
+    answer = problem_answer(problem, f"{request.origin}{TOKEN_SERVICE}", request.host)
+    if answer.status >= 500:  # docker shows the number only; so it is here that the administrator reads why
+        _LOG.warning("oci.unavailable", extra={"code": problem.code, "reason": problem.message})
+    return answer
 
 
 async def _answer(services: OCIServices, request: OCIRequest, path: str) -> Answer:
