@@ -256,7 +256,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
         addresses = [ip_address(text) for text in await self._look_up(host, port)]
         if not all(self._is_allowed(address, port, name) for address in addresses):
             text = f"{host} leads to an address that is not public, where Berth does not send requests for users."
-            remedy = "The administrator can allow it with the setting PRIVATE_ADDRESSES."
+            remedy = "The administrator can allow it with BERTH_PRIVATE_ADDRESSES."
             raise UpstreamFailed(text, code="registry.address_forbidden", remedy=remedy)
         return tuple(Endpoint(str(address), port) for address in addresses[:MAX_ADDRESSES])
 

@@ -93,7 +93,7 @@ _TEXTS: Mapping[str, tuple[str, Fixer | None, str]] = {
     "registry.realm_elsewhere": (
         "{host} wants the password sent to another host{elsewhere}; nothing was sent. {reason}",
         Fixer.SITE_ADMIN,
-        "If that host is its real token service, the administrator can add the pair to the setting TOKEN_REALMS.",
+        "If that host is its real token service, the administrator can add the pair to BERTH_TOKEN_REALMS.",
     ),
     "registry.server_error": (
         "{host} failed with status {status}. {reason}",
@@ -108,8 +108,14 @@ _CONNECTION: Mapping[str, tuple[Fixer, str]] = {
         Fixer.DEVELOPER,
         "Check the spelling of {host}; if it is right, check this server's DNS.",
     ),
-    "registry.address_forbidden": (Fixer.SITE_ADMIN, "The administrator can allow it in PRIVATE_ADDRESSES."),
-    "registry.plain_http": (Fixer.SITE_ADMIN, "The administrator can allow it in INSECURE_REGISTRIES."),
+    "registry.address_forbidden": (
+        Fixer.SITE_ADMIN,
+        "The administrator can add it to BERTH_PRIVATE_ADDRESSES (host:port or network) and start the server again.",
+    ),
+    "registry.plain_http": (
+        Fixer.SITE_ADMIN,
+        "The administrator can add {host} to BERTH_INSECURE_REGISTRIES and start the server again.",
+    ),
     "registry.timeout": (Fixer.REGISTRY, "Try again; if it stays, check that this server can reach {host}."),
     "registry.unreachable": (Fixer.REGISTRY, "Check the port, and that this server can reach {host}."),
     "registry.tls": (Fixer.REGISTRY, "{host} needs a valid certificate, or its CA must be made known to this server."),
