@@ -5,6 +5,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 import stat
 import sys
 from functools import partial
@@ -136,6 +137,11 @@ def _server(berth: Berth, settings: Settings, address: TCPAddress | UnixAddress)
         ssl_keyfile=settings.tls_key if tls else None,
         backlog=_BACKLOG,
     )
+    config.load()
+    if config.ssl is not None:
+        # Who asks knows what his processor is quick at: docker asks for AES-128 first, which costs us a third less than what
+        # OpenSSL would insist on, a phone for ChaCha20.
+        config.ssl.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     return uvicorn.Server(config)
 
 

@@ -1,5 +1,7 @@
 """The same over TLS, with a certificate that the client is told to trust: no option that allows less."""
 
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,3 +53,17 @@ def test_without_that_trust_nothing_is_sent(safe_registry: SafeRegistry, tmp_pat
     said = skopeo.login(safe_registry.host, "admin", safe_registry.token)
     assert not said.worked
     assert "certificate signed by unknown authority" in said.text
+
+
+@pytest.mark.parametrize("first", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"])
+def test_the_client_chooses_the_cipher(first: str, safe_registry: SafeRegistry) -> None:
+    """docker's order is by what its processor is quick at, and it costs us a third less than OpenSSL's own order."""
+    client = ssl.create_default_context(cafile=str(safe_registry.ca_file))
+    client.maximum_version = ssl.TLSVersion.TLSv1_2  # Python cannot change the order of the newer ones; the rule is one
+    client.set_ciphers(f"{first}:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384")
+    host, _, port = safe_registry.host.partition(":")
+    with (
+        socket.create_connection((host, int(port)), timeout=10) as plain,
+        client.wrap_socket(plain, server_hostname=host) as safe,
+    ):
+        assert safe.cipher() == (first, "TLSv1.2", 128 if "128" in first else 256)
