@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from berth.adapters.store.database import Store
 from berth.adapters.store.package_tables import metadata
-from berth.domain.problem import Invalid
+from berth.domain.problem import Invalid, UpstreamFailed
 
 
 async def test_the_migrations_make_the_tables(store: Store) -> None:
@@ -51,6 +51,29 @@ async def test_several_servers_share_one_postgresql() -> None:
     for store in stores:
         store.claim_host()
         await store.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://berth:hunter2@/nothing?host=/nowhere", "/nowhere"),
+        ("postgresql://berth:hunter2@127.0.0.1:1/nothing", "127.0.0.1"),
+        ("sqlite:////nowhere/berth.db", "unable to open database file"),
+    ],
+    ids=["no socket", "refused", "no directory"],
+)
+async def test_who_starts_a_server_is_told_why_the_database_cannot_be_used(url: str, said: str) -> None:
+    store = Store(url)
+    with pytest.raises(UpstreamFailed) as failed:
+        await store.migrate()
+    assert failed.value.code == "store.unavailable"
+    assert said in failed.value.message
+    assert "\n" not in failed.value.message
+    assert "hunter2" not in failed.value.message + failed.value.remedy
+    with pytest.raises(UpstreamFailed) as hidden:  # a client learns less
+        await store.ping()
+    assert said not in hidden.value.message + hidden.value.remedy
+    await store.close()
 
 
 @pytest.mark.parametrize("url", ["", "mysql://u:hunter2@h/d", "sqlite", "://hunter2"])

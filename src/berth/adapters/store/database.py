@@ -60,17 +60,19 @@ class Store:
                 yield connection
 
     async def migrate(self) -> bool:
-        """Bring the tables up to date; replicas that start together take turns. False: they were."""
-        if await self._revision() == newest_revision():
-            return False
-        with _translate():
+        """Bring the tables up to date; replicas that start together take turns. False: they were.
+
+        Raises UpstreamFailed(code="store.unavailable") with the database's own reason: whoever starts a server needs it.
+        """
+        with _translate(at_the_start=True):
+            if await self._revision() == newest_revision():
+                return False
             async with self._writer, self.engine.connect() as plain:
                 connection = await plain.execution_options(**{_WRITE: True})
                 async with connection.begin():
                     if not self.is_sqlite:
                         await connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                     await connection.run_sync(upgrade_tables)
-
         return True
 
     async def _revision(self) -> str | None:
@@ -157,7 +159,13 @@ def _on_sqlite_begin(connection: Connection) -> None:
 
 
 class _translate:  # noqa: N801 used as a keyword: `with _translate():`
-    """Turns the database's own failures into Problems; constraint errors stay for the query that expects them."""
+    """Turns the database's own failures into Problems; constraint errors stay for the query that expects them.
+
+    Only `at_the_start` the Problem says the reason: later it answers a client, whom the database's address does not concern.
+    """
+
+    def __init__(self, *, at_the_start: bool = False) -> None:
+        self._at_the_start = at_the_start
 
     def __enter__(self) -> None:
         return None
@@ -168,7 +176,16 @@ class _translate:  # noqa: N801 used as a keyword: `with _translate():`
                 "The database's disk is full.", code="store.full", remedy="The site administrator makes room."
             ) from error
         if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-            raise unavailable() from error
+            raise (_not_usable(error) if self._at_the_start else unavailable()) from error
+
+
+def _not_usable(error: DBAPIError) -> UpstreamFailed:
+    """The driver's words, on one line: they name host, port, user and database, never a password."""
+    return UpstreamFailed(
+        f"The database cannot be used: {' '.join(str(error.orig).split())}",
+        code="store.unavailable",
+        remedy="Start it, or correct BERTH_DATABASE_URL (not set: BERTH_DATA_DIR).",
+    )
 
 
 def unavailable() -> UpstreamFailed:
