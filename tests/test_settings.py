@@ -82,7 +82,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("name, value", REFUSED, ids=[f"{name}={value}" for name, value in REFUSED])
 def test_a_wrong_value_is_refused_by_name(name: str, value: str) -> None:
-    with pytest.raises(Invalid, match=name):
+    with pytest.raises(Invalid, match=f"BERTH_{name}"):
         load({f"BERTH_{name}": value}, None)
 
 

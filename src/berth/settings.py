@@ -201,11 +201,13 @@ _HTTP = _url("http", "https")
 TABLE: tuple[Setting, ...] = (
     Setting("DATA_DIR", _PATH, "", "berth-data", "Folder for everything that the server keeps.", _path),
     Setting("LISTEN", _LIST, "host:port or unix:/path", "127.0.0.1:8080", "Where the server listens.", _listen),
-    Setting("EXTERNAL_URL", _URL, "", "", "The address that users type; not set: taken from each request.", _HTTP),
+    Setting("EXTERNAL_URL", _URL, "", "", "The address that users type; behind a proxy it "
+            "must be set. Not set: taken from each request.", _HTTP),
     Setting("TLS_CERT", _PATH, "", "", "Certificate chain (PEM); with TLS_KEY it turns HTTPS on.", _path),
     Setting("TLS_KEY", _PATH, "", "", "Private key (PEM) of TLS_CERT.", _path),
     Setting("WORKERS", _INT, "processes", "1", "How many processes answer requests.", _number(1, 256), reserved=True),
-    Setting("DATABASE_URL", _URL, "", "", "SQLite or PostgreSQL; not set: SQLite in DATA_DIR.", _database_url, secret=True),
+    Setting("DATABASE_URL", _URL, "sqlite:///path or postgresql://user:password@host:port/name", "",
+            "The database; on PostgreSQL, make an empty one. Not set: SQLite in DATA_DIR.", _database_url, secret=True),
     Setting("BLOBS", _TEXT, "", "", "Where image layers lie: a folder or s3://bucket/prefix (see storage.md); not set: in "
             "DATA_DIR.", _blobs),
     Setting("MASTER_KEY_FILE", _PATH, "", "", "The key that encrypts secrets; not set: in DATA_DIR.", _path),
@@ -241,7 +243,7 @@ def load(environ: Mapping[str, str], file_text: str | None) -> Settings:
         value, source = given.get(setting.name, (setting.default, "default"))
         fields[setting.field] = _parse(setting, value, source, problems)
     if (fields["tls_cert"] is None) != (fields["tls_key"] is None):
-        problems.append("TLS_CERT and TLS_KEY belong together: set both or none.")
+        problems.append(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY belong together: set both or none.")
     if problems:
         lines = "".join(f"\n  - {problem}" for problem in problems)
         raise Invalid(f"The settings cannot be used:{lines}", code="settings", remedy="See docs/settings.md.")

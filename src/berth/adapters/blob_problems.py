@@ -28,8 +28,8 @@ def check_claim(found: str | None, installation: str, marker: str) -> None:
             + ("nothing says whose it is." if found is None else f"it belongs to the installation {found[:64]!r}."),
             field="BLOBS",
             code="blob.foreign",
-            remedy=f"Correct BLOBS or DATABASE_URL. Or, if all that this database does not know may go, write {installation} "
-            f"into {marker}.",
+            remedy="Correct BERTH_BLOBS or BERTH_DATABASE_URL (not set: BERTH_DATA_DIR). Or, if all that this database does "
+            f"not know may go, write {installation} into {marker}.",
         )
 
 
