@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from tests.cli.conftest import Berth
-from tests.fakes.github_like import TOKEN, GitHubLike
+from tests.fakes.certificates import Authority
+from tests.fakes.github_like import TOKEN, GitHubLike, run_github_like
 from typer.main import get_command
 
 from berth.cli.app import app
@@ -58,6 +59,20 @@ def test_a_token_that_fits_no_header_is_refused_unseen(anonymous: Berth, server:
     assert result.exit_code == 4
     assert "9a1b" not in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_private_authority_is_trusted_when_it_is_named(
+    anonymous: Berth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    with run_github_like(authority.server_context("localhost")) as server:
+        refused = anonymous("login", server.url, stdin=TOKEN)
+        assert refused.exit_code == 1
+        assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
+        assert "SSL_CERT_FILE=FILE" in refused.stderr
+        assert server.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.ca_file))
+        assert anonymous("login", server.url, stdin=TOKEN).exit_code == 0
 
 
 def test_a_saved_token_never_goes_to_another_server(

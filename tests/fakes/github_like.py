@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -248,11 +249,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def run_github_like() -> Iterator[GitHubLike]:
+def run_github_like(tls: ssl.SSLContext | None = None) -> Iterator[GitHubLike]:
+    """With `tls` it is called by the name `localhost`."""
     world = GitHubLike()
     handler = type("Handler", (_Handler,), {"world": world})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     world.url = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+        world.url = f"https://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

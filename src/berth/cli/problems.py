@@ -81,6 +81,8 @@ def _remedy_by_text(problem: Problem) -> str:
     plain = re.match(r"https(://\S+) .*WRONG_VERSION_NUMBER", problem.message)  # OpenSSL: the answer is no TLS
     if plain is not None:
         return f"Is it http{plain[1]}?"
+    if "CERTIFICATE_VERIFY_FAILED" in problem.message:  # OpenSSL's word, with the reason behind it
+        return "To trust its authority: SSL_CERT_FILE=FILE berth ...; or add it to the system's certificates."
     found = re.search(r"needs a token with the scope ([a-z_:]+)", problem.message)
     if not isinstance(problem, Denied) or found is None:
         return ""

@@ -1,5 +1,6 @@
 """The connection to one server, with one token: requests, pages, and answers of the server as types or Problems."""
 
+import ssl
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit
@@ -38,7 +39,10 @@ Body = Mapping[str, Any] | None
 
 
 class Connection:
-    """One server, one token. Close it, or use it in a `with`. `origin` is `https://host[:port]`."""
+    """One server, one token. Close it, or use it in a `with`. `origin` is `https://host[:port]`.
+
+    Certificates are trusted as git and curl do it: those of the system, or of the file that SSL_CERT_FILE names.
+    """
 
     def __init__(self, origin: str, token: SecretText | None = None, *, timeout_s: float = 30) -> None:
         self.origin = origin.rstrip("/")
@@ -50,7 +54,10 @@ class Connection:
             headers["Authorization"] = f"token {value}"
         is_near = urlsplit(self.origin).hostname in _LOOPBACK  # a proxy must not get what is meant for this machine
         base = f"{self.origin}/api/v3"
-        self.http = httpx.Client(base_url=base, headers=headers, timeout=timeout_s, trust_env=not is_near)
+        trusted = ssl.create_default_context()
+        self.http = httpx.Client(
+            base_url=base, headers=headers, timeout=timeout_s, trust_env=not is_near, verify=trusted
+        )
 
     def __enter__(self) -> Self:
         return self
