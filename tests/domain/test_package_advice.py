@@ -116,13 +116,13 @@ def test_a13_what_helps_against_a_token_is_said_of_missing_packages_too() -> Non
     assert find_remedy(subject(), PUSH, None) == ""
 
 
-def test_a11_the_organization_forbids_and_no_admin_of_a_package_can_help() -> None:
+def test_a11_what_the_organization_forbids_its_owners_allow() -> None:
     facts = NamespaceFacts(
         owner_id=2, is_owner=False, is_member=True, policy=PackagePolicy(creatable_visibilities=frozenset())
     )
     decision = decide_creation(subject(), facts).decision
     assert not decision
-    assert find_remedy(subject(), PUSH, decision) == ""
+    assert find_remedy(subject(), PUSH, decision) == "Ask an owner of the organization to allow them."
 
 
 def test_there_is_a_role_for_every_action() -> None:

@@ -66,6 +66,8 @@ def find_remedy(subject: Subject, action: PackageAction, decision: Decision | No
     if limit_of_token(subject, action) is not None:
         return "Log in with one that has it." if subject.token_kind is TokenKind.PERSONAL else ""
     denials = () if decision is None else [reason.rule for reason in decision.trail if reason.effect is Effect.DENY]
+    if "package.policy.visibility" in denials:
+        return "Ask an owner of the organization to allow them."
     if f"package.action.{action}" not in denials:
         return ""
     role = _ROLE_FOR[action].word
