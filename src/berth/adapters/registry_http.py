@@ -118,7 +118,10 @@ _CONNECTION: Mapping[str, tuple[Fixer, str]] = {
     ),
     "registry.timeout": (Fixer.REGISTRY, "Try again; if it stays, check that this server can reach {host}."),
     "registry.unreachable": (Fixer.REGISTRY, "Check the port, and that this server can reach {host}."),
-    "registry.tls": (Fixer.REGISTRY, "{host} needs a valid certificate, or its CA must be made known to this server."),
+    "registry.tls": (
+        Fixer.REGISTRY,
+        "{host} needs a valid certificate, or the administrator of this server names its CA in BERTH_CA_FILE.",
+    ),
     "registry.bad_answer": (Fixer.REGISTRY, "Check the host and its port; try again."),
     "registry.answer_too_big": (Fixer.REGISTRY, "Check that {host} is a container registry."),
 }
