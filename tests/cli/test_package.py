@@ -73,11 +73,44 @@ def test_who_may_use_it_is_shown(berth: Berth, server: GitHubLike) -> None:
         "workflows\tacme/site\twrite",
     ]
     result = berth("package", "access", NAME)
-    assert (result.stdout.splitlines(), result.stderr) == (lines, "")
+    assert result.stdout.splitlines() == lines
+    assert "read:org" not in result.stderr
     server.teams_hidden = True
     result = berth("package", "access", NAME)
     assert result.stdout.splitlines() == [line for line in lines if "team" not in line]
     assert "read:org" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("visibility", "inherits", "linked", "words"),
+    [
+        ("private", False, None, ()),
+        ("public", False, None, ("Everybody pulls it.",)),
+        ("internal", False, None, ("Members of the organization",)),
+        ("private", True, "acme/shop", ("Roles on acme/shop count;",)),
+        ("private", True, None, ("Roles on the linked repository count;",)),
+    ],
+)
+def test_who_may_use_it_without_a_grant_is_said_beside(
+    berth: Berth, server: GitHubLike, visibility: str, inherits: bool, linked: str | None, words: tuple[str, ...]
+) -> None:
+    server.answers[f"GET {PATH}/settings"] = (
+        200,
+        {
+            "name": "tools/dev",
+            "owner": "acme",
+            "visibility": visibility,
+            "inherit_access": inherits,
+            "linked": inherits,
+            "repository": linked,
+            "untagged_retention_days": None,
+        },
+    )
+    said = berth("package", "access", NAME).stderr
+    possible = ("Everybody", "Members of the organization", "Roles on")
+    assert "the owner administers it" in said
+    assert all(each in said for each in words)
+    assert sum(each in said for each in possible) == len(words)
 
 
 @pytest.mark.parametrize(
@@ -221,6 +254,30 @@ def test_what_is_not_found_is_named(berth: Berth, server: GitHubLike, code: str,
     assert result.exit_code == 1
     assert result.stderr.splitlines()[0] == f"berth: {words}"
     assert "looks the same as what does not exist" in result.stderr
+
+
+def test_what_cannot_be_restored_may_be_there(berth: Berth, server: GitHubLike) -> None:
+    server.answers[f"POST {PATH}/restore"] = (404, {"message": "Not Found", "code": "package.not_found"})
+    result = berth("package", "restore", NAME)
+    assert result.exit_code == 1
+    assert "There is no deleted package" in result.stderr
+    assert "berth package view" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "advice"),
+    [
+        ("Nothing gives the right to administer. Ask an administrator of the package, or use another token.", ""),
+        ("Must have admin rights to Repository.", "Ask an administrator of the repository or organization"),
+    ],
+    ids=["the server's own", "ours"],
+)
+def test_there_is_one_advice(berth: Berth, server: GitHubLike, message: str, advice: str) -> None:
+    server.answers[f"PATCH {PATH}"] = (403, {"message": message, "code": "package.denied"})
+    result = berth("package", "edit", NAME, "--no-inherit")
+    first, *others = result.stderr.splitlines()
+    assert (result.exit_code, first) == (1, f"berth: {message}")
+    assert (advice in "".join(others)) if advice else not others
 
 
 def test_an_option_is_named_where_the_server_names_a_field(berth: Berth, server: GitHubLike) -> None:

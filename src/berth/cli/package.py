@@ -16,7 +16,7 @@ from berth.client import (
     PackageSettings,
     PackageVersion,
 )
-from berth.domain.problem import Invalid
+from berth.domain.problem import Invalid, NotFound
 
 app = typer.Typer(
     help="Packages: images in the built-in registry. To make one: docker push SERVER/OWNER/NAME:TAG.",
@@ -38,7 +38,7 @@ _EFFECTS = {"abstain": "fact"}  # a rule that only says what there is
 
 @app.command("list")
 def list_packages(
-    owner: Annotated[str | None, typer.Argument(metavar="[OWNER]", help="An account; yours if not given.")] = None,
+    owner: Annotated[str | None, typer.Argument(metavar="OWNER", help="An account; yours if not given.")] = None,
     as_json: AsJSON = False,
 ) -> None:
     """List the packages of an account that you may pull."""
@@ -191,6 +191,20 @@ def _show_access(found: PackageAccess, as_json: bool) -> None:
         *(("workflows", each.full_name, _role(each)) for each in found.workflows),
     ]
     out_table(("what", "who", "may"), rows)
+    say(_not_listed(found.settings))
+
+
+def _not_listed(settings: PackageSettings) -> str:
+    """Who may use it without being granted anything: the table would be half of the answer."""
+    words = ["Besides these, the owner administers it; of an organization, its owners."]
+    if settings.visibility == "public":
+        words.append("Everybody pulls it.")
+    if settings.visibility == "internal":
+        words.append("Members of the organization pull it, and codespaces of its repositories that are not public.")
+    if settings.inherit_access:
+        linked = clean_line(settings.repository or "the linked repository")
+        words.append(f"Roles on {linked} count; its codespaces pull, unless it is public, and its workflows push.")
+    return " ".join(words)
 
 
 @app.command()
@@ -219,7 +233,7 @@ def grant(
 def revoke(
     name: Name, user: User = None, team: Team = None, codespaces: Codespaces = None, workflows: Workflows = None
 ) -> None:
-    """Take it away. Other ways to the package that they may have stay: see berth package access."""
+    """Take away what was granted. Other ways to the package that they may have stay: see berth package access."""
     grantee = _grantee(user, team, codespaces, workflows)
     with connect() as client:
         client.revoke_package(name, grantee)
@@ -246,8 +260,22 @@ def restore(
 ) -> None:
     """Restore a package that was deleted in the last 30 days, if its name is free."""
     with connect() as client:
-        client.restore_package(name, package_id)
+        try:
+            client.restore_package(name, package_id)
+        except NotFound as missing:
+            raise _nothing_to_restore(missing) from None
     say(f"Restored {clean_line(name)}.")
+
+
+def _nothing_to_restore(missing: NotFound) -> NotFound:
+    """In the server's answer a package that is there looks like none at all: it has no deleted one to tell of."""
+    if missing.code != "package.not_found":
+        return missing
+    return NotFound(
+        "There is no deleted package of this name that can be restored (any more).",
+        code=missing.code,
+        remedy="Is it there? berth package view OWNER/NAME. What your account may not see looks the same as what does not exist.",
+    )
 
 
 def _grantee(user: str | None, team: str | None, codespaces: str | None, workflows: str | None) -> PackageGrantee:

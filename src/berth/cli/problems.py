@@ -51,6 +51,8 @@ _IN_OPTIONS: Mapping[str, str] = {
     "package.not_linked": "With this program: --repo OWNER/REPO.",
     "package.retention": "With this program: --untagged-days DAYS, or --keep-untagged.",
 }
+# The server puts its advice behind what it says: ours beside it would name other people.
+_ADVISES = re.compile(r"\. (?:Ask|Use|Log in)\b")
 # 422 is GitHub's one status for what is malformed, too much, or there already: our code says which.
 _TOO_MUCH_OR_THERE = re.compile(r"[._](limit|too_large|too_many|taken|already_exists)$")
 
@@ -70,7 +72,7 @@ def report(problem: Problem) -> None:
     is_bare = problem.message == _NOT_FOUND
     say(f"berth: {clean(_THINGS.get(problem.code, problem.message) if is_bare else problem.message)}")
     remedy = problem.remedy or _IN_OPTIONS.get(problem.code, "") or _remedy_by_text(problem)
-    if not remedy and (is_bare or not isinstance(problem, NotFound)):
+    if not remedy and (is_bare or not isinstance(problem, NotFound)) and not _ADVISES.search(problem.message):
         remedy = _REMEDIES.get(type(problem), "")
     if remedy:
         say(f"  {clean(remedy)}")
