@@ -308,7 +308,7 @@ class CodespaceService:
             raise Conflict(
                 f"The codespace is {view.codespace.state}, not Available.",
                 code="codespace.not_running",
-                remedy="Start it first.",
+                remedy="Start it, or wait until it is.",
             )
         return await self._executor.run_in(view.codespace, command, stdin)
 
