@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from berth.adapters import registry_http
 from berth.domain.access import Action
 from berth.domain.dev_container_keys import REFUSED
@@ -214,3 +216,23 @@ def test_every_rule_is_in_docs_access_rules() -> None:
     documented = first_cells("access-rules.md")
     assert not (missing := sorted(all_rules() - documented)), f"add to docs/access-rules.md: {missing}"
     assert not (gone := sorted(documented - all_rules())), f"remove from docs/access-rules.md: {gone}"
+
+
+DOCUMENTS = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_what_a_document_points_to_is_there(document: Path) -> None:
+    text = document.read_text()
+    modules = set(re.findall(r"`((?:\w+/)+\w+\.py)`", text))
+    links = set(re.findall(r"\]\(([\w./-]+\.md)\)", text))
+    gone = {name for name in modules if not ((ROOT / "src" / "berth" / name).is_file() or (ROOT / name).is_file())}
+    assert gone | {link for link in links if not (document.parent / link).is_file()} == set()
+
+
+def test_the_map_has_the_use_cases_of_packages() -> None:
+    services = (ROOT / "src" / "berth" / "services").glob("*.py")
+    words = ("package", "registry", "garbage", "chore", "workflow_token", "repository_transfer")
+    names = {f"services/{path.name}" for path in services if path.name.startswith(words)}
+    assert len(names) > len(words)
+    assert names - set(re.findall(r"`(services/\w+\.py)`", (DOCS / "architecture.md").read_text())) == set()
