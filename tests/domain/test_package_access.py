@@ -325,6 +325,12 @@ TRAILS = {
             "package.codespace.listed", "package.codespace.linked", "package.codespace.internal", "package.action.pull",
         ],
     ),
+    "a codespace of a public repository that is on the list": (
+        CODESPACE,
+        replace(started_in_linked(PUBLIC_WEB, listed=True), visibility=INTERNAL),
+        PULL,
+        ["package.codespace.listed", "package.action.pull"],
+    ),
     "a codespace with none": (CODESPACE, started(), PULL, ["package.codespace.not_linked", "package.action.pull"]),
     "a codespace of nothing": (CODESPACE, SECRET, PULL, ["package.codespace.no_repository", "package.action.pull"]),
     "a job with every right to push": (

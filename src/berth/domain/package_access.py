@@ -247,10 +247,11 @@ def _of_codespace(facts: PackageFacts) -> _Permitted:
         allowed = True
         text = "The codespace's repository is on the package's Codespaces access list."
         trail.append(Reason("package.codespace.listed", Effect.ABSTAIN, text))
-    if linked and facts.inherits_access:
+    if linked and facts.inherits_access and not (public_repository and allowed):
         allowed |= not public_repository
         trail.append(_of_repository("linked", "The package is linked to it and inherits access", public_repository))
-    if facts.visibility is Visibility.INTERNAL and source.owner_id == facts.owner_id:
+    internal = facts.visibility is Visibility.INTERNAL and source.owner_id == facts.owner_id
+    if internal and not (public_repository and allowed):  # the list has answered what a public one would lack
         allowed |= not public_repository
         trail.append(_of_repository("internal", "The package is internal to the same organization", public_repository))
     if not trail:
