@@ -1,11 +1,14 @@
 """`berth package`: argv → what reaches the server, what is printed, which exit code."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
 from tests.cli.conftest import Berth
 from tests.fakes.github_like import GitHubLike
+
+from berth.cli.terminal import clean, out_table
 
 NAME = "acme/tools/dev"
 PATH = "/users/acme/packages/container/tools%2Fdev"
@@ -128,6 +131,21 @@ def test_a_decision_is_shown_with_its_rules(
     assert server.queries[-1] == query
     assert result.stdout == "fact\tpackage.grant\tShe was granted a role: read.\n"
     assert result.stderr == f"ada may not push {NAME}.\n"
+
+
+@pytest.mark.parametrize(("columns", "is_whole"), [(80, True), (40, False)])
+def test_a_rule_is_not_broken_on_a_usual_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, is_whole: bool
+) -> None:
+    rule, text = "package.codespace.public_repository", "The package is internal, and so on. " * 3
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    out_table(("effect", "rule", "because"), [("deny", rule, text)], whole="rule")
+    shown = clean(capsys.readouterr().out)
+    assert (rule in shown) is is_whole
+    assert all(len(line) <= columns for line in shown.splitlines())
+    printed = "effect rule because deny" + rule + text
+    assert sum(map(str.isalnum, shown)) == sum(map(str.isalnum, printed))  # nothing is cut off
 
 
 def test_of_whom_a_decision_is_begins_the_sentence(berth: Berth, server: GitHubLike) -> None:

@@ -174,7 +174,7 @@ def _show_decision(decision: PackageDecision, as_json: bool) -> None:
     who = who[:1].upper() + who[1:] if " " in who else who  # a login stays as it is
     say(f"{who} {may} {clean_line(decision.action)} {clean_line(decision.package)}.")
     rows = [(_EFFECTS.get(each.effect, each.effect), each.rule, each.text) for each in decision.trail]
-    out_table(("effect", "rule", "because"), rows)
+    out_table(("effect", "rule", "because"), rows, whole="rule")
 
 
 def _show_access(found: PackageAccess, as_json: bool) -> None:

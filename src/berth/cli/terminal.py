@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+_WIDE = 80  # columns: less is not a terminal that somebody chose
 # Escape sequences (ECMA-48: strings such as OSC with their content, CSI, the rest), so that no half of one stays behind.
 _SEQUENCE = re.compile(
     r"(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
@@ -58,15 +59,21 @@ def _escape(match: re.Match[str]) -> str:
     return "".join(f"\\u{int.from_bytes(units[at : at + 2]):04x}" for at in range(0, len(units), 2))
 
 
-def out_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Columns for a person; tab separated and without a heading where stdout is no terminal, or where there is none."""
+def out_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: str = "") -> None:
+    """Columns for a person; tab separated and without a heading where stdout is no terminal, or where there is none.
+
+    `whole` is the column of short names that no line should break, because somebody looks for them; on a terminal of 80
+    columns or more it is not broken.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             out("\t".join(clean_line(cell) for cell in row))
         return
+    console = Console(highlight=False, markup=False)
+    is_wide = console.width >= _WIDE
     table = Table(box=SIMPLE, show_edge=False, show_header=any(columns))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=is_wide and bool(whole) and column == whole)
     for row in rows:
         table.add_row(*(Text(clean_line(cell)) for cell in row))
-    Console(highlight=False, markup=False).print(table)
+    console.print(table)
