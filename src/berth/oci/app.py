@@ -120,7 +120,8 @@ def make_oci_app(services: OCIServices, external_url: str | None, *, idle_s: flo
 def answer_at_once(services: OCIServices, scope: Scope) -> Answer | None:
     """The answer to a read that was answered before and would be again, without waiting for anything; None otherwise.
 
-    The same parts that `make_oci_app` answers with, for a server that can send an answer while it reads the request.
+    The same parts that `make_oci_app` answers with, for a server that can send an answer while it reads the request. What
+    goes wrong here is logged, and left to the long way.
     """
     path: str = scope["path"]
     try:
@@ -131,8 +132,12 @@ def answer_at_once(services: OCIServices, scope: Scope) -> Answer | None:
     route = ROUTES[kind].get(request.method)
     if not isinstance(route, OCIRead):
         return None
-    found = services.access.recall(request.headers.get(b"authorization", b""), path)
-    answer = None if found is None else route.answer_at_once(request, found)
+    try:
+        found = services.access.recall(request.headers.get(b"authorization", b""), path)
+        answer = None if found is None else route.answer_at_once(request, found)
+    except Exception:  # noqa: BLE001 a bug; the parser above would blame the client, and log nothing
+        _LOG.exception("oci.failed", extra={"request_id": uuid4().hex, "method": request.method})
+        return None
     if answer is not None:
         answer.headers = [*answer.headers, *_COMMON]
     return answer
