@@ -1,21 +1,18 @@
 """What happens between two steps of a request: packages, blobs, uploads and rights that go meanwhile; stores that fail."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import delete, select, text, update
 from tests.oci.images import fresh, image
-from tests.oci.registry_api import LIFETIME_S, ORIGIN, OCIClient, Registry, outcome
-from tests.oci.test_wire import code_in
-from tests.oci.wire import Wire, listening
+from tests.oci.registry_api import ORIGIN, OCIClient, Registry, outcome
 
 from berth.adapters.blobs_directory import DirectoryBlobStore, DirectoryWriter
 from berth.adapters.store.package_tables import blobs, package_blobs, packages, uploads
@@ -233,23 +230,6 @@ async def test_a_blob_that_no_row_takes_is_an_error_and_no_endless_loop(own_regi
     assert "odd" not in answer.text
 
 
-async def test_a_bug_is_a_500_with_a_number_and_nothing_else(
-    registry: Registry, octo: OCIClient, caplog: pytest.LogCaptureFixture
-) -> None:
-    broken = replace(registry.services, catalog=cast("Any", None))
-    await octo.log_in("registry:catalog:*")
-    transport = httpx.ASGITransport(app=make_oci_app(broken, None))
-    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
-        with caplog.at_level(logging.ERROR):
-            answer = await http.get("/v2/_catalog", headers={"Authorization": f"Bearer {octo.token}"})
-    assert answer.status_code == 500
-    (record,) = [record for record in caplog.records if record.message == "oci.failed"]
-    assert answer.text == f"Server Error. The request id is {record.request_id}.\n"  # type: ignore[attr-defined]
-    assert "NoneType" not in answer.text
-    assert octo.token is not None
-    assert octo.token not in caplog.text
-
-
 class Elsewhere(DirectoryBlobStore):
     """A store that serves its content itself, as S3 does."""
 
@@ -281,52 +261,6 @@ async def test_a_store_that_serves_its_content_itself(
         refused = await http.get(path, headers={"Authorization": "Bearer x"})
         assert (refused.status_code, "Location" in refused.headers) == (401, False)
     elsewhere.close()
-
-
-async def test_a14_an_answer_that_is_known_is_forgotten_with_the_right_to_it(
-    registry: Registry, octo: OCIClient, name: str
-) -> None:
-    """On a real connection, where such answers take the shortest way: each change shows in the very next one."""
-    one = image()
-    await octo.push(name, one)
-    rita = await registry.person("rita")
-    made = (await registry.rest["rita"].post("/user/tokens", json={"scopes": ["read:packages"]})).json()
-    short = registry.client(made["token"])
-    await registry.grant(name, "rita", "read")
-    for client in (octo, rita, short):
-        await client.log_in(f"repository:{name}:pull")
-    paths = [f"/v2/{name}/manifests/latest", f"/v2/{name}/blobs/{Digest.of(one.blobs[0])}"]
-
-    async with listening(registry.app, registry.services) as port, Wire.to(port) as wire:
-
-        async def seen(client: OCIClient, method: str = "GET") -> set[tuple[int, str]]:
-            found = set()
-            for path in paths * 3:  # known at the second time at the latest
-                await wire.head(method, path, Authorization=f"Bearer {client.token}")
-                reply = await wire.reply(head=method == "HEAD")
-                found.add((reply.status, "" if reply.status == 200 else code_in(reply)))
-            return found
-
-        assert await seen(octo) == await seen(rita) == await seen(short) == await seen(rita, "HEAD") == {(200, "")}
-        assert (await registry.rest["rita"].delete(f"/user/tokens/{made['id']}")).status_code == 204
-        assert await seen(short) == {(401, "UNAUTHORIZED")}
-        assert await seen(rita) == {(200, "")}
-        await registry.grant(name, "rita", None)
-        assert await seen(rita) == {(404, "NAME_UNKNOWN")}
-        await registry.grant(name, "rita", "read")
-        assert await seen(rita) == {(200, "")}
-        registry.clock.ahead = timedelta(seconds=LIFETIME_S - 30)
-        assert await seen(rita) == {(200, "")}
-        registry.clock.ahead = timedelta(seconds=LIFETIME_S + 1)
-        try:
-            assert await seen(rita) == {(401, "UNAUTHORIZED")}, "the registry token is over"
-        finally:
-            registry.clock.ahead = timedelta()
-        await registry.delete_package(name)
-        assert await seen(octo) == {(404, "NAME_UNKNOWN")}
-        for shown in ("Bearer ", "Bearer none", f"Basic {rita.token}", f"Bearer {rita.token}x"):
-            await wire.head("GET", paths[0], Authorization=shown)
-            assert (await wire.reply()).status == 401
 
 
 async def test_nobody_acts_where_a_login_is_needed(registry: Registry) -> None:
