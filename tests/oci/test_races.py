@@ -3,23 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from sqlalchemy import delete, select, text, update
 from tests.oci.images import fresh, image
-from tests.oci.registry_api import ORIGIN, OCIClient, Registry, outcome
+from tests.oci.registry_api import OCIClient, Registry, outcome
 
 from berth.adapters.blobs_directory import DirectoryBlobStore, DirectoryWriter
 from berth.adapters.store.package_tables import blobs, package_blobs, packages, uploads
 from berth.domain.image_reference import Digest
 from berth.domain.package import PackageName, parse_package_name
 from berth.domain.problem import Conflict, LimitReached, UpstreamFailed
-from berth.oci.app import make_oci_app
 from berth.services.ports import UploadState
 from berth.services.registry_access import Caller
 from berth.services.registry_blob import TOUCH_EVERY, RegistryBlobService
@@ -228,39 +224,6 @@ async def test_a_blob_that_no_row_takes_is_an_error_and_no_endless_loop(own_regi
     answer = await octo.post(f"/v2/octo/app/blobs/uploads/?digest={DIGEST}", content=CONTENT)
     assert answer.status_code == 500
     assert "odd" not in answer.text
-
-
-class Elsewhere(DirectoryBlobStore):
-    """A store that serves its content itself, as S3 does."""
-
-    async def find_url(self, location: str) -> str | None:
-        return f"https://store.example/{location}?signature=x"
-
-
-@pytest.mark.parametrize("size", [10, 1_000_000])
-async def test_a_store_that_serves_its_content_itself(
-    registry: Registry, octo: OCIClient, name: str, size: int, tmp_path: Path
-) -> None:
-    """307 for who has just been let through; what can be said without the content is said here."""
-    digest = await octo.push_blob(name, fresh(size))
-    elsewhere = Elsewhere(registry.folder / "blobs")
-    service = blob_service(registry, elsewhere)
-    transport = httpx.ASGITransport(app=make_oci_app(replace(registry.services, blobs=service), None))
-    headers = {"Authorization": f"Bearer {octo.token}"}
-    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers=headers) as http:
-        path = f"/v2/{name}/blobs/{digest}"
-        answers = [await http.get(path), await http.get(path), await http.get(path, headers={"Range": "bytes=0-1"})]
-        for answer in answers:
-            assert (answer.status_code, answer.content) == (307, b"")
-            assert answer.headers["Location"].startswith("https://store.example/content/")
-            assert answer.headers["Docker-Content-Digest"] == str(digest)
-            assert "Cache-Control" not in answer.headers, "the address is good for minutes"
-        head = await http.head(path)
-        assert (head.status_code, head.headers["Content-Length"]) == (200, str(size))
-        assert (await http.get(path, headers={"If-None-Match": f'"{digest}"'})).status_code == 304
-        refused = await http.get(path, headers={"Authorization": "Bearer x"})
-        assert (refused.status_code, "Location" in refused.headers) == (401, False)
-    elsewhere.close()
 
 
 async def test_nobody_acts_where_a_login_is_needed(registry: Registry) -> None:
