@@ -77,6 +77,34 @@ async def test_a9_only_the_first_publication_links(registry: Registry, octo: OCI
     assert (await registry.package(name)).repository_id is None
 
 
+async def test_a9_a_label_moves_no_package_that_a_job_made(registry: Registry, name: str) -> None:
+    """Who may write to a repository may push to its packages before anything is published there: not take them with him."""
+    where = await organization_of(registry, name)
+    code, own = await registry.repository("octo", f"{where}/code"), await registry.repository("octo", f"{where}/own")
+    for repository, permission in (("code", "push"), ("own", "admin")):
+        path = f"/repos/{where}/{repository}/collaborators/mia"
+        put = await registry.rest["octo"].put(path, json={"permission": permission})
+        assert put.status_code < 300, put.text
+    job, mia = await registry.workflow("octo", f"{where}/code"), await registry.person("mia")
+    await job.push_blob(f"{where}/app", fresh())
+    one = labelled(f"{where}/own")
+    assert await push(mia, f"{where}/app", one) == []
+    made = await registry.package(f"{where}/app")
+    assert (made.repository_id, made.inherits_access) == (code, True)
+    assert made.repository_id != own
+    refused = await mia.delete(f"/v2/{where}/app/manifests/{one.digest}")
+    assert outcome(refused) == (403, "DENIED"), "she has no more than the role write"
+    assert ("package.publish", "mia", "") in await registry.audit(f"{where}/app")
+
+
+async def organization_of(registry: Registry, name: str) -> str:
+    """A new one of octo's, with the member mia."""
+    login = name.partition("/")[2]
+    await registry.person("octo")
+    await registry.organization(login, "octo", "mia")
+    return login
+
+
 async def test_what_is_published_first_may_be_no_image(registry: Registry, octo: OCIClient, name: str) -> None:
     repository_id = await registry.repository("octo", "octo/code")
     source = {SOURCE: f"http://{HOST}/octo/code"}

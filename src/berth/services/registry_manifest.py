@@ -3,8 +3,9 @@
 1. A manifest is kept byte for byte as it was pushed, under its digest; a tag is a pointer to it.
 2. A pushed image's configuration must be in the package. Layers and an index's manifests may be missing (sparse
    content); the push then says so in a warning. A blob that lies in other packages only is missing here.
-3. The first manifest publishes a package. If its publisher is a person, the package is linked to the repository that the
-   image names as its source, if he may write to it (A9).
+3. The first manifest publishes a package. If its publisher is a person, and the package is linked to nothing yet, it is
+   linked to the repository that the image names as its source, if he may write to it (A9). What a job made stays its
+   repository's: the label would take its roles elsewhere.
 4. Deleting a version keeps it restorable for 30 days (`services/package_version.py`); nothing here shows it any more.
 5. In a package whose untagged versions go after a while, one that somebody asks for stays for as long as if it had lost its
    tag now: he may go on to push an index that lists it, and whoever pulls by digest still needs it.
@@ -172,7 +173,8 @@ class RegistryManifestService:
 
     async def _find_source(self, caller: Caller, known: KnownPackage, manifest: Manifest) -> tuple[str, str] | None:
         """The repository that a first publication by a person names (policy 3); read before the transaction begins."""
-        if caller.actor.token_kind is not TokenKind.PERSONAL or known.package.published_at is not None:
+        by_person = caller.actor.token_kind is TokenKind.PERSONAL
+        if not by_person or known.package.published_at is not None or known.package.repository_id is not None:
             return None
         labels: dict[str, str] = {}
         config = manifest.config
@@ -192,9 +194,11 @@ class RegistryManifestService:
         warnings: list[str] = []
         if known.package.published_at is None:
             values["published_at"] = now
-            if repository_id is not None:
+            is_free = known.package.repository_id is None
+            links = is_free and repository_id is not None
+            if links:
                 values["repository_id"] = repository_id
-            elif known.package.repository_id is None:
+            elif is_free:
                 warnings.append("The package is linked to no repository: no label or annotation names one of yours.")
             await audit.record(
                 connection,
@@ -203,7 +207,7 @@ class RegistryManifestService:
                 action="package.publish",
                 account_id=known.package.owner_id,
                 target=known.package.full_name,
-                detail="linked" if repository_id is not None else "",
+                detail="linked" if links else "",
             )
         await package_rows.update_package(connection, known.package.id, values)
         return warnings
