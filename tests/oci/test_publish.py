@@ -7,6 +7,7 @@ from tests.oci.images import Image, artifact, fresh, image, index
 from tests.oci.registry_api import HOST, OCIClient, Registry, outcome
 
 from berth.adapters.store import package as package_rows
+from berth.domain.image_reference import Digest
 from berth.domain.package import PackagePolicy
 from berth.domain.repository import Visibility
 
@@ -54,19 +55,97 @@ async def test_a9_it_is_linked_to_the_repository_that_it_names(
     ]
 
 
+ROLES = {"pull": False, "triage": False, "push": True, "maintain": True, "admin": True}
+
+
+@pytest.mark.parametrize("permission", ROLES)
 async def test_a9_naming_is_not_enough_one_must_be_allowed_to_write(
-    registry: Registry, octo: OCIClient, name: str
+    registry: Registry, octo: OCIClient, name: str, permission: str
 ) -> None:
-    otto = await registry.person("otto")
+    otto, full_name = await registry.person("otto"), f"otto/{name.rpartition('/')[2]}"
+    repository_id = await registry.repository("otto", full_name)
+    path = f"/repos/{full_name}/collaborators/octo"
+    put = await registry.rest["otto"].put(path, json={"permission": permission})
+    assert put.status_code < 300, put.text
+    assert len(await push(octo, name, labelled(full_name))) == (0 if ROLES[permission] else 1)
+    assert (await registry.package(name)).repository_id == (repository_id if ROLES[permission] else None)
+    await push(otto, f"{full_name}/image", labelled(full_name))
+    assert (await registry.package(f"{full_name}/image")).repository_id == repository_id, "he may, it is his"
+
+
+# What a label may say, and whether it is octo/code's address.
+SOURCES = {
+    "the address": ("http://berth.test/octo/code", True),
+    "as it is cloned": ("https://berth.test/octo/code.git", True),
+    "in capitals, with a slash": ("http://BERTH.TEST/Octo/CODE/", True),
+    "hidden": ("http://berth.test/otto/secret", False),
+    "public": ("http://berth.test/otto/open", False),
+    "missing": ("http://berth.test/otto/missing", False),
+    "nobody's": ("http://berth.test/nobody/nothing", False),
+    "another host": ("http://berth.test.example/octo/code", False),
+    "a host before the host": ("http://berth.test@example.com/octo/code", False),
+    "a password": ("http://octo:secret@berth.test/octo/code", False),
+    "another port": ("http://berth.test:8443/octo/code", False),
+    "another scheme": ("ssh://berth.test/octo/code", False),
+    "no scheme": ("berth.test/octo/code", False),
+    "a path too deep": ("http://berth.test/octo/code/tree/main", False),
+    "a path that climbs": ("http://berth.test/otto/../octo/code", False),
+    "an escaped slash": ("http://berth.test/octo%2Fcode", False),
+    "a query": ("http://berth.test/octo/code?x", False),
+    "a line break": ("http://berth.test/octo/code\r\nWarning: x", False),
+    "a NUL": ("http://berth.test/octo/code\0", False),
+    "not a letter": ("http://berth.test/octo/cöde", False),
+    "half of a letter": ("http://berth.test/octo/\ud800", False),
+    "nothing": ("", False),
+    "endless": ("http://berth.test/octo/" + "a" * 100_000, False),
+    "a number": (7, False),
+    "a list": (["http://berth.test/octo/code"], False),
+}
+NO_ANNOTATIONS = {"a NUL", "half of a letter", "a number", "a list"}  # by the specification, and in a database
+
+
+@pytest.mark.parametrize("how", ["label", "annotation"])
+async def test_a9_a_claim_that_is_not_good_is_no_error_and_tells_nothing(
+    registry: Registry, octo: OCIClient, name: str, how: str
+) -> None:
+    """Each answer is the same to the last header: whether such a repository is there cannot be read from it."""
+    repository_id = await registry.repository("octo", "octo/code")
+    await registry.person("otto")
     await registry.repository("otto", "otto/secret")
     await registry.repository("otto", "otto/open", "public")
-    for number, repository in enumerate(("otto/secret", "otto/open", "otto/missing", "nobody/nothing", "a b/c")):
-        where = f"{name}/{number}"
-        warnings = await push(octo, where, labelled(repository))
-        assert (await registry.package(where)).repository_id is None
-        assert len(warnings) == 1, "the same of hidden and of missing ones"
-    await push(otto, name.replace("octo/", "otto/"), labelled("otto/secret"))
-    assert (await registry.package(name.replace("octo/", "otto/"))).repository_id is not None
+    answers = set()
+    for number, (case, (source, is_ours)) in enumerate(SOURCES.items()):
+        where, claim = f"{name}/{number:02}", {SOURCE: source}
+        one = image(labels=claim) if how == "label" else image(annotations=claim)
+        for blob in one.blobs:
+            await octo.push_blob(where, blob)
+        answer = await octo.put_manifest(where, "latest", one.content, one.media_type)
+        if how == "annotation" and case in NO_ANNOTATIONS:
+            assert outcome(answer) == (400, "MANIFEST_INVALID")
+            continue
+        assert answer.status_code == 201, answer.text
+        made = await registry.package(where)
+        assert (made.repository_id, made.inherits_access) == (repository_id if is_ours else None, False), source
+        published = ("package.publish", "octo", "linked" if is_ours else "")
+        assert await registry.audit(where) == [
+            ("package.create", "octo", "private package.create.namespace"), published,
+        ]  # fmt: skip
+        if not is_ours:
+            said = str((sorted(answer.headers.multi_items()), answer.content))
+            answers.add(said.replace(str(one.digest), "DIGEST").replace(where, "NAME"))
+    assert len(answers) == 1
+    assert "linked to no repository" in answers.pop()
+
+
+async def test_a9_an_annotation_comes_before_a_label(registry: Registry, octo: OCIClient, name: str) -> None:
+    """Also one that names nothing: who annotates knows of the label."""
+    ids = {each: await registry.repository("octo", f"octo/{each}") for each in ("code", "other")}
+    address = f"http://{HOST}/octo/"
+    both = image(labels={SOURCE: f"{address}code"}, annotations={SOURCE: f"{address}other"})
+    await push(octo, f"{name}/both", both)
+    assert (await registry.package(f"{name}/both")).repository_id == ids["other"]
+    await push(octo, f"{name}/none", image(labels={SOURCE: f"{address}code"}, annotations={SOURCE: ""}))
+    assert (await registry.package(f"{name}/none")).repository_id is None
 
 
 async def test_a9_only_the_first_publication_links(registry: Registry, octo: OCIClient, name: str) -> None:
@@ -156,6 +235,15 @@ async def test_a11_an_organization_decides_what_its_members_make(registry: Regis
     assert outcome(refused) == (403, "DENIED")
     assert "does not let members create private packages" in refused.text
     assert outcome(await shut_job.post("/v2/strict/its/blobs/uploads/")) == (403, "DENIED")
+    digest, one = Digest.of(b"x"), image()
+    await mia.log_in("repository:strict/hers:pull,push")
+    for method, path, content in (
+        ("POST", f"/v2/strict/hers/blobs/uploads/?digest={digest}", b"x"),
+        ("POST", f"/v2/strict/hers/blobs/uploads/?mount={digest}", b""),
+        ("PUT", "/v2/strict/hers/manifests/1", one.content),
+    ):
+        assert outcome(await mia.once(method, path, content=content)) == (403, "DENIED"), path
+    assert await registry.audit("strict/hers") == []
     await push(open_job, "strict/its", image())
     assert not (await registry.package("strict/its")).inherits_access
     await push(octo, "strict/owners", image())
