@@ -288,3 +288,27 @@ async def test_sha512_after_more_than_one_read(store: DirectoryBlobStore) -> Non
     digest = Digest.of(content, DigestAlgorithm.SHA512)
     blob = await store.finish(upload_id, state, digest)
     assert digest.hex in blob.location
+
+
+async def test_discarded_while_it_is_finished(store: DirectoryBlobStore, root: Path) -> None:
+    """The upload is gone, and the store is not away: it is read for its digest, and has no name any more when it gets one."""
+    upload_id, size_bytes = new_id(), 96 * MIB
+    state = await upload(store, upload_id, b"x")
+    path = root / "uploads" / upload_id
+    os.truncate(path, size_bytes)  # zeros, which take no room
+    with path.open("rb") as file:
+        digest = Digest(DigestAlgorithm.SHA512, hashlib.file_digest(file, "sha512").hexdigest())
+    inode = path.stat().st_ino
+    finishing = asyncio.create_task(store.finish(upload_id, UploadState(size_bytes=size_bytes), digest))
+    while f":{inode} " not in locks():
+        await asyncio.sleep(0.001)
+    await store.discard(upload_id, state)
+    with pytest.raises(UpstreamFailed) as refused:
+        await finishing
+    assert refused.value.code == "blob.lost"
+    assert files(root) == []
+
+
+def locks() -> str:
+    """Of all files of this machine; asking so takes none."""
+    return Path("/proc/locks").read_text()

@@ -98,7 +98,12 @@ def finish_upload(path: Path, target: Path, size_bytes: int, digest: Digest, kno
         except OSError:
             path.unlink(missing_ok=True)  # the kernel counts its bytes as written now: another fsync would succeed
             raise
-        path.rename(target)
+        try:
+            path.rename(target)
+        except FileNotFoundError:
+            if path.parent.is_dir() and target.parent.is_dir():
+                raise upload_lost() from None  # discarded meanwhile, which waits for no lock
+            raise
         sync_directory(target.parent)
     finally:
         os.close(descriptor)
