@@ -10,7 +10,7 @@ import pytest
 from tests.oci.images import image
 from tests.oci.registry_api import OCIClient, Registry, make_registry
 from tests.oci.test_push import stream
-from tests.small_disk import MIB, fill, small_disk
+from tests.small_disk import MIB, fill, fill_names, small_disk
 
 from berth.adapters.store.database import Store
 from berth.domain.image_reference import Digest
@@ -23,7 +23,7 @@ DIGEST = Digest.of(LARGE)
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    with small_disk(tmp_path / "disk", 16) as folder:
+    with small_disk(tmp_path / "disk", 16, files=600) as folder:  # 300 are there from the start
         yield folder
 
 
@@ -153,3 +153,34 @@ async def test_content_that_no_row_could_be_written_for_goes_at_once(
     kept = sum(path.stat().st_size for path in (disk / "blobs" / "content").glob("*/*"))
     assert kept < MIB, "else the disk would stay full until the next sweep"
     assert str(await octo.push_blob(NAME, content[:MIB])), "there is room again"
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_no_file_can_be_made_though_there_is_room(disk: Path, octo: OCIClient, way: str) -> None:
+    """What has a file already needs no other: not to go on, and not to end."""
+    begun, content = await octo.begin(NAME), LARGE[:MIB]
+    assert (await octo.patch(begun, content=content[:100])).status_code == 202
+    filler = await asyncio.to_thread(fill_names, disk)
+    location, digest = await octo.begin(NAME), Digest.of(content[:500])
+    before = names(disk)
+    url = f"{location}?digest={digest}"
+    if way == "post":
+        answer = await octo.post(f"/v2/{NAME}/blobs/uploads/?digest={digest}", content=content[:500])
+    elif way == "put":
+        answer = await octo.put(url, content=content[:500])
+    else:
+        answer = await octo.patch(location, content=stream(content[:500]) if "chunked" in way else content[:500])
+    assert answer.status_code == 507, answer.text
+    assert names(disk) == before
+    assert (await octo.head(f"/v2/{NAME}/blobs/{digest}")).status_code == 404
+    assert (await octo.put(f"{begun}?digest={Digest.of(content)}", content=content[100:])).status_code == 201
+    assert (await octo.get(f"/v2/{NAME}/blobs/{Digest.of(content)}")).content == content
+
+    shutil.rmtree(filler)
+    assert (await octo.put(url, content=content[:500])).status_code == 201
+    assert (await octo.get(f"/v2/{NAME}/blobs/{digest}")).content == content[:500]
+
+
+def names(disk: Path) -> set[str]:
+    """Of blobs and of uploads under way."""
+    return {str(path) for path in (disk / "blobs").rglob("*") if path.is_file()}
