@@ -9,6 +9,7 @@ from tests.rest.berth_api import Berth
 from tests.rest.test_access_token import codespace_token
 
 from berth.rest.app import Route
+from berth.rest.package_place import BASES
 from berth.rest.routes import ROUTES
 
 ALL = ("repo", "delete_repo", "user", "admin:org", "codespace", "write:packages", "delete:packages", "workflow")
@@ -24,6 +25,7 @@ PUBLIC_OF_ORGANIZATIONS = {
 }
 OF_REPOSITORIES = [route for route in ROUTES if re.match(r"/repos/\{owner\}|/repositories/\{", route.path)]
 OF_PACKAGES = [route for route in ROUTES if "{package_name}" in route.path and not route.path.startswith("/user/")]
+OF_OWN_PACKAGES = [route for route in ROUTES if "{package_name}" in route.path and route.path.startswith("/user/")]
 OF_ORGANIZATIONS = [
     route for route in ROUTES if route.path.startswith("/orgs/{org}") and route.path not in PUBLIC_OF_ORGANIZATIONS
 ]
@@ -121,6 +123,43 @@ async def test_a_hidden_package_is_as_missing_on_every_route(
                 for package in ("hidden", "gone"):
                     path = fill_package(route, owner, values, package)
                     assert await answer(client, route, path, GRANT) == missing, f"{name}: {route.method} {path}"
+
+
+async def test_every_route_of_packages_is_asked() -> None:
+    """One with another place for the name would be missed by the tables above."""
+    known = {(route.method, route.path) for route in (*OF_PACKAGES, *OF_OWN_PACKAGES)}
+    lists = {f"{base}{path}" for base in BASES for path in ("/packages", "/docker/conflicts")}
+    for route in ROUTES:
+        if "packages" in route.path or "docker" in route.path:
+            assert (route.method, route.path) in known or route.path in {*lists, "/orgs/{org}/packages/policy"}
+
+
+async def test_a_token_that_opens_no_packages_does_not_tell_its_owners_own(
+    berth: Berth, strangers: dict[str, httpx.AsyncClient], hidden_packages: dict[str, dict[str, str]]
+) -> None:
+    """`/user/packages/…` with what octo himself holds: a token without the scope, his codespace's, his job's."""
+    octo = berth.client(await berth.token("octo", *ALL))
+    repository = (await octo.get("/repos/octo/hidden")).json()
+    job = (await octo.post("/repos/octo/hidden/workflow-tokens", json={"permissions": {"packages": "write"}})).json()
+    _id, inside = await codespace_token(berth, repository["id"], repository["owner"]["id"])
+    his = {
+        "without scopes": berth.client(await berth.token("octo", "repo")),
+        "codespace": berth.client(inside),
+        "workflow": berth.client(job["token"]),
+        "a stranger": strangers["stranger"],  # whose own it is not
+    }
+    assert len(OF_OWN_PACKAGES) > 20
+    for route in OF_OWN_PACKAGES:
+        absent = fill_package(route, "octo", hidden_packages["octo"], "absent")
+        for name, client in his.items():
+            missing = await answer(client, route, absent, GRANT)
+            for package in ("hidden", "gone"):
+                path = fill_package(route, "octo", hidden_packages["octo"], package)
+                assert await answer(client, route, path, GRANT) == missing, f"{name}: {route.method} {path}"
+            assert missing[0] in {401, 403, 404}, f"{name}: {route.method} {absent}"
+        if route.method == "GET":
+            path = fill_package(route, "octo", hidden_packages["octo"], "hidden")
+            assert (await answer(octo, route, path))[0] == 200, "with all scopes it is his own"
 
 
 async def test_the_same_routes_tell_a_packages_admin_the_difference(
