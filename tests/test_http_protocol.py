@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import random
 import ssl
+import tracemalloc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import partial, wraps
@@ -52,11 +53,14 @@ class App:
         self.asked: list[str] = []
         self.slow = asyncio.Event()
         self.slow.set()
+        self.begin = asyncio.Event()
+        self.begin.set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = OCIRequest(scope, receive)
         self.asked.append(scope["path"])
         self.short_ways += BODY_EXTENSION in scope.get("extensions", {})
+        await self.begin.wait()
         if request.parameter("refuse") is not None:
             await self._say(send, 401, b"no")
             return
@@ -262,6 +266,70 @@ async def test_a_refusal_before_the_end_leaves_the_connection_usable(protocol: t
         assert await connection.answer() == (401, "no")
         await connection.send(sized(b"next"))
         assert await connection.answer() == said(b"next")
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 99999999", "Transfer-Encoding: chunked"])
+@on_uvloop
+async def test_an_upload_that_nobody_asked_for_yet_takes_no_memory(framing: str) -> None:
+    """Whoever is refused must not be able to fill the server's: 40 of them would have taken 20 MiB."""
+    beginning = b"1000\r\n" + bytes(0x1000) + b"\r\n" if framing.startswith("T") else bytes(0x1000)
+    async with running(BerthConnection) as (app, connect):
+        app.begin.clear()
+        connections: list[Connection] = []
+        tracemalloc.start()
+        try:
+            for _ in range(40):
+                connections.append(await connect())
+                await connections[-1].send(head(f"{UPLOAD}?refuse=", framing) + beginning)
+            async with asyncio.timeout(10):
+                while len(app.asked) < 40:
+                    await asyncio.sleep(0.01)
+            waiting, _peak = tracemalloc.get_traced_memory()
+            app.begin.set()
+            assert [(await each.answer())[0] for each in connections] == [401] * 40
+            refused, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert waiting < 4 * 1024 * 1024
+        assert refused < 2 * 1024 * 1024, "what comes after a refusal is kept nowhere"
+
+
+@on_uvloop
+async def test_many_uploads_in_one_packet_take_no_memory() -> None:
+    """Each waits for the answer to the one before, and holds no more than came of it."""
+    one = head(UPLOAD, "Transfer-Encoding: chunked") + b"1\r\nx\r\n0\r\n\r\n"
+    async with running(BerthConnection) as (app, connect):
+        app.slow.clear()
+        tracemalloc.start()
+        try:
+            connection = await connect()
+            await connection.send(one * 300)
+            async with asyncio.timeout(10):
+                while not app.asked:
+                    await asyncio.sleep(0.01)
+            held, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert held < 4 * 1024 * 1024
+        app.slow.set()
+        assert [await connection.answer() for _ in range(300)] == [said(b"x")] * 300
+
+
+@on_uvloop
+async def test_uploads_that_were_sent_before_the_last_answer_wait_their_turn(protocol: type) -> None:
+    """Each is more than a buffer holds, so that an answer to the first must not let the second overflow."""
+    bodies = [random.Random(seed).randbytes(1_500_000) for seed in range(3)]
+    dice = random.Random(9)
+    async with running(protocol) as (app, connect):
+        app.slow.clear()
+        connection = await connect()
+        stream = sized(bodies[0]) + chunked(bodies[1], dice) + sized(bodies[2])
+        sending = asyncio.create_task(connection.send(stream))
+        await asyncio.sleep(0.1)
+        app.slow.set()
+        async with asyncio.timeout(30):  # or it waits for ever
+            assert [await connection.answer() for _ in bodies] == [said(body) for body in bodies]
+            await sending
 
 
 @on_uvloop

@@ -9,6 +9,8 @@
 4. A read that was answered before and would be answered the same is answered while it is parsed: no task is made for it.
    Whether and what is the application's business (`at_once`); the answer is the one that it would give anyway.
 5. An application that answers before the end (a refusal) leaves the rest to be thrown away, as uvicorn does.
+6. A body has a buffer of one read of the socket until the application asks for it, and none after a refusal: who may not
+   upload cannot fill the memory.
 
 This leans on uvicorn's and httptools' insides; tests/test_http_protocol.py holds what it needs of them.
 """
@@ -19,6 +21,7 @@ from typing import Any, Protocol, cast
 
 import httptools
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
@@ -28,8 +31,9 @@ _BODY_BYTES = 512 * 1024
 _UPLOAD_METHODS = frozenset({"PATCH", "POST", "PUT"})
 _READ_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# Filled and emptied within one callback of the loop, so all connections of a process share it.
+# Each is filled and emptied within one callback of the loop, so all connections of a process share it.
 _HEADS = memoryview(bytearray(MAX_HEAD_BYTES))
+_UNWANTED = memoryview(bytearray(MAX_HEAD_BYTES))
 
 
 class CompleteAnswer(Protocol):
@@ -54,7 +58,8 @@ class UploadBody:
         self.left = length  # what the socket has still to bring; None: the parser knows when it ends
         self.cycle = cycle
         self.complete = length == 0
-        self._view = memoryview(bytearray(min(_BODY_BYTES, length or _BODY_BYTES)))
+        self._most = MAX_HEAD_BYTES  # policy 6
+        self._view = _buffer(0 if length is None else min(self._most, length))
         self._taken = 0  # the application has it, until it asks for more
         self._end = 0
         self._lost = False
@@ -63,8 +68,11 @@ class UploadBody:
 
     async def next_piece(self) -> memoryview | None:
         """What has come, valid until the next call; None at the end. Raises ConnectionResetError if it broke off."""
-        rest = self._end - self._taken
-        self._view[:rest] = self._view[self._taken : self._end]
+        rest, held = self._end - self._taken, self._view
+        if self._most < _BODY_BYTES:
+            self._most = _BODY_BYTES
+            self._view = _buffer(_BODY_BYTES if self.left is None else min(_BODY_BYTES, rest + self.left))
+        self._view[:rest] = held[self._taken : self._end]
         self._taken, self._end = 0, rest
         while not self._end:
             if self.complete:
@@ -86,7 +94,7 @@ class UploadBody:
     def free(self) -> memoryview:
         """Where the socket may write next."""
         if self._unwanted:
-            self._end = 0
+            return _UNWANTED if self.left is None else _UNWANTED[: self.left]
         most = len(self._view) if self.left is None else min(len(self._view), self._end + self.left)
         return self._view[self._end : most]
 
@@ -95,22 +103,27 @@ class UploadBody:
         if self.left is not None:
             self.left -= size
             self.complete = self.left == 0
-        self._end += size
-        self._look(room=len(self._view) - self._end)
+        if not self._unwanted:
+            self._end += size
+            if self.is_full:
+                self.cycle.flow.pause_reading()
+            self.wake()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the socket has to wait, until the application asks for more."""
+        full = self._end + MAX_HEAD_BYTES > self._most if self.left is None else self._end == len(self._view)
+        return full and not self._unwanted
 
     def append(self, data: bytes) -> None:
         """What the parser found; it comes in pieces of at most MAX_HEAD_BYTES, and there is room for one more."""
-        if self._unwanted:
-            self._end = 0
-        self._view[self._end : self._end + len(data)] = data
+        end = self._end + len(data)
+        if not self._unwanted:
+            if end > len(self._view):
+                held, self._view = self._view, _buffer(min(self._most, 2 * end))
+                self._view[: self._end] = held[: self._end]
+            self._view[self._end : end] = data
         self.received(len(data))
-
-    def _look(self, *, room: int) -> None:
-        if self._unwanted:
-            return
-        if room < (MAX_HEAD_BYTES if self.left is None else 1):
-            self.cycle.flow.pause_reading()
-        self.wake()
 
     def wake(self) -> None:
         """Something happened that the application may wait for."""
@@ -125,6 +138,11 @@ class UploadBody:
     def throw_away(self) -> None:
         """Nobody reads on (policy 5)."""
         self._unwanted = True
+        self._view = _UNWANTED[:0]
+
+
+def _buffer(size: int) -> memoryview:
+    return memoryview(bytearray(size))
 
 
 class BerthConnection(asyncio.BufferedProtocol):
@@ -169,6 +187,19 @@ class BerthConnection(asyncio.BufferedProtocol):
             inner.body_received(size)
 
 
+class _Flow(FlowControl):
+    """uvicorn resumes reading whenever a request is answered, and whenever one waits for its end."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: "BerthProtocol") -> None:
+        super().__init__(transport)
+        self._protocol = protocol
+
+    def resume_reading(self) -> None:
+        body = self._protocol.body
+        if body is None or not body.is_full:
+            super().resume_reading()
+
+
 class BerthProtocol(HttpToolsProtocol):
     """One connection's requests."""
 
@@ -176,6 +207,10 @@ class BerthProtocol(HttpToolsProtocol):
     _answered = False  # the request that is being parsed, at once
     at_once: AtOnce = staticmethod(_never)
     body: UploadBody | None = None  # of an upload that has not come to its end
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrows it
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self)
 
     def skip_parser(self) -> None:
         """Policy 3: what the parser has not seen of this body it shall not see."""
