@@ -303,7 +303,7 @@ async def test_many_uploads_in_one_packet_take_no_memory() -> None:
         tracemalloc.start()
         try:
             connection = await connect()
-            await connection.send(one * 300)
+            await connection.send(one * 30)
             async with asyncio.timeout(10):
                 while not app.asked:
                     await asyncio.sleep(0.01)
@@ -312,7 +312,44 @@ async def test_many_uploads_in_one_packet_take_no_memory() -> None:
             tracemalloc.stop()
         assert held < 4 * 1024 * 1024
         app.slow.set()
-        assert [await connection.answer() for _ in range(300)] == [said(b"x")] * 300
+        assert [await connection.answer() for _ in range(30)] == [said(b"x")] * 30
+
+
+@on_uvloop
+async def test_requests_in_a_pipeline_are_not_read_in_advance() -> None:
+    """uvicorn reads 64 KiB more at every answer: one connection without a login took as much memory as there is."""
+    few = b"GET /few HTTP/1.1\r\nHost: h\r\nX-Pad: " + b"x" * 2_000 + b"\r\n\r\n"
+    async with running(BerthConnection) as (app, connect):
+        app.begin.clear()
+        connection = await connect()
+        sending = asyncio.create_task(connection.send(few * 1000))
+        tracemalloc.start()
+        try:
+            for _ in range(20):
+                app.begin.set()
+                await connection.answer()
+                app.begin.clear()
+            held, _peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            app.begin.set()
+        assert held < 1024 * 1024
+        assert [(await connection.answer())[0] for _ in range(980)] == [200] * 980
+        await sending
+
+
+@on_uvloop
+async def test_too_many_requests_at_once_end_the_connection() -> None:
+    async with running(BerthConnection) as (app, connect):
+        app.begin.clear()
+        connection = await connect()
+        await connection.send(b"GET / HTTP/1.1\r\n\r\n" * 2000)
+        try:
+            async with asyncio.timeout(10):
+                assert b" 200 " not in await connection.reader.read()
+        finally:
+            app.begin.set()
+        assert len(app.asked) == 1
 
 
 @on_uvloop
