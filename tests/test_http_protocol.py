@@ -81,6 +81,15 @@ class App:
         await send({"type": "http.response.body", "body": body})
 
 
+class Large:
+    """An answer at once that no socket's buffer holds."""
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.body = bytes(4 * 1024 * 1024)
+        self.headers = [(b"content-length", b"%d" % len(self.body))]
+
+
 class Connection:
     """A client that speaks HTTP by hand."""
 
@@ -336,6 +345,59 @@ async def test_requests_in_a_pipeline_are_not_read_in_advance() -> None:
         assert held < 1024 * 1024
         assert [(await connection.answer())[0] for _ in range(980)] == [200] * 980
         await sending
+
+
+SLOW_CLIENTS = {
+    "nothing": [b""],
+    "a head": [b"GET / HT", b"TP/1.1\r\nHo", b"st: h\r\n", b"X: y\r\n"],
+    "the next head": [b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\n"],
+    "line ends": [b"GET / HTTP/1.1\r\n\r\n", b"\r\n", b"\r\n", b"\r\n"],
+    "the rest of a refused body": [
+        head(f"{UPLOAD}?refuse=", "Transfer-Encoding: chunked"),
+        *[b"1\r\nx\r\n"] * 10,
+    ],
+    "nothing after a refused body": [head(f"{UPLOAD}?refuse=", "Transfer-Encoding: chunked"), b"0\r\n\r\n"],
+}
+
+
+@pytest.mark.parametrize("pieces", SLOW_CLIENTS.values(), ids=SLOW_CLIENTS)
+@on_uvloop
+async def test_a_connection_is_not_held_for_who_does_not_go_on(pieces: list[bytes]) -> None:
+    """A process has a thousand file descriptors: as many such connections, without a login, were the end of it."""
+    async with running(partial(BerthConnection, head_s=0.5), timeout_keep_alive=60) as (_app, connect):
+        connection = await connect()
+        async with asyncio.timeout(10):
+            for piece in pieces:
+                await connection.send(piece)
+                await asyncio.sleep(0.02)
+            await connection.reader.read()  # to its end
+
+
+@on_uvloop
+async def test_a_client_that_reads_nothing_is_cut_off() -> None:
+    def at_once(_scope: dict[str, Any]) -> Large:
+        return Large()
+
+    async def ask_and_never_read(connection: Connection) -> None:
+        while True:
+            await connection.send(b"GET /v2/large HTTP/1.1\r\n\r\n")
+            await asyncio.sleep(0.01)
+
+    async with running(partial(BerthConnection, at_once=at_once, stalled_s=0.5)) as (_app, connect):
+        connection = await connect()
+        with pytest.raises(ConnectionError):
+            await asyncio.wait_for(ask_and_never_read(connection), 20)
+
+
+@on_uvloop
+async def test_a_slow_upload_is_no_slow_head() -> None:
+    async with running(partial(BerthConnection, head_s=0.2)) as (_app, connect):
+        connection = await connect()
+        await connection.send(head(UPLOAD, "Content-Length: 4"))
+        for letter in b"slow":
+            await asyncio.sleep(0.2)
+            await connection.send(bytes([letter]))
+        assert await connection.answer() == said(b"slow")
 
 
 @on_uvloop

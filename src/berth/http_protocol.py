@@ -13,6 +13,9 @@
    upload cannot fill the memory.
 7. Requests in a pipeline wait for the answer to the one before, and nothing more is read while one waits: each takes 4 KiB
    of memory and 22 bytes to send. More than a few at once end the connection; no client of a registry sends even two.
+8. A connection is held for who goes on: a head, and what is left of a refused body, comes within HEAD_S from its first byte;
+   who reads nothing for STALLED_S of what was written for him is cut off. How long a body may take is the application's to
+   say. Each held connection is a file descriptor, of which a process has few.
 
 This leans on uvicorn's and httptools' insides; tests/test_http_protocol.py holds what it needs of them.
 """
@@ -31,6 +34,8 @@ MAX_HEAD_BYTES = 64 * 1024
 BODY_EXTENSION = "berth.body"
 _BODY_BYTES = 512 * 1024
 _MAX_WAITING = 50
+HEAD_S = 30.0
+STALLED_S = 120.0
 _UPLOAD_METHODS = frozenset({"PATCH", "POST", "PUT"})
 _READ_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -158,9 +163,12 @@ class BerthConnection(asyncio.BufferedProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         at_once: AtOnce = _never,
+        head_s: float = HEAD_S,
+        stalled_s: float = STALLED_S,
     ) -> None:
         self._inner = BerthProtocol(config, server_state, app_state, _loop)
         self._inner.at_once = at_once
+        self._inner.head_s, self._inner.stalled_s = head_s, stalled_s
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._inner.connection_made(cast("asyncio.Transport", transport))
@@ -210,10 +218,42 @@ class BerthProtocol(HttpToolsProtocol):
     _answered = False  # the request that is being parsed, at once
     at_once: AtOnce = staticmethod(_never)
     body: UploadBody | None = None  # of an upload that has not come to its end
+    head_s, stalled_s = HEAD_S, STALLED_S
+    _too_slow: asyncio.TimerHandle | None = None
+    _stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrows it
         super().connection_made(transport)
         self.flow = _Flow(transport, self)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Policy 8: whoever is not being answered has to send what he began, if uvicorn's own timer does not run."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        idle = cycle is None or cycle.response_complete
+        ours = self in self.connections and not self.transport.is_closing()  # no websocket's by now
+        if idle and ours and self.timeout_keep_alive_task is None and self._too_slow is None:
+            self._too_slow = self.loop.call_later(self.head_s, self.transport.close)
+
+    def _unwatch(self) -> None:
+        if self._too_slow is not None:
+            self._too_slow.cancel()
+            self._too_slow = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = self.loop.call_later(self.stalled_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def skip_parser(self) -> None:
         """Policy 3: what the parser has not seen of this body it shall not see."""
@@ -281,6 +321,7 @@ class BerthProtocol(HttpToolsProtocol):
         return any(name in {b"content-length", b"transfer-encoding", b"upgrade", b"expect"} for name, _ in self.headers)
 
     def on_headers_complete(self) -> None:
+        self._unwatch()
         self._answered = self._answer_at_once()
         if self._answered:
             return
@@ -324,4 +365,6 @@ class BerthProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self.body is not None:
             self.body.lose()
+        self._unwatch()
+        self.resume_writing()
         super().connection_lost(exc)
