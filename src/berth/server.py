@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import socket
 import ssl
 import stat
@@ -24,17 +25,31 @@ from berth.wiring import Berth, make_berth, open_local
 
 _BACKLOG = 512
 _GRACE_S = 5
+_DESCRIPTORS = 65_536
 _LOG = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT. Raises a Problem for what keeps the server from starting."""
     set_up_logging()
+    _allow_connections()
     if asyncio.run(_migrate(settings)):
         # The tools for that stay in memory: begin anew without them.
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
+
+
+def _allow_connections() -> None:
+    """As many file descriptors as the system lets us have: the usual 1024 are few, one client could hold them all.
+
+    The bound is for what a process inherits that looks at each of them. Where it cannot be raised it stays.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def new_admin_token(settings: Settings) -> None:

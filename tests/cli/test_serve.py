@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -41,6 +42,26 @@ async def test_the_working_directory_brings_no_code_into_the_server(tmp_path: Pa
     try:
         await wait_until_answering(process, f"http://127.0.0.1:{port}")
         assert not (here / "ran").exists()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(process.wait, 30)
+
+
+async def test_it_takes_as_many_file_descriptors_as_it_may(tmp_path: Path) -> None:
+    """The usual soft bound of 1024 is for programs that use select(): one client could hold so many connections."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BERTH_DATA_DIR": str(tmp_path / "data"),
+        "BERTH_LISTEN": f"127.0.0.1:{port}",
+        "BERTH_DOCKER_HOST": f"unix://{tmp_path}/no-engine",
+    }
+    program = Path(sys.executable).with_name("berth")
+    few = ["sh", "-c", f"ulimit -Sn 300; ulimit -Hn 2000; exec {program} serve"]
+    process = subprocess.Popen(few, env=environment, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
+    try:
+        await wait_until_answering(process, f"http://127.0.0.1:{port}")
+        assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (2000, 2000)
     finally:
         process.send_signal(signal.SIGTERM)
         await asyncio.to_thread(process.wait, 30)
