@@ -190,6 +190,21 @@ async def test_a_client_that_falls_silent_is_told_and_what_came_is_kept(
         assert (await octo.get(location)).headers["Range"] == "0-999"
 
 
+@pytest.mark.parametrize("what", ["form", "manifest"])
+async def test_a_small_body_comes_in_one_go(registry: Registry, octo: OCIClient, name: str, what: str) -> None:
+    """A byte now and then, from whoever has no login either, must not hold a connection for days."""
+    target = ("POST", "/token") if what == "form" else ("PUT", f"/v2/{name}/manifests/latest")
+    await octo.begin(name)  # so that it has a token
+    async with listening(make_oci_app(registry.services, None, idle_s=0.5)) as port, Wire.to(port) as wire:
+        await wire.head(*target, Authorization=f"Bearer {octo.token}", Content_Length=60_000)
+        reply = asyncio.create_task(wire.reply())
+        async with asyncio.timeout(10):
+            while not reply.done():
+                await wire.send(b"a")
+                await asyncio.sleep(0.05)
+        assert ((await reply).status, code_in(await reply)) == (408, "BLOB_UPLOAD_INVALID")
+
+
 def code_in(reply: Reply) -> str:
     return str(json.loads(reply.body)["errors"][0]["code"])
 

@@ -102,7 +102,7 @@ def make_oci_app(services: OCIServices, external_url: str | None, *, idle_s: flo
             answer = _refuse(request, refusal.problem)
             answer.headers += refusal.headers
         except ClientIdle:
-            answer = _refuse(request, LimitReached(f"Nothing came for {idle_s:g} seconds.", code="request.idle"))
+            answer = _refuse(request, LimitReached(f"Too little came for {idle_s:g} seconds.", code="request.idle"))
         except ClientGone:
             return
         except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log

@@ -171,14 +171,22 @@ class OCIRequest:
             pass
 
     async def body(self, most: int, *, code: str) -> bytes:
-        """The whole body. Raises LimitReached with this code beyond `most` bytes, before reading it where that is known."""
+        """The whole body. Raises LimitReached with this code beyond `most` bytes, before reading it where that is known.
+
+        It is small, so all of it comes within the time that a larger one has for its next piece: a byte now and then, which
+        is enough there, would hold a connection for days. Raises ClientIdle.
+        """
         if (self.content_length or 0) > most:
             raise _too_large(most, code)
         collected = bytearray()
-        async for chunk in self.chunks():
-            collected += chunk
-            if len(collected) > most:
-                raise _too_large(most, code)
+        try:
+            async with asyncio.timeout(self._idle_s):
+                async for chunk in self.chunks():
+                    collected += chunk
+                    if len(collected) > most:
+                        raise _too_large(most, code)
+        except TimeoutError:
+            raise ClientIdle from None
         return bytes(collected)
 
 
