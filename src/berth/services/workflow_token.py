@@ -1,7 +1,9 @@
 """Use case of workflow tokens: what a job of one repository holds (A8). What it may do: `domain.access`, policy 2.
 
 1. It is made with a personal token, by who may push to the repository, and it is no stronger than that token: not in
-   what it opens, not in packages, not in how long it lasts. At each use it is also no stronger than its maker's role then.
+   what it opens, not in reading and writing packages, not in how long it lasts. At each use it is also no stronger than
+   its maker's role then. What a package's administrator lets the repository's jobs delete (its workflow access list, role
+   admin) they may delete whoever starts them, as on GitHub: that is the repository's right, not the person's (A8).
 2. It lasts an hour. It is void when the repository is deleted, gets another owner (A12), or is no longer public: a
    token that opens public repositories only may have made it.
 3. It outlives the token that made it, if that one is revoked: it is the job's, not the person's.
