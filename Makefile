@@ -16,7 +16,7 @@ demo: ## Show Berth at work: registry, organization, codespace from a private im
 	@$(BIN)/berth demo $(ARGS)
 
 test: check ## All checks and all tests (ARGS=... for pytest)
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: ## Format, lint and types
 	@dev/setup test
