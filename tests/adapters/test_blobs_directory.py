@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import random
+import threading
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ import pytest
 from tests.adapters.killed_pushes import kill_after, pushing
 from tests.small_disk import MIB, fill, small_disk
 
-from berth.adapters import blob_files
+from berth.adapters import blob_files, blobs_directory
 from berth.adapters.blobs_directory import DirectoryBlobStore
 from berth.domain.image_reference import Digest, DigestAlgorithm
 from berth.domain.problem import Conflict, Invalid, LimitReached, UpstreamFailed
@@ -312,3 +313,50 @@ async def test_discarded_while_it_is_finished(store: DirectoryBlobStore, root: P
 def locks() -> str:
     """Of all files of this machine; asking so takes none."""
     return Path("/proc/locks").read_text()
+
+
+async def test_room_that_was_reserved_and_not_needed_is_given_back(store: DirectoryBlobStore, root: Path) -> None:
+    content = bytes(40 * MIB)
+    upload_id = new_id()
+    state = await upload(store, upload_id, content)
+    held = (root / "uploads" / upload_id).stat().st_blocks * 512
+    stored = await store.finish(upload_id, state, Digest.of(content))
+    kept = (root / stored.location).stat().st_blocks * 512
+    assert held > len(content) + MIB  # else the file system reserves nothing, and this tests nothing
+    assert kept <= len(content) + MIB
+
+
+async def test_a_writer_that_breaks_off_keeps_its_file_from_no_thread(
+    store: DirectoryBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that comes late must not find another file under the descriptor's number."""
+    begun, go_on, seen = threading.Event(), threading.Event(), list[Path]()
+
+    def slowly(descriptor: int, _start: int, _size_bytes: int) -> bool:
+        begun.set()
+        go_on.wait(10)
+        seen.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        return True
+
+    monkeypatch.setattr(blobs_directory, "reserve", slowly)
+    upload_id = new_id()
+    path = root / "uploads" / upload_id
+
+    async def break_off() -> None:
+        async with store.write(upload_id, UploadState()) as writer:
+            for _ in range(17):
+                await writer.write(bytes(MIB))
+            await asyncio.to_thread(begun.wait, 10)
+            raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await break_off()
+    go_on.set()
+    async with asyncio.timeout(10):
+        while is_open(path):
+            await asyncio.sleep(0.01)
+    assert seen == [path]
+
+
+def is_open(path: Path) -> bool:
+    return any(os.path.realpath(name) == str(path) for name in Path("/proc/self/fd").iterdir())

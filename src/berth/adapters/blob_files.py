@@ -18,6 +18,7 @@ from berth.domain.image_reference import Digest
 _PIECE_BYTES = 512 * 1024
 _COLD_PIECES = 4  # read at once where the disk is waited for
 _MARKER_CHARACTERS = 256
+_BLOCK_BYTES = 512  # of st_blocks, whatever the file system's are: stat(2)
 _HASHED_AT_ONCE_BYTES = 1024 * 1024
 
 
@@ -61,8 +62,9 @@ def _check_size(descriptor: int, size_bytes: int) -> None:
 
 
 def cut(descriptor: int, size_bytes: int) -> None:
-    """Remove what lies beyond this size."""
-    if os.fstat(descriptor).st_size > size_bytes:
+    """Remove what lies beyond this size, and give back the room that was reserved there."""
+    there = os.fstat(descriptor)
+    if there.st_size > size_bytes or there.st_blocks * _BLOCK_BYTES > size_bytes + there.st_blksize:
         os.ftruncate(descriptor, size_bytes)
 
 

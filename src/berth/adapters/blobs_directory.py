@@ -41,13 +41,13 @@ from berth.adapters.blob_files import (
     write_marker,
 )
 from berth.adapters.blob_problems import blob_lost, check_claim, check_upload_id, is_upload_id
-from berth.adapters.disk import translating_disk_full, write_back
+from berth.adapters.disk import reserve, translating_disk_full, write_back
 from berth.adapters.running_hash import Hash, RunningHashes, resume
 from berth.domain.image_reference import Digest
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports.blob_store import StoredBlob, UploadState
 
-_WRITE_BACK_EVERY_BYTES = 16 * 1024 * 1024
+_STEP_BYTES = 16 * 1024 * 1024  # of a large upload, at which it goes on to the disk and gets more room there
 _LISTED_AT_ONCE = 500
 _THREADS = 8
 _FOLDERS = tuple(f"content/{number:02x}" for number in range(256))
@@ -97,17 +97,18 @@ class DirectoryBlobStore:
         path = self._upload(upload_id)
         with _translating():
             descriptor = open_upload(path, state.size_bytes)
+        writer = DirectoryWriter(descriptor, state.size_bytes, self._threads)
         try:
             with _translating():
-                running = resume(self._hashes.take(upload_id), state.size_bytes, read_mark(descriptor))
+                writer.running = resume(self._hashes.take(upload_id), state.size_bytes, read_mark(descriptor))
                 mark = leave_mark(descriptor)
-            writer = DirectoryWriter(descriptor, state.size_bytes, running, self._threads)
             try:
                 yield writer
+                await writer.settle()
             finally:
-                self._hashes.keep(upload_id, running, writer.size_bytes, mark)
+                self._hashes.keep(upload_id, writer.running, writer.size_bytes, mark)
         finally:
-            os.close(descriptor)  # this ends the lock, too
+            writer.close()
 
     async def finish(self, upload_id: str, state: UploadState, digest: Digest) -> StoredBlob:
         """Cancelled, it still runs to its end in its thread."""
@@ -215,14 +216,14 @@ class DirectoryBlobStore:
 class DirectoryWriter:
     """Implements UploadWriter. What a failed call wrote is not counted, and is written over by the next."""
 
-    def __init__(self, descriptor: int, size_bytes: int, running: Hash | None, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, descriptor: int, size_bytes: int, threads: ThreadPoolExecutor) -> None:
         self.size_bytes = size_bytes
+        self.running: Hash | None = None
         self._descriptor = descriptor
-        self._running = running
         self._threads = threads
         self._is_cut = False
-        self._written_back = size_bytes
-        self._writing_back: asyncio.Future[None] | None = None
+        self._stepped = size_bytes
+        self._step: asyncio.Future[None] | None = None
 
     @property
     def state(self) -> UploadState:
@@ -231,8 +232,9 @@ class DirectoryWriter:
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """Written and hashed in the loop's thread: for pieces of this size a hop costs more than it gives."""
-        if self.size_bytes - self._written_back >= _WRITE_BACK_EVERY_BYTES:
-            await self._write_back()
+        if self.size_bytes - self._stepped >= _STEP_BYTES:
+            await self.settle()  # the disk has not even begun with what came before
+            self._begin_step()
         left, end = memoryview(data), self.size_bytes
         with _translating():
             if not self._is_cut:
@@ -241,20 +243,32 @@ class DirectoryWriter:
             while left:
                 written = os.pwrite(self._descriptor, left, end)
                 left, end = left[written:], end + written
-        if self._running is not None:
-            self._running.update(data)
+        if self.running is not None:
+            self.running.update(data)
         self.size_bytes = end
 
-    async def _write_back(self) -> None:
-        """Send what has come on its way to the disk. Waits if the disk has not even begun with what came before."""
-        if self._writing_back is not None:
-            await self._writing_back
-        loop, start = asyncio.get_running_loop(), self._written_back
-        self._written_back = self.size_bytes
-        # Nothing depends on it: should the descriptor be closed meanwhile, the call fails, and nobody minds.
-        self._writing_back = loop.run_in_executor(
-            self._threads, write_back, self._descriptor, start, self.size_bytes - start
-        )
+    def _begin_step(self) -> None:
+        start, self._stepped = self._stepped, self.size_bytes
+        loop = asyncio.get_running_loop()
+        self._step = loop.run_in_executor(self._threads, _step, self._descriptor, start, self.size_bytes)
+
+    async def settle(self) -> None:
+        """Wait until no thread uses the file."""
+        if self._step is not None:
+            await asyncio.shield(self._step)
+
+    def close(self) -> None:
+        """End the lock; once no thread uses the descriptor, whose number will be another file's."""
+        if self._step is None or self._step.done():
+            os.close(self._descriptor)
+        else:
+            self._step.add_done_callback(lambda _: os.close(self._descriptor))
+
+
+def _step(descriptor: int, start: int, end: int) -> None:
+    """Send what has come since `start` on its way to the disk, and have room there for what comes until the next but one."""
+    reserve(descriptor, end, 2 * _STEP_BYTES)
+    write_back(descriptor, start, end - start)
 
 
 _FOLDER = "The folder that holds this server's blobs"  # clients are not told where it is
