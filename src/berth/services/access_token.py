@@ -89,7 +89,7 @@ class AccessTokenService:
 
     async def find_by_id(self, token_id: int) -> KnownToken | None:
         """Who a token proves that was shown before, with what tells whether it is still valid. None: it was revoked."""
-        async with self._store.read() as connection:
+        async with self._store.look() as connection:
             holder = await rows.find_holder_by_id(connection, token_id)
         return None if holder is None else KnownToken(subject=to_subject(holder), token=holder.token)
 

@@ -197,7 +197,7 @@ class RegistryAccess:
         return found
 
     async def _gather(self, caller: Caller, name: PackageName) -> _Look:
-        async with self._store.read() as connection:
+        async with self._store.look() as connection:
             return _Look(await rows.find_known_package(connection, caller.asker, name))
 
     async def authorize(self, caller: Caller, name: PackageName, action: PackageAction) -> KnownPackage:

@@ -77,7 +77,7 @@ class RegistryBlobService:
         return found
 
     async def _read_link(self, package_id: int, digest: Digest) -> LinkedBlob | None:
-        async with self._store.read() as connection:
+        async with self._store.look() as connection:
             return await rows.find_linked(connection, package_id, str(digest))
 
     async def _keep(self, package_id: int, blob: LinkedBlob) -> bool:

@@ -107,7 +107,7 @@ class RegistryManifestService:
             return True
 
     async def _read(self, package_id: int, reference: str | Digest) -> StoredManifest | None:
-        async with self._store.read() as connection:
+        async with self._store.look() as connection:
             if isinstance(reference, Digest):
                 return await rows.find_by_digest(connection, package_id, str(reference))
             return await rows.find_by_tag(connection, package_id, reference)

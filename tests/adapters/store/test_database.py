@@ -1,5 +1,6 @@
 """The store on both databases: what the migrations make, and who may open it."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,41 @@ def test_a_bad_url_is_refused_without_echoing_it(url: str) -> None:
     with pytest.raises(Invalid) as refused:
         Store(url)
     assert "hunter2" not in refused.value.message
+
+
+async def test_a_look_sees_what_was_committed_and_changes_nothing(store: Store) -> None:
+    async with store.begin() as connection:
+        await connection.execute(text("CREATE TABLE seen (number INTEGER)"))
+        await connection.execute(text("INSERT INTO seen VALUES (1)"))
+    for expected in (1, 2):
+        async with store.look() as connection:
+            assert (await connection.execute(text("SELECT max(number) FROM seen"))).scalar() == expected
+        async with store.begin() as connection:
+            await connection.execute(text("INSERT INTO seen VALUES (2)"))
+    if store.is_sqlite:
+        with pytest.raises(UpstreamFailed):
+            async with store.look() as connection:
+                await connection.execute(text("INSERT INTO seen VALUES (3)"))
+
+
+async def test_a_look_at_sqlite_waits_for_no_other_task(tmp_path: Path) -> None:
+    """That is what it is for: beside layers on their way, each wait costs milliseconds."""
+    store = Store(f"sqlite:///{tmp_path}/berth.db")
+    async with store.look() as connection:  # opened
+        await connection.execute(text("SELECT 1"))
+    turns: list[str] = []
+    asyncio.get_running_loop().call_soon(turns.append, "another task's turn")
+    async with store.look() as connection:
+        await connection.execute(text("SELECT 1"))
+    assert turns == []
+    await store.close()
+
+
+async def test_a_look_at_a_database_that_is_away(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    store = Store(f"sqlite:///{tmp_path}/folder")
+    with pytest.raises(UpstreamFailed) as failed:
+        async with store.look() as connection:
+            await connection.execute(text("SELECT 1"))
+    assert failed.value.code == "store.unavailable"
+    await store.close()

@@ -9,19 +9,21 @@ from typing import IO, Any
 
 from sqlalchemy import URL, Connection, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from berth.adapters.store.sqlite_here import SQLiteHere
 from berth.domain.problem import Invalid, LimitReached, UpstreamFailed
 
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x6265727468  # "berth"
 _BUSY_TIMEOUT_S = 20
+_LOOK_TIMEOUT_S = 1.0  # readers of a WAL wait for nobody, except while it is repaired after a crash
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _WRITE = "berth_write"
 
 
 class Store:
-    """A pool of connections. Open one transaction per request: `begin` to write, `read` to look.
+    """A pool of connections. Open one transaction per request: `begin` to write, `read` to look, `look` for a row by key.
 
     Every connection error leaves as UpstreamFailed(code="store.unavailable"), a full disk as
     LimitReached(code="store.full"); the transaction is rolled back.
@@ -37,11 +39,22 @@ class Store:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _on_sqlite_connect)
             event.listen(self.engine.sync_engine, "begin", _on_sqlite_begin)
+        self._looks = self._make_engine_for_looks()
 
     def _options(self) -> dict[str, Any]:
         if self.is_sqlite:
             return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}, "pool_size": 8, "max_overflow": 8}
         return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+
+    def _make_engine_for_looks(self) -> AsyncEngine:
+        path = self.url.database
+        if not self.is_sqlite or path is None:
+            return self.engine
+
+        async def connect(*_arguments: object, **_options: object) -> SQLiteHere:
+            return SQLiteHere(path, _LOOK_TIMEOUT_S)
+
+        return create_async_engine(self.url, async_creator=connect, pool_size=1, max_overflow=15)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -58,6 +71,16 @@ class Store:
         with _translate():
             async with self.engine.connect() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def look(self) -> AsyncIterator[AsyncConnection]:
+        """For one query that finds a few rows by key. On SQLite it is done at once, in the loop's thread; elsewhere a `read`."""
+        with _translate():
+            connection = await self._looks.connect()
+            try:
+                yield connection
+            finally:  # not `async with`, which gives all other tasks a turn here
+                await connection.close()
 
     async def migrate(self) -> bool:
         """Bring the tables up to date; replicas that start together take turns. False: they were.
@@ -109,6 +132,7 @@ class Store:
         self._lock = lock
 
     async def close(self) -> None:
+        await self._looks.dispose()
         await self.engine.dispose()
         if self._lock is not None:
             self._lock.close()
