@@ -16,7 +16,7 @@ from berth.adapters.running_hash import KnownHash, answers, resume
 from berth.domain.image_reference import Digest
 
 _PIECE_BYTES = 512 * 1024
-_COLD_PIECES = 4  # read at once where the disk is waited for
+_COLD_PIECES = 2  # read at once where the disk is waited for
 _MARKER_CHARACTERS = 256
 _BLOCK_BYTES = 512  # of st_blocks, whatever the file system's are: stat(2)
 _HASHED_AT_ONCE_BYTES = 1024 * 1024
