@@ -22,14 +22,17 @@ from berth.adapters.store.tables import codespaces
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace, LogEntry
 from berth.domain.git_object import Signature
+from berth.domain.machine import Machine, Machines
 from berth.domain.repository import Repository, Visibility
 from berth.domain.secret import SecretVisibility
 from berth.domain.secret_text import SecretText
 from berth.services.access_token import AccessTokenService
-from berth.services.codespace import CodespaceLimits, CodespaceRequest, CodespaceService
+from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_request import CodespaceLimits, CodespaceRequest
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
+from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.package_refusal import PackageRefusals
@@ -42,6 +45,12 @@ SERVER_ID = "server-1"
 ORIGIN = "http://berth.test:8080"
 OWN_HOST = "berth.test:8080"  # of the built-in registry
 LIMIT = 3
+MACHINES = Machines(
+    (
+        Machine(name="small", display_name="small", cpus=1, memory_bytes=2**29),
+        Machine(name="big", display_name="big", cpus=2, memory_bytes=2**30, storage_bytes=2**35),
+    )
+)
 
 
 @dataclass
@@ -175,7 +184,7 @@ class CodespaceWorld:
         return not mine and not (self.workspaces / name).exists()
 
 
-async def make_codespace_world(store: Store, folder: Path) -> CodespaceWorld:
+async def make_codespace_world(store: Store, folder: Path, *, default_image: str = "") -> CodespaceWorld:
     secrets = await make_secret_world(store, folder)
     clock, entropy, engine = secrets.clock, SystemEntropy(), FakeEngine()
     git = BareGitRepositories(folder / "repositories")
@@ -194,6 +203,8 @@ async def make_codespace_world(store: Store, folder: Path) -> CodespaceWorld:
         credentials=CodespaceCredentials(secrets=secrets.service, tokens=tokens, own_host=OWN_HOST),
         executor=executor,
         workspaces=DiskWorkspaces(folder / "codespaces"),
+        configurations=LaunchConfiguration(git=git, default_image=default_image),
+        machines=MACHINES,
         server_id=SERVER_ID,
         origin=ORIGIN,
     )
@@ -216,6 +227,7 @@ async def make_codespace_world(store: Store, folder: Path) -> CodespaceWorld:
             git=git,
             executor=executor,
             limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60),
+            machines=MACHINES,
             wake=lambda: woken.append(1),
         ),
         woken=woken,

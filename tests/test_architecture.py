@@ -22,10 +22,11 @@ ALLOWED = {
     "cli": {"domain", "client", "cli", "settings", "server", "wiring"},
     "client": {"domain", "client"},
     "settings": {"domain"},
+    "local": {"domain", "services", "adapters", "settings"},
     "front": {"domain", "services", "rest", "git", "oci"},
-    "wiring": {"domain", "services", "adapters", "rest", "git", "oci", "front", "settings"},
+    "wiring": {"domain", "services", "adapters", "rest", "git", "oci", "front", "local", "settings"},
     "http_protocol": set(),
-    "server": {"domain", "settings", "wiring", "http_protocol", "adapters.log_lines", "adapters.sealer"},
+    "server": {"domain", "settings", "local", "wiring", "http_protocol", "adapters.log_lines", "adapters.sealer"},
     "__main__": {"cli"},
 }
 # Programs on this machine that only the demonstration and the tests run; they are adapters without a port.

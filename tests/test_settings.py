@@ -122,3 +122,24 @@ def test_an_address_with_a_misplaced_password_is_not_repeated(address: str) -> N
 def test_a_broken_file_is_one_of_the_problems() -> None:
     with pytest.raises(Invalid, match="not TOML"):
         load({}, "workers = ")
+
+
+def test_machines_are_tables_in_the_file_or_json_in_the_variable() -> None:
+    text = (
+        '[[machines]]\nname = "small"\ncpus = 2\nmemory_gb = 4\n[[machines]]\nname = "big"\ncpus = 8\nmemory_gb = 32\n'
+    )
+    assert [machine.name for machine in load({}, text).machines.offered] == ["small", "big"]
+    variable = '[{"name": "only", "cpus": 1, "memory_gb": 0.5}]'
+    assert [machine.name for machine in load({"BERTH_MACHINES": variable}, text).machines.offered] == ["only"]
+    with pytest.raises(Invalid, match="the cpus of small are a whole number"):
+        load({}, '[[machines]]\nname = "small"\ncpus = "2"\nmemory_gb = 4\n')
+    with pytest.raises(Invalid, match="memory_gb of small"):
+        load({}, '[[machines]]\nname = "small"\ncpus = 2\nmemory_gb = 2026-01-01\n')
+    with pytest.raises(Invalid, match="neither a text"):
+        load({}, "[machines]\nsmall = 1\n")
+
+
+def test_a_default_image_must_be_one() -> None:
+    assert load({"BERTH_DEFAULT_IMAGE": "debian:12"}, None).default_image == "debian:12"
+    with pytest.raises(Invalid, match="DEFAULT_IMAGE"):
+        load({"BERTH_DEFAULT_IMAGE": "Not An Image"}, None)

@@ -20,8 +20,9 @@ from berth.adapters.sealer import HEADER_BYTES
 from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
 from berth.http_protocol import BerthConnection
+from berth.local import open_local
 from berth.settings import Settings, TCPAddress, UnixAddress
-from berth.wiring import Berth, make_berth, open_local
+from berth.wiring import Berth, make_berth
 
 _BACKLOG = 512
 _GRACE_S = 5

@@ -8,6 +8,7 @@
 """
 
 import difflib
+import json
 import os
 import sys
 import tomllib
@@ -18,6 +19,8 @@ from typing import Any
 
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
+from berth.domain.image_reference import parse_image_reference
+from berth.domain.machine import Machines, parse_machines
 from berth.domain.problem import Invalid
 from berth.domain.registry_host import parse_host_and_port
 from berth.domain.s3_address import SCHEME as S3_SCHEME
@@ -72,6 +75,8 @@ class Settings:
     idle_timeout_default_min: int
     retention_default_min: int
     max_codespaces_per_user: int
+    machines: Machines
+    default_image: str | None
 
     @property
     def admin_token_file(self) -> Path:
@@ -144,6 +149,11 @@ def _number(least: int, most: int) -> Callable[[str], int]:
         return int(value)
 
     return parse
+
+
+def _image(value: str) -> str:
+    parse_image_reference(value)
+    return value
 
 
 def _one_of(*words: str) -> Callable[[str], str]:
@@ -229,6 +239,10 @@ TABLE: tuple[Setting, ...] = (
             "When a stopped codespace is deleted, if it does not say itself.", _number(0, MAX_RETENTION_MINUTES)),
     Setting("MAX_CODESPACES_PER_USER", _INT, "codespaces", "10", "How many codespaces a user may have.",
             _number(1, 10_000)),
+    Setting("MACHINES", _LIST, "JSON; in the file [[machines]] tables", "", "The machines that a codespace can have, the first "
+            "for who does not ask; see codespaces.md. Not set: one without limits.", parse_machines),
+    Setting("DEFAULT_IMAGE", _TEXT, "image reference", "", "What a codespace of a repository without a dev container "
+            "configuration runs. Not set: its launch fails.", _image),
 )
 # fmt: on
 _BY_NAME = {setting.name: setting for setting in TABLE}
@@ -291,6 +305,8 @@ def _from_file(file_text: str | None, problems: list[str]) -> dict[str, tuple[st
         name, source = key.upper(), f"{key} in {DEFAULT_FILE}"
         if name not in _BY_NAME:
             problems.append(f"{source} is not a setting.{_nearest(name, '')}")
+        elif isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            given[name] = (json.dumps(value, default=str), source)
         elif isinstance(value, list) and all(isinstance(item, str) for item in value):
             given[name] = (",".join(value), source)
         elif isinstance(value, str) or type(value) is int:

@@ -25,7 +25,6 @@ from berth.adapters.git_repositories import BareGitRepositories
 from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
 from berth.adapters.registry_http import BuiltInRegistry, RegistryHTTP
 from berth.adapters.registry_token_jwt import RegistryTokenJWT
-from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
 from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.installation import get_server_id
@@ -36,6 +35,7 @@ from berth.domain.registry_host import WebAddress, parse_web_address
 from berth.domain.s3_address import S3Address
 from berth.front import make_front
 from berth.git.app import make_git_app
+from berth.local import data_dir, keyring, make_sealer, open_store
 from berth.oci.app import AtOnce, answer_at_once, make_oci_app
 from berth.oci.call import OCIServices
 from berth.rest.app import make_rest_app
@@ -44,12 +44,14 @@ from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.chore import Chore, ChoreWorker
-from berth.services.codespace import CodespaceLimits, CodespaceService
+from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.garbage import GarbageCollector
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
+from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.package import PackageService
@@ -188,9 +190,9 @@ async def make_berth(settings: Settings) -> Berth:
 
 
 async def _make_parts(settings: Settings, resources: AsyncExitStack) -> _Parts:
-    data = _data_dir(settings)
+    data = data_dir(settings)
     clock, entropy = SystemClock(), SystemEntropy()
-    store = _store(settings)
+    store = open_store(settings)
     resources.push_async_callback(store.close)
     blobs = await resources.enter_async_context(open_blob_store(settings.blobs or data / "blobs"))
     engine = DockerEngine(settings.docker_host)
@@ -204,7 +206,7 @@ async def _make_parts(settings: Settings, resources: AsyncExitStack) -> _Parts:
         engine=engine,
         git=BareGitRepositories(data / "repositories"),
         blobs=blobs,
-        secrets=SecretService(store=store, sealer=_sealer(settings), clock=clock),
+        secrets=SecretService(store=store, sealer=make_sealer(settings), clock=clock),
         tokens=AccessTokenService(store=store, clock=clock, entropy=entropy),
         executor=CodespaceExec(engine),
     )
@@ -230,6 +232,8 @@ def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: Reg
         credentials=CodespaceCredentials(secrets=parts.secrets, tokens=parts.tokens, own_host=own_host),
         executor=parts.executor,
         workspaces=DiskWorkspaces(parts.data / "codespaces"),
+        configurations=LaunchConfiguration(git=parts.git, default_image=parts.settings.default_image or ""),
+        machines=parts.settings.machines,
         server_id=server_id,
         origin=parts.origin,
     )
@@ -240,7 +244,7 @@ def _make_registry(parts: _Parts, resources: AsyncExitStack) -> OCIServices:
     store, clock, blobs = parts.store, parts.clock, parts.blobs
     cache = FreshCache(store)
     resources.push_async_callback(cache.close)
-    signer = RegistryTokenJWT(_keyring(parts.settings))
+    signer = RegistryTokenJWT(keyring(parts.settings))
     access = RegistryAccess(store=store, clock=clock, cache=cache, signer=signer, tokens=parts.tokens)
     return OCIServices(
         tokens=RegistryTokenService(
@@ -288,7 +292,14 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         secrets=parts.secrets,
         registry_credentials=RegistryCredentialService(store=store, secrets=parts.secrets, own_host=parts.own.host),
         codespaces=CodespaceService(
-            store=store, clock=clock, entropy=parts.entropy, git=git, executor=parts.executor, limits=limits, wake=wake
+            store=store,
+            clock=clock,
+            entropy=parts.entropy,
+            git=git,
+            executor=parts.executor,
+            limits=limits,
+            machines=parts.settings.machines,
+            wake=wake,
         ),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
@@ -299,57 +310,6 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         package_explanations=PackageExplanationService(store=store),
         audit=AuditService(store=store),
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Local:
-    """What an administrator's commands on the server's own machine work with, beside a running server."""
-
-    tokens: AccessTokenService
-    secrets: SecretService
-    sealer: Sealer
-    migrated: bool  # the database was behind
-
-
-@asynccontextmanager
-async def open_local(settings: Settings) -> AsyncIterator[Local]:
-    """The store and the keys of this machine's server, without starting anything."""
-    clock, store, sealer = SystemClock(), _store(settings), _sealer(settings)
-    try:
-        migrated = await store.migrate()
-        yield Local(
-            tokens=AccessTokenService(store=store, clock=clock, entropy=SystemEntropy()),
-            secrets=SecretService(store=store, sealer=sealer, clock=clock),
-            sealer=sealer,
-            migrated=migrated,
-        )
-    finally:
-        await store.close()
-
-
-def _data_dir(settings: Settings) -> Path:
-    """The data folder, for its owner only. Raises Invalid."""
-    data = settings.data_dir.resolve()
-    try:
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        data.chmod(0o700)  # the database in it is readable by whoever gets in here
-    except OSError as error:
-        raise Invalid(f"{data} cannot be used: {error.strerror}.", field="DATA_DIR", code="settings") from error
-    return data
-
-
-def _store(settings: Settings) -> Store:
-    return Store(
-        settings.database_url.reveal() if settings.database_url else f"sqlite:///{_data_dir(settings)}/berth.db"
-    )
-
-
-def _keyring(settings: Settings) -> Path:
-    return settings.master_key_file or _data_dir(settings) / "master-key"
-
-
-def _sealer(settings: Settings) -> Sealer:
-    return Sealer(_keyring(settings), SystemClock())
 
 
 def _registry_client(settings: Settings, own: WebAddress, resources: AsyncExitStack) -> RegistryHTTP:

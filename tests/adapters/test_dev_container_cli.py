@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.world import command_lines, import_image
+from tests.world import command_lines, engine_api, import_image
 
 from berth.adapters.dev_container_cli import DevContainerCLI, _Owner
 from berth.adapters.dev_container_output import DevContainerOutput
 from berth.adapters.engine_docker import DockerEngine
 from berth.domain.dev_container import DevContainerConfig, override_configuration, parse_dev_container
+from berth.domain.machine import UNLIMITED, Machine
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports import UpRequest, UpResult
 
@@ -41,6 +42,7 @@ class Launch:
         self.workspace.mkdir(parents=True)
         self.engine = DockerEngine(docker_host)
         self.lines: list[str] = []
+        self.machine = UNLIMITED
 
     def cli(self, **options: Any) -> DevContainerCLI:
         return DevContainerCLI(self.docker_host, ROOT / "node_modules", self.scratch, node=NODE, **options)
@@ -57,6 +59,7 @@ class Launch:
             workspace=self.workspace,
             repository_name="r",
             environment={"CODESPACES": "true"},
+            machine=self.machine,
         )
 
     def request(self, configuration: dict[str, object]) -> UpRequest:
@@ -113,6 +116,19 @@ async def test_it_makes_the_container_and_runs_the_first_two_hooks(launch: Launc
     assert (container.container_id, container.name) == (done.container_id, f"berth-{launch.name}")
     script = "ls /tmp /home/dev; echo $A $CODESPACES; grep ' /run/codespaces ' /proc/mounts | cut -d' ' -f3"
     assert await launch.output(done.container_id, script) == f"/home/dev:\ncreated\n\n/tmp:\n{CANARY} true\ntmpfs\n"
+
+
+async def test_the_engine_enforces_the_machine(launch: Launch) -> None:
+    launch.machine = Machine(name="m", display_name="m", cpus=1, memory_bytes=2**28)
+    done = await launch.up()
+    async with engine_api(launch.docker_host) as api:
+        host = (await api.get(f"/containers/{done.container_id}/json")).json()["HostConfig"]
+    assert (host["NanoCpus"], host["Memory"], host["MemorySwap"]) == (10**9, 2**28, 2**28)
+    # Both versions of control groups: the kernel's own numbers, in the container.
+    script = "cd /sys/fs/cgroup; cat memory.max memory/memory.limit_in_bytes; cat cpu.max; cat cpu/cpu.cfs_quota_us"
+    seen = await launch.output(done.container_id, script)
+    assert "268435456" in seen
+    assert "100000" in seen
 
 
 async def test_it_can_be_repeated_without_making_a_second_container(launch: Launch) -> None:
@@ -300,7 +316,13 @@ async def test_the_docker_config_holds_a_login_for_nowhere(launch: Launch) -> No
 
 def test_l4_what_opens_the_host_is_not_in_what_the_cli_is_given(launch_less: DevContainerConfig) -> None:
     given = override_configuration(
-        launch_less, image="i@sha256:1", codespace="c", workspace=Path("/w"), repository_name="r", environment={}
+        launch_less,
+        image="i@sha256:1",
+        codespace="c",
+        workspace=Path("/w"),
+        repository_name="r",
+        environment={},
+        machine=UNLIMITED,
     )
     assert "privileged" not in json.dumps(given)
     assert "/etc" not in json.dumps(given)

@@ -57,6 +57,36 @@ async def container(docker_host: str, engine: DockerEngine, busybox_image: str) 
     await engine.remove_container(container_id)
 
 
+async def limits(docker_host: str, container_id: str) -> tuple[int, int, int]:
+    async with engine_api(docker_host) as api:
+        host = (await api.get(f"/containers/{container_id}/json")).json()["HostConfig"]
+    return host["NanoCpus"], host["Memory"], host["MemorySwap"]
+
+
+async def test_a_containers_limits_are_changed_running_or_stopped(
+    docker_host: str, engine: DockerEngine, container: str
+) -> None:
+    assert await limits(docker_host, container) == (0, 0, 0)
+    await engine.limit_container(container, cpus=1, memory_bytes=2**28)
+    assert await limits(docker_host, container) == (10**9, 2**28, 2**28)
+    await engine.stop_container(container, timeout_s=0)
+    for cpus, memory in ((2, 2**29), (1, 2**27)):
+        await engine.limit_container(container, cpus=cpus, memory_bytes=memory)
+        assert await limits(docker_host, container) == (cpus * 10**9, memory, memory)
+    await engine.start_container(container)
+    await engine.limit_container(container, cpus=0, memory_bytes=0)
+    assert await limits(docker_host, container) == (10**9, 2**27, 2**27), "0 changes nothing"
+
+
+async def test_limits_that_the_engine_does_not_take(engine: DockerEngine, container: str) -> None:
+    with pytest.raises(UpstreamFailed) as refused:
+        await engine.limit_container(container, cpus=4096, memory_bytes=0)
+    assert refused.value.code == "engine.failed"
+    assert "CPUs" in refused.value.message
+    with pytest.raises(NotFound):
+        await engine.limit_container("0" * 64, cpus=1, memory_bytes=0)
+
+
 def connections() -> int:
     """How many sockets this process has open."""
     found = 0

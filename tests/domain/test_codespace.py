@@ -6,8 +6,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from berth.domain.codespace import (
+    MAX_PATH,
+    MAX_RECENT_FOLDERS,
     Codespace,
+    check_display_name,
     check_minutes,
+    check_path,
+    check_recent_folders,
+    choose_location,
     default_display_name,
     finding_from_json,
     finding_to_json,
@@ -20,7 +26,7 @@ from berth.domain.problem import Invalid
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 CODESPACE = Codespace(
     id=1, name="octo-hello-g4wpq6h95q", display_name="calm bay", environment_id="", owner_id=1, repository_id=2,
-    ref="main", commit_id=None, devcontainer_path=None, machine="standardLinux", location="WestEurope",
+    ref="main", commit_id=None, devcontainer_path=None, machine="standardLinux", location="WestEurope", recent_folders=(),
     idle_timeout_minutes=30, retention_period_minutes=60, created_at=NOW, updated_at=NOW, last_used_at=NOW,
     desired=Desired.RUNNING, generation=1, seen=1, phase=Phase.AVAILABLE, epoch=1, attempts=0, container_id="c",
     image=None, remote_user=None, remote_folder=None, finding=None,
@@ -76,3 +82,51 @@ def test_retention_counts_from_the_last_use_of_a_stopped_codespace() -> None:
 def test_a_finding_survives_its_way_through_the_store() -> None:
     finding = Finding(code="a.b", sentence="S.", fixer=Fixer.REGISTRY, next_step="N.", evidence={"host": "h"})
     assert finding_from_json(finding_to_json(finding)) == finding
+
+
+@pytest.mark.parametrize(("given", "name"), [(None, ""), ("", ""), (" mine ", "mine"), ("x" * 48, "x" * 48)])
+def test_a_display_name(given: str | None, name: str) -> None:
+    assert check_display_name(given) == name
+
+
+@pytest.mark.parametrize("given", ["x" * 49, "a\0b", "a\nb"])
+def test_a_display_name_that_is_refused(given: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_display_name(given)
+    assert refused.value.code == "codespace.display_name"
+
+
+@pytest.mark.parametrize(("given", "path"), [(None, None), ("", None), (".devcontainer.json", ".devcontainer.json")])
+def test_a_configurations_path(given: str | None, path: str | None) -> None:
+    assert check_path(given) == path
+
+
+@pytest.mark.parametrize("given", ["a\0b", "x" * (MAX_PATH + 1)])
+def test_a_configurations_path_that_is_refused(given: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        check_path(given)
+    assert refused.value.code == "codespace.devcontainer_path"
+
+
+def test_recent_folders() -> None:
+    folders = ["/workspaces/r"] * MAX_RECENT_FOLDERS
+    assert check_recent_folders(folders) == folders
+    for refused in ([*folders, "/a"], [""], ["a\0"], ["x" * (MAX_PATH + 1)]):
+        with pytest.raises(Invalid) as problem:
+            check_recent_folders(refused)
+        assert problem.value.code == "codespace.recent_folders"
+
+
+LOCATIONS = {
+    "nothing": (None, None, "WestEurope"),
+    "empty, as gh sends it": ("", "", "WestEurope"),
+    "a location": ("EastUs", None, "EastUs"),
+    "a geo": (None, "UsWest", "WestUs2"),
+    "geo replaces location": ("EastUs", "SoutheastAsia", "SouthEastAsia"),
+    "best efforts for what is none": ("Mars", "Moon", "WestEurope"),
+}
+
+
+@pytest.mark.parametrize(("location", "geo", "chosen"), LOCATIONS.values(), ids=LOCATIONS.keys())
+def test_the_location_is_one_of_github_s(location: str | None, geo: str | None, chosen: str) -> None:
+    assert choose_location(location, geo) == chosen

@@ -23,6 +23,7 @@ from berth.domain.dev_container import (
 )
 from berth.domain.dev_container_keys import REFUSED
 from berth.domain.jsonc import MAX_DEPTH, MAX_SIZE_BYTES, parse_jsonc
+from berth.domain.machine import UNLIMITED, Machine
 from berth.domain.problem import Invalid
 
 NAME = "host/dev:1"
@@ -373,7 +374,7 @@ def test_a_group_fails_with_one_of_its_commands_after_all_have_ended() -> None:
     assert (done.returncode, done.stdout) == (5, "b\n")
 
 
-def override(_path: str = "/data/cs/r", **values: Any) -> dict[str, object]:
+def override(_path: str = "/data/cs/r", _machine: Machine = UNLIMITED, **values: Any) -> dict[str, object]:
     return override_configuration(
         config(**values),
         image="host/dev@sha256:1",
@@ -381,6 +382,7 @@ def override(_path: str = "/data/cs/r", **values: Any) -> dict[str, object]:
         workspace=PurePosixPath(_path),
         repository_name="r",
         environment={"CODESPACES": "true"},
+        machine=_machine,
     )
 
 
@@ -396,6 +398,17 @@ def test_what_the_cli_is_given() -> None:
         "init": True,
         "updateRemoteUserUID": False,
     }
+
+
+def test_the_machines_limits_are_the_engines() -> None:
+    given = override(_machine=Machine(name="m", display_name="m", cpus=2, memory_bytes=2**30))
+    assert given["runArgs"] == [
+        "--name=berth-o-r-1",
+        "--tmpfs=/run/codespaces:mode=0755,size=16m",
+        "--cpus=2",
+        "--memory=1073741824",
+        "--memory-swap=1073741824",
+    ]
 
 
 def test_what_is_passed_on_of_the_file() -> None:

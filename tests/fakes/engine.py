@@ -55,6 +55,7 @@ class FakeEngine:
     loses_images: bool = False
     down: bool = False
     made: int = 0
+    limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # container → processors, bytes of memory
 
     def _check(self, verb: str) -> None:
         if self.down:
@@ -111,6 +112,11 @@ class FakeEngine:
     async def start_container(self, container_id: str) -> None:
         self._check("start_container")
         self._set(container_id, ContainerStatus.RUNNING)
+
+    async def limit_container(self, container_id: str, *, cpus: int, memory_bytes: int) -> None:
+        self._check("limit_container")
+        self._get(container_id)
+        self.limits[container_id] = (cpus, memory_bytes)
 
     async def stop_container(self, container_id: str, *, timeout_s: int) -> None:
         self._check("stop_container")

@@ -16,13 +16,15 @@ from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
 from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
+from berth.domain.machine import Machines
 from berth.git.app import make_git_app
 from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
-from berth.services.codespace import CodespaceLimits, CodespaceService
+from berth.services.codespace import CodespaceService
+from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
@@ -105,6 +107,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
             git=git,
             executor=cast("Any", None),  # there is no engine here
             limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60),
+            machines=Machines(),
             wake=lambda: None,
         ),
         packages=PackageService(store=store, clock=clock),

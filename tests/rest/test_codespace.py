@@ -20,10 +20,12 @@ from berth.adapters.store.tables import codespaces as table
 from berth.domain.codespace import finding_to_json
 from berth.domain.finding import Finding, Fixer
 from berth.domain.lifecycle import Desired, Phase
+from berth.domain.machine import Machines
 from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
-from berth.services.codespace import CodespaceLimits, CodespaceService
+from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_request import CodespaceLimits
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 LIMIT = 3
@@ -84,6 +86,7 @@ async def api(berth: Berth) -> API:
         git=berth.repositories,
         executor=CodespaceExec(engine),
         limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60),
+        machines=Machines(),
         wake=lambda: None,
     )
     berth.rest = make_rest_app(replace(berth.services, codespaces=service), ROUTES, None)
@@ -212,7 +215,59 @@ async def test_start_stop_delete_with_gh_s_empty_json_bodies(api: API) -> None:
         assert (await api.octo.request(method, path)).status_code == 404
 
 
+async def test_an_update_answers_with_the_codespace(api: API) -> None:
+    name = (await api.create())["name"]
+    url = f"/user/codespaces/{name}"
+    answer = await api.octo.patch(url, json={"display_name": "mine", "recent_folders": ["/workspaces/r"]})
+    assert answer.status_code == 200
+    check_body(answer.json(), "codespace")
+    assert (answer.json()["display_name"], answer.json()["recent_folders"]) == ("mine", ["/workspaces/r"])
+    seen = await api.octo.get(url, params={"internal": "true", "refresh": "true"})
+    assert seen.json() == answer.json(), "gh's two parameters change nothing"
+    assert (await api.octo.patch(url)).json() == answer.json(), "nothing given, nothing changed"
+    for body, status in (
+        ({"machine": "huge"}, 422),
+        ({"machine": 1}, 422),
+        ({"recent_folders": "x"}, 422),
+        ({"recent_folders": ["a\0"]}, 422),
+        ([], 400),
+    ):
+        refused = await api.octo.patch(url, json=body)
+        assert refused.status_code == status, body
+        assert refused.json()["message"]
+    assert (await api.octo.get(url)).json() == answer.json()
+
+
+async def test_machines_of_a_codespace_and_of_a_repository(api: API) -> None:
+    name = (await api.create())["name"]
+    query = "?location=EastUs&client_ip=1.2.3.4&ref=main&devcontainer_path="
+    for url in (
+        f"/user/codespaces/{name}/machines",
+        "/repos/octo/r/codespaces/machines",
+        f"/repositories/{api.repository_id}/codespaces/machines{query}",
+    ):
+        answer = await api.octo.get(url)
+        body = answer.json()
+        assert (answer.status_code, body.keys()) == (200, {"total_count", "machines"})
+        check_body(body["machines"], "codespace-machine", is_list=True)
+        assert [machine["name"] for machine in body["machines"]] == ["standardLinux"]
+    assert (await api.octo.get("/repos/octo/none/codespaces/machines")).status_code == 404
+
+
+async def test_the_organization_is_whose_a_codespace_of_its_repository_is(api: API) -> None:
+    await api.berth.organization("acme", "octo")
+    made = (await api.octo.post("/orgs/acme/repos", json={"name": "r"})).json()
+    await api.octo.put("/repos/acme/r/contents/a", json={"message": "m", "content": "YQ=="})
+    created = (await api.octo.post("/user/codespaces", json={"repository_id": made["id"], "geo": "UsEast"})).json()
+    check_body(created, "codespace")
+    assert (created["owner"]["login"], created["billable_owner"]["login"]) == ("octo", "acme")
+    assert created["location"] == "EastUs"
+    assert (await api.create())["billable_owner"]["login"] == "octo"
+
+
 PATHS = (
+    ("PATCH", "/user/codespaces/{name}"),
+    ("GET", "/user/codespaces/{name}/machines"),
     ("GET", "/user/codespaces/{name}"),
     ("DELETE", "/user/codespaces/{name}"),
     ("POST", "/user/codespaces/{name}/start"),

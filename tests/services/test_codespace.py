@@ -14,11 +14,12 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts, audit_log, repositories
 from berth.adapters.store.tables import codespaces as table
 from berth.domain.access import Subject
+from berth.domain.access_token import TokenKind
 from berth.domain.codespace import LogEntry
 from berth.domain.lifecycle import Desired, Phase, State
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound
 from berth.domain.scope import Scope
-from berth.services.codespace import CodespaceRequest
+from berth.services.codespace_request import CodespaceRequest
 from berth.services.ports import ExecResult
 
 
@@ -319,3 +320,53 @@ async def test_a6_a_token_that_may_not_read_the_repository_gets_no_stronger_one(
         with pytest.raises(NotFound):
             await refused
     assert world.engine.hooks == []
+
+
+async def test_an_update_changes_what_it_is_given(world: CodespaceWorld, olga: Subject) -> None:
+    name = await world.create(machine="big")
+    before = (await world.service.get(olga, name)).codespace
+    assert before.machine == "big"
+    nothing = await world.service.update(olga, name, display_name="", machine="", recent_folders=None)
+    assert nothing.codespace == before
+    view = await world.service.update(olga, name, display_name=" mine ", machine="small", recent_folders=["/w"])
+    changed = view.codespace
+    assert (changed.display_name, changed.machine, changed.recent_folders) == ("mine", "small", ("/w",))
+    assert view.machine.name == "small"
+    assert (changed.state, changed.generation) == (before.state, before.generation), "the loop has nothing to do"
+    async with world.store.read() as connection:
+        statement = select(audit_log.c.detail).where(audit_log.c.action == "codespace.update")
+        assert list((await connection.execute(statement)).scalars()) == ["display_name machine recent_folders"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"machine": "huge"}, "codespace.machine"),
+        ({"display_name": "x" * 49}, "codespace.display_name"),
+        ({"recent_folders": [""]}, "codespace.recent_folders"),
+    ],
+)
+async def test_an_update_that_is_refused_changes_nothing(
+    world: CodespaceWorld, olga: Subject, change: dict[str, Any], code: str
+) -> None:
+    name = await world.create()
+    before = await world.get(name)
+    wanted: dict[str, Any] = {"display_name": "other", "machine": None, "recent_folders": None}
+    with pytest.raises(Invalid) as refused:
+        await world.service.update(olga, name, **(wanted | change))
+    assert refused.value.code == code
+    assert await world.get(name) == before
+
+
+async def test_an_update_is_its_owners_and_its_own_tokens(world: CodespaceWorld, olga: Subject) -> None:
+    name, other = await world.create(), await world.create()
+    change: dict[str, Any] = {"display_name": "x", "machine": None, "recent_folders": None}
+    inside = replace(olga, token_kind=TokenKind.CODESPACE, codespace_id=(await world.get(name)).id)
+    assert (await world.service.update(inside, name, **change)).codespace.display_name == "x"
+    with pytest.raises(Denied):
+        await world.service.update(inside, other, **change)
+    with pytest.raises(NotFound):
+        await world.service.update(world.secrets.subject("wim"), name, **change)
+    with pytest.raises(NotFound):
+        await world.service.list_machines(world.secrets.subject("wim"), name)
+    assert [machine.name for machine in await world.service.list_machines(olga, name)] == ["small", "big"]

@@ -15,6 +15,7 @@ from tests.secret_world import ACME, MINE, WEB
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts, collaborators, repositories
+from berth.adapters.store.tables import codespaces as codespaces_table
 from berth.domain.codespace import Codespace
 from berth.domain.dev_container import METADATA_LABEL
 from berth.domain.lifecycle import State
@@ -399,3 +400,43 @@ async def test_an_owner_with_a_name_and_an_address_commits_as_himself(world: Cod
     await world.launch()
     environment = world.engine.environments[-1]
     assert (environment["GIT_COMMITTER_NAME"], environment["GIT_COMMITTER_EMAIL"]) == ("Olga O.", "olga@example.com")
+
+
+async def test_the_machine_limits_the_container_and_a_change_comes_with_the_next_start(world: CodespaceWorld) -> None:
+    olga = world.secrets.subject("olga")
+    launched = await world.launch()
+    (request,) = world.dev_containers.requests
+    arguments = str(request.configuration["runArgs"])
+    assert "--cpus=1" in arguments
+    assert f"--memory={2**29}" in arguments
+    changed = await world.service.update(olga, launched.name, display_name=None, machine="big", recent_folders=None)
+    assert changed.machine.name == "big"
+    assert world.engine.limits == {}, "not while it runs"
+    assert (await again(world, launched.name)).state is State.AVAILABLE
+    assert world.engine.limits == {launched.container_id: (2, 2**30)}
+
+
+async def test_a_machine_that_is_not_offered_any_more_gives_no_freedom_from_limits(world: CodespaceWorld) -> None:
+    launched = await world.launch()
+    async with world.store.begin() as connection:
+        await connection.execute(update(codespaces_table).values(machine="standardLinux"))
+    await again(world, launched.name)
+    assert world.engine.limits == {launched.container_id: (1, 2**29)}
+    view = await world.service.get(world.secrets.subject("olga"), launched.name)
+    assert view.machine.name == "small"
+
+
+async def test_the_default_image_is_for_a_repository_without_a_configuration(store: Store, tmp_path: Path) -> None:
+    world = await make_codespace_world(store, tmp_path, default_image=IMAGE)
+    await world.give_triple()
+    shutil.rmtree(world.git.path(world.secrets.repositories["acme/web"]))
+    await world.git.create(world.secrets.repositories["acme/web"], default_branch="main")
+    await world.configure("acme/web", path="README.md")
+    launched = await world.launch()
+    assert launched.image == f"{HOST}/team/dev@{DIGEST}"
+    assert f"no dev container configuration: using {IMAGE}" in await world.log_text(launched.name)
+    named = await world.launch(devcontainer_path="x/devcontainer.json")
+    assert code(named) == "devcontainer.missing", "one that was asked for is not replaced"
+    world.launcher._configurations._default_image = ""
+    assert (await again(world, launched.name)).state is State.AVAILABLE, "what was launched with it keeps it"
+    assert code(await world.launch()) == "devcontainer.missing"

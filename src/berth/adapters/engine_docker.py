@@ -121,6 +121,14 @@ class DockerEngine:
         async with self._bounded() as docker:
             await docker.containers.container(container_id).start()
 
+    async def limit_container(self, container_id: str, *, cpus: int, memory_bytes: int) -> None:
+        limits = {"NanoCpus": cpus * 10**9} if cpus else {}
+        limits |= {"Memory": memory_bytes, "MemorySwap": memory_bytes} if memory_bytes else {}
+        if not limits:
+            return
+        async with self._bounded() as docker:
+            await docker._query_json(f"containers/{container_id}/update", "POST", data=limits)  # noqa: SLF001 it has no call for this
+
     async def stop_container(self, container_id: str, *, timeout_s: int) -> None:
         async with self._bounded(timeout_s + _CALL_TIMEOUT_S) as docker:
             with _ignoring(404):

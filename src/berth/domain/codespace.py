@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +12,8 @@ from berth.domain.problem import Invalid
 
 MAX_DISPLAY_NAME = 48
 MAX_RETENTION_MINUTES = 43200  # 30 days. Source: GitHub's OpenAPI description, create-for-authenticated-user
+MAX_RECENT_FOLDERS = 20
+MAX_PATH = 1024
 MIN_IDLE_MINUTES, MAX_IDLE_MINUTES = 5, 240
 LABEL = "dev.berth.codespace"  # on every container of a codespace; its value is the codespace's name
 SERVER_LABEL = "dev.berth.server"  # which installation it belongs to: several may share an engine
@@ -32,6 +35,7 @@ class Codespace:
     devcontainer_path: str | None
     machine: str
     location: str
+    recent_folders: tuple[str, ...]
     idle_timeout_minutes: int
     retention_period_minutes: int
     created_at: datetime
@@ -117,6 +121,64 @@ def check_minutes(value: int | None, *, field: str, default: int, least: int, mo
     if not least <= value <= most:
         raise Invalid(f"{field} is a number of minutes from {least} to {most}.", field=field, code="codespace.minutes")
     return value
+
+
+def check_display_name(value: str | None) -> str:
+    """Without the spaces around it; empty if none was given. Raises Invalid."""
+    name = (value or "").strip()
+    if len(name) > MAX_DISPLAY_NAME:
+        raise Invalid(
+            f"A display name has at most {MAX_DISPLAY_NAME} characters.",
+            field="display_name",
+            code="codespace.display_name",
+        )
+    if not name.isprintable():
+        raise Invalid(
+            "A display name holds no control characters.", field="display_name", code="codespace.display_name"
+        )
+    return name
+
+
+def check_path(path: str | None) -> str | None:
+    """A path that git could hold; empty means "not given". Raises Invalid."""
+    if path and (len(path) > MAX_PATH or not path.isprintable()):
+        raise Invalid(
+            f"devcontainer_path is a path in the repository, of at most {MAX_PATH} characters.",
+            field="devcontainer_path",
+            code="codespace.devcontainer_path",
+        )
+    return path or None
+
+
+def check_recent_folders(folders: Sequence[str]) -> list[str]:
+    """What an editor remembers of a codespace; nothing opens them here. Raises Invalid."""
+    if len(folders) > MAX_RECENT_FOLDERS or any(
+        not folder or len(folder) > MAX_PATH or not folder.isprintable() for folder in folders
+    ):
+        raise Invalid(
+            f"recent_folders are at most {MAX_RECENT_FOLDERS} paths of at most {MAX_PATH} characters.",
+            field="recent_folders",
+            code="codespace.recent_folders",
+        )
+    return list(folders)
+
+
+# GitHub's field is a closed list of its own regions. It asks for "best efforts", so what is no region is none asked for.
+DEFAULT_LOCATION = "WestEurope"
+_LOCATIONS = frozenset({"EastUs", "SouthEastAsia", "WestEurope", "WestUs2"})
+_LOCATION_OF_GEO = {
+    "EuropeWest": "WestEurope",
+    "SoutheastAsia": "SouthEastAsia",
+    "UsEast": "EastUs",
+    "UsWest": "WestUs2",
+}
+
+
+def choose_location(location: str | None, geo: str | None) -> str:
+    """The region that a codespace says it is in: `geo`, which replaces `location`, counts first. It runs here anyway."""
+    if geo in _LOCATION_OF_GEO:
+        return _LOCATION_OF_GEO[geo]
+    return location if location in _LOCATIONS else DEFAULT_LOCATION
 
 
 def finding_to_json(finding: Finding) -> str:

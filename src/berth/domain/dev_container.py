@@ -23,6 +23,7 @@ from typing import Protocol
 
 from berth.domain.dev_container_keys import IN_FILE, IN_LABEL, REFUSED, WORKSPACES, Allowed, Hook
 from berth.domain.jsonc import parse_jsonc, printable, refuse
+from berth.domain.machine import Machine
 from berth.domain.problem import Invalid
 
 __all__ = [
@@ -163,6 +164,7 @@ def override_configuration(
     workspace: PathLike,
     repository_name: str,
     environment: Mapping[str, str],
+    machine: Machine,
 ) -> dict[str, object]:
     """What the CLI is given instead of the repository's file. `image` is pinned by digest; raises Invalid for a folder
     that will not be there. The container's name follows from the codespace's, so nothing can be made twice.
@@ -180,7 +182,11 @@ def override_configuration(
         "image": image,
         "workspaceMount": f"type=bind,{_field(f'source={workspace.__fspath__()}')},{_field(f'target={mounted}')}",
         "workspaceFolder": folder,
-        "runArgs": [f"--name=berth-{codespace}", f"--tmpfs={RUN_DIRECTORY}:mode=0755,size={RUN_DIRECTORY_SIZE}"],
+        "runArgs": [
+            f"--name=berth-{codespace}",
+            f"--tmpfs={RUN_DIRECTORY}:mode=0755,size={RUN_DIRECTORY_SIZE}",
+            *machine.engine_arguments,
+        ],
         "init": config.values.get("init", True) is not False,
         "updateRemoteUserUID": False,
     }

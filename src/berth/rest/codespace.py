@@ -3,35 +3,26 @@
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from berth.domain.access import Action
-from berth.domain.codespace import LogEntry, finding_to_json
+from berth.domain.codespace import LogEntry
+from berth.domain.machine import Machine
 from berth.domain.problem import Invalid
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.views import minimal_repository, simple_user, timestamp
-from berth.services.codespace import MACHINE, CodespaceRequest, CodespaceView
+from berth.rest.codespace_views import codespace_body, machine_body
+from berth.rest.views import timestamp
+from berth.services.codespace_request import CodespaceRequest
 
 _SCOPES = frozenset({Scope.CODESPACE})
 _MAX_ID = 2**63 - 1
-
-MACHINE_BODY: dict[str, Any] = {
-    "name": MACHINE,
-    "display_name": "As much of the server as it gives",
-    "operating_system": "linux",
-    "storage_in_bytes": 0,
-    "memory_in_bytes": 0,
-    "cpus": 0,
-    "prebuild_availability": None,
-}
 
 
 class CreateCodespace(msgspec.Struct, kw_only=True):
@@ -42,9 +33,19 @@ class CreateCodespace(msgspec.Struct, kw_only=True):
     devcontainer_path: str | None = None
     display_name: str | None = None
     machine: str | None = None
+    location: str | None = None
+    geo: str | None = None
     idle_timeout_minutes: int | None = None
     retention_period_minutes: int | None = None
     pull_request: dict[str, Any] | None = None
+
+
+class UpdateCodespace(msgspec.Struct, kw_only=True):
+    """The body of an update; what is not given stays."""
+
+    display_name: str | None = None
+    machine: str | None = None
+    recent_folders: list[str] | None = None
 
 
 class ExecCommand(msgspec.Struct, kw_only=True):
@@ -87,6 +88,8 @@ async def _create(call: Call, repository: Repository, body: CreateCodespace) -> 
         devcontainer_path=body.devcontainer_path,
         display_name=body.display_name,
         machine=body.machine,
+        location=body.location,
+        geo=body.geo,
         idle_timeout_minutes=body.idle_timeout_minutes,
         retention_period_minutes=body.retention_period_minutes,
     )
@@ -115,6 +118,32 @@ async def _list(call: Call, repository_id: int | None) -> Response:
 
 async def get(call: Call) -> Response:
     return json_response(codespace_body(call, await call.services.codespaces.get(call.user, call.path("name"))))
+
+
+async def update(call: Call) -> Response:
+    body = await call.json(UpdateCodespace)
+    view = await call.services.codespaces.update(
+        call.user,
+        call.path("name"),
+        display_name=body.display_name,
+        machine=body.machine,
+        recent_folders=body.recent_folders,
+    )
+    return json_response(codespace_body(call, view))
+
+
+async def list_machines(call: Call) -> Response:
+    machines = await call.services.codespaces.list_machines(call.user, call.path("name"))
+    return _machines(machines)
+
+
+async def list_machines_of_repository(call: Call) -> Response:
+    """`location`, `client_ip` and `ref` change nothing: there is one place, and every machine in it."""
+    return _machines(call.services.codespaces.list_machines_of_repository(await _repository(call)))
+
+
+def _machines(machines: Sequence[Machine]) -> Response:
+    return json_response({"total_count": len(machines), "machines": [machine_body(machine) for machine in machines]})
 
 
 async def start(call: Call) -> Response:
@@ -176,63 +205,18 @@ async def _repository(call: Call) -> Repository:
     return await call.services.repositories.get(call.user, call.path("owner"), call.path("repo"), Action.READ)
 
 
-def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
-    """GitHub's `codespace`, with our `finding` added where it failed."""
-    codespace = view.codespace
-    url = call.links.api(f"/user/codespaces/{codespace.name}")
-    owner = simple_user(call.links, view.owner)
-    body: dict[str, Any] = {
-        "id": codespace.id,
-        "name": codespace.name,
-        "display_name": codespace.display_name,
-        "environment_id": codespace.environment_id,
-        "owner": owner,
-        "billable_owner": owner,
-        "repository": minimal_repository(call.links, view.repository),
-        "machine": MACHINE_BODY,
-        "devcontainer_path": codespace.devcontainer_path,
-        "prebuild": False,
-        "created_at": timestamp(codespace.created_at),
-        "updated_at": timestamp(codespace.updated_at),
-        "last_used_at": timestamp(codespace.last_used_at),
-        "state": codespace.state,
-        "url": url,
-        "git_status": {"ref": codespace.ref},
-        "location": codespace.location,
-        "idle_timeout_minutes": codespace.idle_timeout_minutes,
-        "web_url": call.links.web(f"/codespaces/{codespace.name}"),
-        "machines_url": f"{url}/machines",
-        "start_url": f"{url}/start",
-        "stop_url": f"{url}/stop",
-        "publish_url": None,
-        "pulls_url": None,
-        "recent_folders": [],
-        "runtime_constraints": {"allowed_port_privacy_settings": None},
-        "pending_operation": codespace.is_busy,
-        "pending_operation_disabled_reason": f"The codespace is {codespace.state}." if codespace.is_busy else None,
-        "idle_timeout_notice": None,
-        "last_known_stop_notice": None,
-        "retention_period_minutes": codespace.retention_period_minutes,
-        "retention_expires_at": _maybe(codespace.retention_expires_at),
-    }
-    if codespace.finding is not None:
-        body["finding"] = json.loads(finding_to_json(codespace.finding))
-    return body
-
-
-def _maybe(value: datetime | None) -> str | None:
-    return None if value is None else timestamp(value)
-
-
 ROUTES: tuple[Route, ...] = (
     Route("GET", "/user/codespaces", list_own, _SCOPES),
     Route("POST", "/user/codespaces", create, _SCOPES),
     Route("GET", "/user/codespaces/{name}", get, _SCOPES),
+    Route("PATCH", "/user/codespaces/{name}", update, _SCOPES),
     Route("DELETE", "/user/codespaces/{name}", delete, _SCOPES),
+    Route("GET", "/user/codespaces/{name}/machines", list_machines, _SCOPES),
     Route("POST", "/user/codespaces/{name}/start", start, _SCOPES),
     Route("POST", "/user/codespaces/{name}/stop", stop, _SCOPES),
     Route("GET", "/user/codespaces/{name}/logs", logs, _SCOPES),
     Route("POST", "/user/codespaces/{name}/exec", execute, _SCOPES),
     Route("GET", "/repos/{owner}/{repo}/codespaces", list_in_repository, _SCOPES),
+    Route("GET", "/repos/{owner}/{repo}/codespaces/machines", list_machines_of_repository, _SCOPES),
     Route("POST", "/repos/{owner}/{repo}/codespaces", create_in_repository, _SCOPES),
 )

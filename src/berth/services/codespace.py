@@ -4,9 +4,9 @@ Every change is a change of what is desired, stored and answered at once; the lo
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,50 +18,18 @@ from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account
-from berth.domain.codespace import (
-    MAX_DISPLAY_NAME,
-    MAX_IDLE_MINUTES,
-    MAX_RETENTION_MINUTES,
-    MIN_IDLE_MINUTES,
-    Codespace,
-    LogEntry,
-    check_minutes,
-    default_display_name,
-    make_name,
-)
+from berth.domain.codespace import Codespace, LogEntry, check_display_name, check_recent_folders
 from berth.domain.lifecycle import Desired, State
+from berth.domain.machine import Machine, Machines
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound
 from berth.domain.repository import Repository, short_branch
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_request import CodespaceLimits, CodespaceRequest, new_values
 from berth.services.ports import Clock, Entropy, ExecResult, GitRepositories
 
-MACHINE = "standardLinux"
-_LOCATION = "WestEurope"  # GitHub's field is a closed list of its own regions; one has to be picked
 _FOLLOW_EVERY_S = 0.1
 _LOG_PAGE = 500
-_MAX_PATH = 1024
 _AT_REST = frozenset({State.AVAILABLE, State.SHUTDOWN, State.FAILED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodespaceLimits:
-    """From the settings."""
-
-    per_user: int
-    idle_timeout_minutes: int
-    retention_minutes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodespaceRequest:
-    """What a creation asks for; None where the caller left the choice to us."""
-
-    ref: str | None = None
-    devcontainer_path: str | None = None
-    display_name: str | None = None
-    machine: str | None = None
-    idle_timeout_minutes: int | None = None
-    retention_period_minutes: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +39,7 @@ class CodespaceView:
     codespace: Codespace
     owner: Account
     repository: Repository
+    machine: Machine  # what it runs as from its next start on
 
 
 class CodespaceService:
@@ -85,6 +54,7 @@ class CodespaceService:
         git: GitRepositories,
         executor: CodespaceExec,
         limits: CodespaceLimits,
+        machines: Machines,
         wake: Callable[[], None],
     ) -> None:
         self._store = store
@@ -93,6 +63,7 @@ class CodespaceService:
         self._git = git
         self._executor = executor
         self._limits = limits
+        self._machines = machines
         self._wake = wake
 
     async def create(self, subject: Subject, repository: Repository, wanted: CodespaceRequest) -> CodespaceView:
@@ -111,7 +82,17 @@ class CodespaceService:
                 code="codespace.ref_unknown",
                 remedy="Push it first, or name another with `ref`.",
             )
-        values = self._new_values(subject, repository, wanted, ref)
+        machine = self._machines.choose(wanted.machine)
+        values = new_values(
+            subject,
+            repository,
+            wanted,
+            ref=ref,
+            machine=machine,
+            limits=self._limits,
+            entropy=self._entropy,
+            now=self._clock.now(),
+        )
         async with self._store.begin() as connection:
             await rows.lock_owner(connection, subject.account_id)
             self._check_limit(await rows.count_codespaces(connection, subject.account_id))
@@ -127,58 +108,7 @@ class CodespaceService:
             )
             owner = await self._owner(connection, codespace)
         self._wake()
-        return CodespaceView(codespace=codespace, owner=owner, repository=repository)
-
-    def _new_values(
-        self, subject: Subject, repository: Repository, wanted: CodespaceRequest, ref: str
-    ) -> dict[str, object]:
-        if wanted.machine and wanted.machine != MACHINE:
-            raise Invalid(
-                f"There is no machine '{wanted.machine[:40]}'; there is {MACHINE}.",
-                field="machine",
-                code="codespace.machine",
-            )
-        display_name = (wanted.display_name or "").strip()
-        if len(display_name) > MAX_DISPLAY_NAME:
-            raise Invalid(
-                f"A display name has at most {MAX_DISPLAY_NAME} characters.",
-                field="display_name",
-                code="codespace.display_name",
-            )
-        if not (display_name or "-").isprintable():
-            raise Invalid(
-                "A display name holds no control characters.", field="display_name", code="codespace.display_name"
-            )
-        random = self._entropy.token_bytes(16)
-        now = self._clock.now()
-        return {
-            "name": make_name(subject.login, repository.name, random),
-            "display_name": display_name or default_display_name(random),
-            "environment_id": str(UUID(bytes=self._entropy.token_bytes(16), version=4)),
-            "owner_id": subject.account_id,
-            "repository_id": repository.id,
-            "ref": ref,
-            "devcontainer_path": _check_path(wanted.devcontainer_path),
-            "machine": MACHINE,
-            "location": _LOCATION,
-            "idle_timeout_minutes": check_minutes(
-                wanted.idle_timeout_minutes,
-                field="idle_timeout_minutes",
-                default=self._limits.idle_timeout_minutes,
-                least=MIN_IDLE_MINUTES,
-                most=MAX_IDLE_MINUTES,
-            ),
-            "retention_period_minutes": check_minutes(
-                wanted.retention_period_minutes,
-                field="retention_period_minutes",
-                default=self._limits.retention_minutes,
-                least=0,
-                most=MAX_RETENTION_MINUTES,
-            ),
-            "created_at": now,
-            "updated_at": now,
-            "last_used_at": now,
-        }
+        return self._show(codespace, owner, repository)
 
     def _check_limit(self, count: int) -> None:
         if count >= self._limits.per_user:
@@ -224,7 +154,7 @@ class CodespaceService:
         if owner is None:
             return [], 0
         views = [
-            CodespaceView(codespace=codespace, owner=owner, repository=repositories[codespace.repository_id])
+            self._show(codespace, owner, repositories[codespace.repository_id])
             for codespace in found
             if codespace.repository_id in repositories
         ]
@@ -251,6 +181,52 @@ class CodespaceService:
         view = await self.get(subject, name)
         await self._request(subject, view, Desired.DELETED, "codespace.delete")
 
+    async def update(
+        self,
+        subject: Subject,
+        name: str,
+        *,
+        display_name: str | None,
+        machine: str | None,
+        recent_folders: Sequence[str] | None,
+    ) -> CodespaceView:
+        """Change what is given; None and the empty text leave it. The machine is the next start's. Raises Invalid."""
+        view = await self.get(subject, name)
+        if not _may_manage(subject, view.codespace):
+            raise Denied("This token manages no codespace but its own.", code="codespace.by_token")
+        values: dict[str, object] = {}
+        if shown := check_display_name(display_name):
+            values["display_name"] = shown
+        if machine:
+            values["machine"] = self._machines.choose(machine).name
+        if recent_folders is not None:
+            values["recent_folders"] = json.dumps(check_recent_folders(recent_folders))
+        if not values:
+            return view
+        now = self._clock.now()
+        async with self._store.begin() as connection:
+            await rows.update_codespace(connection, view.codespace.id, {**values, "updated_at": now})
+            await audit.record(
+                connection,
+                at=now,
+                actor=subject,
+                action="codespace.update",
+                account_id=view.repository.owner_id,
+                target=view.codespace.name,
+                detail=" ".join(sorted(values)),
+            )
+            codespace = await rows.find_codespace_by_id(connection, view.codespace.id)
+        return self._show(codespace or view.codespace, view.owner, view.repository)
+
+    async def list_machines(self, subject: Subject, name: str) -> tuple[Machine, ...]:
+        """What one of the caller's own codespaces may be moved to."""
+        await self.get(subject, name)
+        return self._machines.offered
+
+    def list_machines_of_repository(self, _repository: Repository) -> tuple[Machine, ...]:
+        """What a new codespace of a repository that the caller may read can have."""
+        return self._machines.offered
+
     async def _request(self, subject: Subject, view: CodespaceView, desired: Desired, action: str) -> CodespaceView:
         if not _may_manage(subject, view.codespace):
             raise Denied("This token manages no codespace but its own.", code="codespace.by_token")
@@ -267,7 +243,7 @@ class CodespaceService:
             )
             codespace = await rows.find_codespace_by_id(connection, view.codespace.id)
         self._wake()
-        return CodespaceView(codespace=codespace or view.codespace, owner=view.owner, repository=view.repository)
+        return self._show(codespace or view.codespace, view.owner, view.repository)
 
     async def read_log(self, subject: Subject, name: str) -> list[LogEntry]:
         """The whole creation log so far."""
@@ -317,7 +293,11 @@ class CodespaceService:
         repository = await repository_rows.find_repository_by_id(connection, codespace.repository_id or -1)
         if owner is None or repository is None:
             return None
-        return CodespaceView(codespace=codespace, owner=owner, repository=repository)
+        return self._show(codespace, owner, repository)
+
+    def _show(self, codespace: Codespace, owner: Account, repository: Repository) -> CodespaceView:
+        machine = self._machines.resolve(codespace.machine)
+        return CodespaceView(codespace=codespace, owner=owner, repository=repository, machine=machine)
 
     async def _owner(self, connection: AsyncConnection, codespace: Codespace) -> Account:
         owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
@@ -329,14 +309,3 @@ class CodespaceService:
 def _may_manage(subject: Subject, codespace: Codespace) -> bool:
     """A personal token all of its user's; a codespace's token its own; a workflow's token none."""
     return subject.token_kind is TokenKind.PERSONAL or subject.codespace_id == codespace.id
-
-
-def _check_path(path: str | None) -> str | None:
-    """A path that git could hold; empty means "not given". Raises Invalid."""
-    if path and (len(path) > _MAX_PATH or not path.isprintable()):
-        raise Invalid(
-            f"devcontainer_path is a path in the repository, of at most {_MAX_PATH} characters.",
-            field="devcontainer_path",
-            code="codespace.devcontainer_path",
-        )
-    return path or None

@@ -17,7 +17,7 @@ from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import role_without_token
 from berth.domain.account import Account
-from berth.domain.codespace import DEFAULT_CONFIGURATIONS, LABEL, SERVER_LABEL, Codespace
+from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace
 from berth.domain.dev_container import (
     DevContainerConfig,
     Hook,
@@ -25,14 +25,13 @@ from berth.domain.dev_container import (
     find_remote_user,
     lifecycle_commands,
     override_configuration,
-    parse_dev_container,
     remote_environment,
-    review_configuration,
     review_image_metadata,
 )
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
+from berth.domain.machine import Machines
 from berth.domain.problem import Invalid
 from berth.domain.registry_credential import docker_config
 from berth.domain.repository import Repository
@@ -42,6 +41,7 @@ from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.image_access import FetchedImage, ImageAccess, ImageRequest
+from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
 from berth.services.launch_failure import LaunchFailed
 from berth.services.ports import (
@@ -98,6 +98,8 @@ class Launcher:
         credentials: CodespaceCredentials,
         executor: CodespaceExec,
         workspaces: Workspaces,
+        configurations: LaunchConfiguration,
+        machines: Machines,
         server_id: str,
         origin: str,
     ) -> None:
@@ -109,6 +111,8 @@ class Launcher:
         self._credentials = credentials
         self._executor = executor
         self._workspaces = workspaces
+        self._configurations = configurations
+        self._machines = machines
         self._server_id = server_id
         self._origin = origin
 
@@ -139,8 +143,8 @@ class Launcher:
         """All of it. Raises LaunchFailed or a Problem; what was made by then is the caller's to undo."""
         await log.phase("Reading the dev container configuration")
         source = await self._source(codespace)
-        commit = await self._find_commit(codespace, source.repository)
-        config = await self._read_configuration(codespace, source.repository, commit)
+        commit = await self._configurations.find_commit(codespace, source.repository)
+        config = await self._configurations.read(codespace, source.repository, commit, log)
         image = _parse_image(config)
         await log.phase(f"Finding the credential for {image.host}")
         credentials = await self._open_credentials(codespace, source)
@@ -163,6 +167,7 @@ class Launcher:
                 workspace=workspace,
                 repository_name=source.repository.name,
                 environment=container_environment(identity),
+                machine=self._machines.resolve(codespace.machine),
             ),
             labels=self._labels(codespace),
         )
@@ -189,9 +194,11 @@ class Launcher:
         await log.phase("Starting the container")
         source = await self._source(codespace)
         commit = codespace.commit_id or ""
-        config = await self._read_configuration(codespace, source.repository, commit)
+        config = await self._configurations.read(codespace, source.repository, commit, log)
         credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
+        machine = self._machines.resolve(codespace.machine)
+        await self._engine.limit_container(container.container_id, cpus=machine.cpus, memory_bytes=machine.memory_bytes)
         await self._engine.start_container(container.container_id)
         launched = Launched(
             commit_id=commit,
@@ -240,40 +247,6 @@ class Launcher:
                 )
             )
         return _Source(owner=owner, repository=repository)
-
-    async def _find_commit(self, codespace: Codespace, repository: Repository) -> str:
-        commit = await self._git.find_commit(repository.id, codespace.ref)
-        if commit is None:
-            raise LaunchFailed(
-                Finding(
-                    code="codespace.ref_gone",
-                    sentence=f"The repository {repository.full_name} has no branch, tag or commit '{codespace.ref}' any more.",
-                    fixer=Fixer.DEVELOPER,
-                    next_step="Push it again, or create a codespace from another ref.",
-                )
-            )
-        return commit
-
-    async def _read_configuration(
-        self, codespace: Codespace, repository: Repository, commit: str
-    ) -> DevContainerConfig:
-        """The configuration at that commit, read from git's objects: a symlink in the checkout leads nowhere."""
-        wanted = codespace.devcontainer_path
-        for path in (wanted,) if wanted else DEFAULT_CONFIGURATIONS:
-            data = await self._git.read_file(repository.id, commit, path)
-            if data is not None:
-                config = parse_dev_container(data)
-                review_configuration(config)
-                return config
-        looked_for = wanted or " or ".join(DEFAULT_CONFIGURATIONS)
-        raise LaunchFailed(
-            Finding(
-                code="devcontainer.missing",
-                sentence=f"{repository.full_name} has no {looked_for} at {codespace.ref} ({commit[:12]}).",
-                fixer=Fixer.DEVELOPER,
-                next_step='Commit one, for example {"image": "debian:12"}, and create the codespace again.',
-            )
-        )
 
     async def _give_workspace(self, codespace: Codespace, config: DevContainerConfig, fetched: FetchedImage) -> None:
         """The checkout belongs to the codespace's user before anything of it runs."""

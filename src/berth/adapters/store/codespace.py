@@ -1,5 +1,6 @@
 """Queries on codespaces and their logs."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -22,6 +23,7 @@ def to_codespace(row: Row[Any]) -> Codespace:
     fields: dict[str, Any] = {k: v for k, v in row._asdict().items() if k not in _COLUMNS_OF_LOOP}
     fields["desired"] = Desired(fields["desired"])
     fields["phase"] = Phase(fields["phase"])
+    fields["recent_folders"] = tuple(json.loads(fields["recent_folders"]))
     fields["finding"] = finding_from_json(fields["finding"]) if fields["finding"] else None
     return Codespace(**fields)
 
@@ -93,6 +95,12 @@ async def request(connection: AsyncConnection, codespace_id: int, desired: Desir
             next_at=database_now(connection),
         )
     )
+
+
+async def update_codespace(connection: AsyncConnection, codespace_id: int, values: Mapping[str, Any]) -> None:
+    """Change what the loop does not bring about: it has nothing to do now."""
+    statement = update(codespaces).where(codespaces.c.id == codespace_id, codespaces.c.desired != Desired.DELETED)
+    await connection.execute(statement.values(**values))
 
 
 async def delete_row(connection: AsyncConnection, codespace_id: int, epoch: int) -> bool:

@@ -218,6 +218,7 @@ codespaces = Table(
     Column("devcontainer_path", Text),
     Column("machine", String(64), nullable=False),
     Column("location", String(16), nullable=False),
+    Column("recent_folders", Text, nullable=False, server_default="[]"),  # JSON
     Column("idle_timeout_minutes", Integer, nullable=False),
     Column("retention_period_minutes", Integer, nullable=False),
     Column("created_at", UTCTime, nullable=False),

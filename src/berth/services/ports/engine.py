@@ -93,6 +93,10 @@ class Engine(Protocol):
 
     async def start_container(self, container_id: str) -> None: ...
 
+    async def limit_container(self, container_id: str, *, cpus: int, memory_bytes: int) -> None:
+        """What it may use from now on, swap included. 0 leaves a limit as it is: an engine takes none away."""
+        ...
+
     async def stop_container(self, container_id: str, *, timeout_s: int) -> None: ...
 
     async def remove_container(self, container_id: str) -> None:

@@ -1,0 +1,76 @@
+"""GitHub's bodies of codespaces and machines."""
+
+import json
+from typing import Any
+
+from berth.domain.account import Account, AccountType
+from berth.domain.codespace import finding_to_json
+from berth.domain.machine import Machine
+from berth.domain.repository import Repository
+from berth.rest.call import Call
+from berth.rest.simple_user import simple_user_of
+from berth.rest.views import maybe_timestamp, minimal_repository, simple_user, timestamp
+from berth.services.codespace import CodespaceView
+
+
+def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
+    """GitHub's `codespace`, with our `finding` added where it failed."""
+    codespace = view.codespace
+    url = call.links.api(f"/user/codespaces/{codespace.name}")
+    body: dict[str, Any] = {
+        "id": codespace.id,
+        "name": codespace.name,
+        "display_name": codespace.display_name,
+        "environment_id": codespace.environment_id,
+        "owner": simple_user(call.links, view.owner),
+        "billable_owner": billable_owner(call, view.repository, view.owner),
+        "repository": minimal_repository(call.links, view.repository),
+        "machine": machine_body(view.machine),
+        "devcontainer_path": codespace.devcontainer_path,
+        "prebuild": False,
+        "created_at": timestamp(codespace.created_at),
+        "updated_at": timestamp(codespace.updated_at),
+        "last_used_at": timestamp(codespace.last_used_at),
+        "state": codespace.state,
+        "url": url,
+        "git_status": {"ref": codespace.ref},
+        "location": codespace.location,
+        "idle_timeout_minutes": codespace.idle_timeout_minutes,
+        "web_url": call.links.web(f"/codespaces/{codespace.name}"),
+        "machines_url": f"{url}/machines",
+        "start_url": f"{url}/start",
+        "stop_url": f"{url}/stop",
+        "publish_url": None,
+        "pulls_url": None,
+        "recent_folders": list(codespace.recent_folders),
+        "runtime_constraints": {"allowed_port_privacy_settings": None},
+        "pending_operation": codespace.is_busy,
+        "pending_operation_disabled_reason": f"The codespace is {codespace.state}." if codespace.is_busy else None,
+        "idle_timeout_notice": None,
+        "last_known_stop_notice": None,
+        "retention_period_minutes": codespace.retention_period_minutes,
+        "retention_expires_at": maybe_timestamp(codespace.retention_expires_at),
+    }
+    if codespace.finding is not None:
+        body["finding"] = json.loads(finding_to_json(codespace.finding))
+    return body
+
+
+def billable_owner(call: Call, repository: Repository, owner: Account) -> dict[str, Any]:
+    """Nobody pays here; it says whose the codespace is to list and to stop: the organization's, or its owner's alone."""
+    if not repository.owner_is_organization:
+        return simple_user(call.links, owner)
+    return simple_user_of(call.links, repository.owner_id, repository.owner_login, AccountType.ORGANIZATION)
+
+
+def machine_body(machine: Machine) -> dict[str, Any]:
+    """GitHub's `codespace-machine`."""
+    return {
+        "name": machine.name,
+        "display_name": machine.display_name,
+        "operating_system": "linux",
+        "storage_in_bytes": machine.storage_bytes,
+        "memory_in_bytes": machine.memory_bytes,
+        "cpus": machine.cpus,
+        "prebuild_availability": None,
+    }
