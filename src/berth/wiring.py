@@ -48,6 +48,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
+from berth.services.dev_container import DevContainerService
 from berth.services.garbage import GarbageCollector
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
@@ -301,6 +302,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
             machines=parts.settings.machines,
             wake=wake,
         ),
+        dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
         package_settings=PackageSettingsService(store=store, clock=clock),

@@ -26,6 +26,7 @@ from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
+from berth.services.dev_container import DevContainerService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
@@ -110,6 +111,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
             machines=Machines(),
             wake=lambda: None,
         ),
+        dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
         package_settings=PackageSettingsService(store=store, clock=clock),

@@ -4,7 +4,7 @@ import asyncio
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,10 +99,24 @@ class BareGitRepositories:
                 return None
         return tuple((await self._list(repository_id, commit, f"{path}/" if path else ""))[:MAX_ENTRIES])
 
-    async def _list(self, repository_id: int, commit: str, path: str) -> list[TreeEntry]:
-        if "\0" in path or len(path) > 4096:
+    async def find_entries(self, repository_id: int, commit: str, paths: Sequence[str]) -> tuple[TreeEntry, ...]:
+        return tuple(await self._list(repository_id, commit, *paths)) if paths else ()
+
+    async def read_blobs(self, repository_id: int, shas: Collection[str]) -> dict[str, bytes]:
+        lines = "".join(f"{sha}\n" for sha in shas)
+        output = await self._git(repository_id, "cat-file", "--batch", stdin=lines.encode()) if shas else b""
+        found: dict[str, bytes] = {}
+        while output:
+            head, _, rest = output.partition(b"\n")
+            sha, _kind, size = head.decode().split(" ")
+            found[sha] = rest[: int(size)]
+            output = rest[int(size) + 1 :]
+        return found
+
+    async def _list(self, repository_id: int, commit: str, *paths: str) -> list[TreeEntry]:
+        wanted = ["--", *(path for path in paths if _can_name(path))] if any(paths) else []
+        if wanted == ["--"]:
             return []
-        wanted = ["--", path] if path else []
         output = await self._git(
             repository_id, "--literal-pathspecs", "ls-tree", "-z", "-l", "--full-tree", f"{commit}^{{tree}}", *wanted
         )
@@ -230,6 +244,12 @@ class BareGitRepositories:
             await run_git([*inside, "branch", "--quiet", f"--set-upstream-to=origin/{branch}", str(branch)])
         await run_git([*inside, "config", "remote.origin.url", origin])
         partial.rename(target)  # also onto an empty directory
+
+
+def _can_name(path: str) -> bool:
+    """Whether git would look for it in a tree: it refuses what leads out of one."""
+    parts = path.removesuffix("/").split("/")
+    return "\0" not in path and len(path) <= 4096 and not {"", ".", ".."} & set(parts)
 
 
 def _cannot_make(error: OSError) -> UpstreamFailed:

@@ -7,6 +7,7 @@ from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.contents import ContentsService
+from berth.services.dev_container import DevContainerService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
@@ -36,6 +37,7 @@ class Services:
     secrets: SecretService
     registry_credentials: RegistryCredentialService
     codespaces: CodespaceService
+    dev_containers: DevContainerService
     packages: PackageService
     package_versions: PackageVersionService
     package_settings: PackageSettingsService

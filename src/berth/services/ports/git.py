@@ -1,6 +1,6 @@
 """Git repositories, and git's own protocol."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +47,14 @@ class GitRepositories(Protocol):
 
     async def find_entry(self, repository_id: int, commit: str, path: str) -> TreeEntry | None:
         """What a path names at a commit."""
+        ...
+
+    async def find_entries(self, repository_id: int, commit: str, paths: Sequence[str]) -> tuple[TreeEntry, ...]:
+        """What these paths, at most some 1 000, name at a commit; those that name nothing are left out. One process."""
+        ...
+
+    async def read_blobs(self, repository_id: int, shas: Collection[str]) -> dict[str, bytes]:
+        """The contents of blobs that are there, by id. The caller has looked at their sizes. One process."""
         ...
 
     async def get_commit(self, repository_id: int, commit: str) -> Commit:
