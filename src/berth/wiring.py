@@ -55,6 +55,7 @@ from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.lifecycle import CodespaceWorker
+from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
@@ -282,6 +283,16 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         idle_timeout_minutes=parts.settings.idle_timeout_default_min,
         retention_minutes=parts.settings.retention_default_min,
     )
+    codespaces = CodespaceService(
+        store=store,
+        clock=clock,
+        entropy=parts.entropy,
+        git=git,
+        executor=parts.executor,
+        limits=limits,
+        machines=parts.settings.machines,
+        wake=wake,
+    )
     return Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -292,16 +303,8 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
         secrets=parts.secrets,
         registry_credentials=RegistryCredentialService(store=store, secrets=parts.secrets, own_host=parts.own.host),
-        codespaces=CodespaceService(
-            store=store,
-            clock=clock,
-            entropy=parts.entropy,
-            git=git,
-            executor=parts.executor,
-            limits=limits,
-            machines=parts.settings.machines,
-            wake=wake,
-        ),
+        codespaces=codespaces,
+        organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),

@@ -27,6 +27,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
@@ -91,6 +92,16 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
     repositories = RepositoryService(store=store, clock=clock, git=git)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     secrets = SecretService(store=store, sealer=Sealer(folder / "key", clock), clock=clock)
+    codespaces = CodespaceService(
+        store=store,
+        clock=clock,
+        entropy=entropy,
+        git=git,
+        executor=cast("Any", None),  # there is no engine here
+        limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60),
+        machines=Machines(),
+        wake=lambda: None,
+    )
     services = Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -101,16 +112,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),
         secrets=secrets,
         registry_credentials=RegistryCredentialService(store=store, secrets=secrets, own_host=OWN_HOST),
-        codespaces=CodespaceService(
-            store=store,
-            clock=clock,
-            entropy=entropy,
-            git=git,
-            executor=cast("Any", None),  # there is no engine here
-            limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60),
-            machines=Machines(),
-            wake=lambda: None,
-        ),
+        codespaces=codespaces,
+        organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),

@@ -26,6 +26,7 @@ from berth.rest.routes import ROUTES
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits
+from berth.services.organization_codespace import OrganizationCodespaceService
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 LIMIT = 3
@@ -89,7 +90,12 @@ async def api(berth: Berth) -> API:
         machines=Machines(),
         wake=lambda: None,
     )
-    berth.rest = make_rest_app(replace(berth.services, codespaces=service), ROUTES, None)
+    berth.services = replace(
+        berth.services,
+        codespaces=service,
+        organization_codespaces=OrganizationCodespaceService(store=berth.store, codespaces=service),
+    )
+    berth.rest = make_rest_app(berth.services, ROUTES, None)
     berth.admin = berth.client(berth.admin_token)
     octo = await berth.user("octo")
     made = (await octo.post("/user/repos", json={"name": "r", "private": True})).json()

@@ -226,7 +226,7 @@ async def test_a_row_that_goes_during_a_request(world: CodespaceWorld, olga: Sub
     view = await world.service.get(olga, await world.create())
     async with world.store.begin() as connection:
         await connection.execute(delete(table))
-    answered = await world.service._request(olga, view, Desired.STOPPED, "codespace.stop")
+    answered = await world.service.request(olga, view, Desired.STOPPED, "codespace.stop")
     assert answered.codespace == view.codespace
 
 

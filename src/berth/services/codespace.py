@@ -146,19 +146,20 @@ class CodespaceService:
         """A page of the caller's codespaces, newest first, and how many he has. A constant number of queries."""
         async with self._store.read() as connection:
             found, total = await rows.list_codespaces(
-                connection, subject.account_id, repository_id, limit=limit, offset=offset
+                connection, owner_id=subject.account_id, repository_id=repository_id, limit=limit, offset=offset
             )
-            owner = await account_rows.find_account_by_id(connection, subject.account_id)
-            ids = {codespace.repository_id for codespace in found if codespace.repository_id is not None}
-            repositories = await repository_rows.find_repositories_by_ids(connection, ids)
-        if owner is None:
-            return [], 0
-        views = [
-            self._show(codespace, owner, repositories[codespace.repository_id])
-            for codespace in found
-            if codespace.repository_id in repositories
+            return await self.show_all(connection, found), total
+
+    async def show_all(self, connection: AsyncConnection, found: Sequence[Codespace]) -> list[CodespaceView]:
+        """Views of a page, in two queries; without what has lost its repository meanwhile."""
+        owners = await account_rows.find_accounts_by_ids(connection, {each.owner_id for each in found})
+        ids = {each.repository_id for each in found if each.repository_id is not None}
+        repositories = await repository_rows.find_repositories_by_ids(connection, ids)
+        return [
+            self._show(each, owners[each.owner_id], repositories[each.repository_id])
+            for each in found
+            if each.owner_id in owners and each.repository_id in repositories
         ]
-        return views, total
 
     async def start(self, subject: Subject, name: str) -> CodespaceView:
         """Ask for it to run. Raises Conflict if it does, or is about to."""
@@ -167,19 +168,19 @@ class CodespaceService:
             view.codespace.desired is Desired.RUNNING and view.codespace.state is not State.FAILED
         ):
             raise Conflict("The codespace is already running.", code="codespace.running")
-        return await self._request(subject, view, Desired.RUNNING, "codespace.start")
+        return await self.request(subject, view, Desired.RUNNING, "codespace.start")
 
     async def stop(self, subject: Subject, name: str) -> CodespaceView:
         """Ask for it to stop; nothing happens if that was asked already."""
         view = await self.get(subject, name)
         if view.codespace.desired is Desired.STOPPED:
             return view
-        return await self._request(subject, view, Desired.STOPPED, "codespace.stop")
+        return await self.request(subject, view, Desired.STOPPED, "codespace.stop")
 
     async def delete(self, subject: Subject, name: str) -> None:
         """Ask for it to go; for its owner it is gone from now on."""
         view = await self.get(subject, name)
-        await self._request(subject, view, Desired.DELETED, "codespace.delete")
+        await self.request(subject, view, Desired.DELETED, "codespace.delete")
 
     async def update(
         self,
@@ -227,7 +228,8 @@ class CodespaceService:
         """What a new codespace of a repository that the caller may read can have."""
         return self._machines.offered
 
-    async def _request(self, subject: Subject, view: CodespaceView, desired: Desired, action: str) -> CodespaceView:
+    async def request(self, subject: Subject, view: CodespaceView, desired: Desired, action: str) -> CodespaceView:
+        """Store what is desired now. The caller has found out whose the codespace is to rule."""
         if not _may_manage(subject, view.codespace):
             raise Denied("This token manages no codespace but its own.", code="codespace.by_token")
         now = self._clock.now()

@@ -8,6 +8,7 @@ from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
@@ -37,6 +38,7 @@ class Services:
     secrets: SecretService
     registry_credentials: RegistryCredentialService
     codespaces: CodespaceService
+    organization_codespaces: OrganizationCodespaceService
     dev_containers: DevContainerService
     packages: PackageService
     package_versions: PackageVersionService

@@ -1,5 +1,6 @@
 """Queries on users, organizations and who belongs to which."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -71,6 +72,12 @@ async def find_account(connection: AsyncConnection, login: str) -> Account | Non
 async def find_account_by_id(connection: AsyncConnection, account_id: int) -> Account | None:
     row = (await connection.execute(select(*_COLUMNS).where(accounts.c.id == account_id))).one_or_none()
     return None if row is None else to_account(row)
+
+
+async def find_accounts_by_ids(connection: AsyncConnection, ids: Collection[int]) -> dict[int, Account]:
+    """Those that are there."""
+    statement = select(*_COLUMNS).where(accounts.c.id.in_(ids))
+    return {row.id: to_account(row) for row in await connection.execute(statement)}
 
 
 async def list_users(connection: AsyncConnection, *, limit: int, offset: int) -> tuple[list[Account], int]:

@@ -9,7 +9,8 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berth.adapters.store.tables import accounts, codespace_log, codespaces
+from berth.adapters.store.paging import fetch_page
+from berth.adapters.store.tables import accounts, codespace_log, codespaces, repositories
 from berth.adapters.store.work import database_now
 from berth.domain.codespace import Codespace, LogEntry, finding_from_json
 from berth.domain.lifecycle import Desired, Phase
@@ -56,19 +57,28 @@ async def find_codespace_by_id(connection: AsyncConnection, codespace_id: int) -
 
 
 async def list_codespaces(
-    connection: AsyncConnection, owner_id: int, repository_id: int | None, *, limit: int, offset: int
+    connection: AsyncConnection,
+    *,
+    owner_id: int | None = None,
+    repository_id: int | None = None,
+    organization_id: int | None = None,
+    limit: int,
+    offset: int,
 ) -> tuple[list[Codespace], int]:
-    """A page of the owner's codespaces, newest first, and how many there are."""
-    wanted = [
-        codespaces.c.owner_id == owner_id,
-        codespaces.c.desired != Desired.DELETED,
-        codespaces.c.repository_id.is_not(None),
-    ]
+    """A page of codespaces, newest first, and how many there are: an owner's, those of a repository, of an
+    organization's repositories. What is None does not restrict.
+    """
+    wanted = [codespaces.c.desired != Desired.DELETED, codespaces.c.repository_id.is_not(None)]
+    if owner_id is not None:
+        wanted.append(codespaces.c.owner_id == owner_id)
     if repository_id is not None:
         wanted.append(codespaces.c.repository_id == repository_id)
-    total = (await connection.execute(select(func.count()).where(*wanted).select_from(codespaces))).scalar_one()
-    statement = select(codespaces).where(*wanted).order_by(codespaces.c.id.desc()).limit(limit).offset(offset)
-    return [to_codespace(row) for row in await connection.execute(statement)], total
+    if organization_id is not None:
+        theirs = select(repositories.c.id).where(repositories.c.owner_id == organization_id)
+        wanted.append(codespaces.c.repository_id.in_(theirs))
+    statement = select(codespaces).where(*wanted).order_by(codespaces.c.id.desc())
+    rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
+    return [to_codespace(row) for row in rows], total
 
 
 async def lock_owner(connection: AsyncConnection, owner_id: int) -> None:
