@@ -45,6 +45,7 @@ from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.chore import Chore, ChoreWorker
 from berth.services.codespace import CodespaceService
+from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
@@ -304,6 +305,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         secrets=parts.secrets,
         registry_credentials=RegistryCredentialService(store=store, secrets=parts.secrets, own_host=parts.own.host),
         codespaces=codespaces,
+        codespace_access=CodespaceAccessService(store=store, clock=clock),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),

@@ -24,6 +24,7 @@ from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
+from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
@@ -113,6 +114,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         secrets=secrets,
         registry_credentials=RegistryCredentialService(store=store, secrets=secrets, own_host=OWN_HOST),
         codespaces=codespaces,
+        codespace_access=CodespaceAccessService(store=store, clock=clock),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),

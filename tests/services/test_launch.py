@@ -4,14 +4,17 @@ import base64
 import json
 import re
 import shutil
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
 from tests.codespace_world import HOST, IMAGE, ORIGIN, OWN_HOST, PASSWORD, CodespaceWorld, make_codespace_world
+from tests.fakes.engine import FakeDevContainers
 from tests.fakes.registry_client import DIGEST, SEEN
 from tests.secret_world import ACME, MINE, WEB
 
+from berth.adapters.store import codespace_access as access_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts, collaborators, repositories
@@ -19,11 +22,12 @@ from berth.adapters.store.tables import codespaces as codespaces_table
 from berth.domain.codespace import Codespace
 from berth.domain.dev_container import METADATA_LABEL
 from berth.domain.lifecycle import State
+from berth.domain.problem import Denied
 from berth.domain.registry_credential import Anonymous, CredentialKind, RegistryCredential
 from berth.domain.role import Role
 from berth.domain.secret import SecretVisibility
 from berth.domain.secret_text import SecretText
-from berth.services.ports import ExecResult
+from berth.services.ports import ContainerStatus, ExecResult, UpRequest, UpResult
 
 pytestmark = pytest.mark.parametrize(
     "database_url", ["sqlite"], indirect=True
@@ -440,3 +444,40 @@ async def test_the_default_image_is_for_a_repository_without_a_configuration(sto
     world.launcher._configurations._default_image = ""
     assert (await again(world, launched.name)).state is State.AVAILABLE, "what was launched with it keeps it"
     assert code(await world.launch()) == "devcontainer.missing"
+
+
+async def test_an_organization_that_allows_none_any_more_stops_a_launch_and_a_start(world: CodespaceWorld) -> None:
+    async def say(visibility: str) -> None:
+        async with world.store.begin() as connection:
+            await access_rows.set_visibility(connection, world.secrets.accounts["acme"], visibility)
+
+    name, launched = await world.create(), await world.launch()
+    await say("disabled")
+    assert code(await world.step(name)) == "codespace.access"
+    assert world.nothing_left(name)
+    olga = world.secrets.subject("olga")
+    with pytest.raises(Denied):
+        await again(world, launched.name)
+    await say("all_members")
+    await world.service.start(olga, launched.name)
+    await say("disabled")
+    assert code(await world.step(launched.name)) == "codespace.access"
+    (container,) = world.engine.containers.values()
+    assert container.status is ContainerStatus.EXITED
+
+
+async def test_an_organization_that_says_so_while_a_container_is_made_gives_it_no_secrets(
+    world: CodespaceWorld,
+) -> None:
+    name = await world.create()
+
+    class Slow(FakeDevContainers):
+        async def up(self, request: UpRequest, on_line: Callable[[str], Awaitable[None]]) -> UpResult:
+            async with world.store.begin() as connection:
+                await access_rows.set_visibility(connection, world.secrets.accounts["acme"], "disabled")
+            return await super().up(request, on_line)
+
+    world.launcher._dev_containers = Slow(world.engine)
+    assert code(await world.step(name)) == "codespace.access"
+    assert world.engine.environments == []
+    assert world.nothing_left(name)

@@ -365,7 +365,7 @@ async def test_opening_takes_the_same_number_of_queries_for_any_number_of_secret
         statements.clear()
         assert len(await world.opened("olga", "acme/web")) == number + 10
         counts.append(len([text for text in statements if text.lstrip().startswith("SELECT")]))
-    assert counts == [2, 2, 2]
+    assert counts == [3, 3, 3]
 
 
 async def test_a_damaged_secret_fails_the_launch_by_name(world: SecretWorld) -> None:

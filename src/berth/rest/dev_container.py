@@ -27,8 +27,9 @@ async def list_dev_containers(call: Call) -> Response:
 
 
 async def get_defaults(call: Call) -> Response:
-    """What a creation that asks for nothing gets; `client_ip` changes nothing."""
+    """What a creation that asks for nothing gets; 403 for who may create none. `client_ip` changes nothing."""
     repository = await _repository(call)
+    await call.services.codespace_access.require(call.user, repository)
     path = await call.services.dev_containers.find_default(repository, call.query("ref"))
     owner: AccountView = await call.services.accounts.get(call.user, call.user.login)
     return json_response(

@@ -31,6 +31,7 @@ STATUSES: Mapping[type[Problem], int] = {
 _STATUS_OF_CODE = {
     "blob.disk_full": 507,
     "blob.unavailable": 503,
+    "codespace.access_users": 400,
     "git.disk_full": 507,
     "package.last_tagged": 400,
     "package.page": 400,

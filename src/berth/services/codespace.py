@@ -19,10 +19,12 @@ from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account
 from berth.domain.codespace import Codespace, LogEntry, check_display_name, check_recent_folders
+from berth.domain.codespace_access import require_access
 from berth.domain.lifecycle import Desired, State
 from berth.domain.machine import Machine, Machines
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound
 from berth.domain.repository import Repository, short_branch
+from berth.services.codespace_access import find_access_decision
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest, new_values
 from berth.services.ports import Clock, Entropy, ExecResult, GitRepositories
@@ -69,7 +71,8 @@ class CodespaceService:
     async def create(self, subject: Subject, repository: Repository, wanted: CodespaceRequest) -> CodespaceView:
         """Store a new codespace; the loop launches it.
 
-        Raises Invalid for an unknown ref, LimitReached at MAX_CODESPACES_PER_USER, Denied for any but a personal token.
+        Raises Invalid for an unknown ref, LimitReached at MAX_CODESPACES_PER_USER, Denied for any but a personal token
+        and where the organization does not let this user have codespaces.
         """
         if subject.token_kind is not TokenKind.PERSONAL:
             raise Denied("The token of a codespace or a workflow creates no codespaces.", code="codespace.by_token")
@@ -94,6 +97,8 @@ class CodespaceService:
             now=self._clock.now(),
         )
         async with self._store.begin() as connection:
+            decision = await find_access_decision(connection, subject.account_id, repository.id)
+            require_access(decision, repository.owner_login)
             await rows.lock_owner(connection, subject.account_id)
             self._check_limit(await rows.count_codespaces(connection, subject.account_id))
             codespace = await rows.insert_codespace(connection, values)
@@ -162,12 +167,15 @@ class CodespaceService:
         ]
 
     async def start(self, subject: Subject, name: str) -> CodespaceView:
-        """Ask for it to run. Raises Conflict if it does, or is about to."""
+        """Ask for it to run. Raises Conflict if it does, or is about to; Denied if its organization allows none any more."""
         view = await self._get_readable(subject, name)
         if view.codespace.state is State.AVAILABLE or (
             view.codespace.desired is Desired.RUNNING and view.codespace.state is not State.FAILED
         ):
             raise Conflict("The codespace is already running.", code="codespace.running")
+        async with self._store.read() as connection:
+            decision = await find_access_decision(connection, subject.account_id, view.repository.id)
+        require_access(decision, view.repository.owner_login)
         return await self.request(subject, view, Desired.RUNNING, "codespace.start")
 
     async def stop(self, subject: Subject, name: str) -> CodespaceView:

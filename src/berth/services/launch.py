@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from berth.adapters.store import account as account_rows
+from berth.adapters.store import codespace_access as access_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import role_without_token
 from berth.domain.account import Account
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace
+from berth.domain.codespace_access import decide_access
 from berth.domain.dev_container import (
     DevContainerConfig,
     Hook,
@@ -237,6 +239,7 @@ class Launcher:
             repository_id = codespace.repository_id or -1
             repository = await repository_rows.find_repository_by_id(connection, repository_id)
             facts = await repository_rows.gather_facts(connection, codespace.owner_id, repository_id)
+            access = await access_rows.find_access(connection, codespace.owner_id, repository_id)
         if owner is None or repository is None or facts is None or role_without_token(facts) < Role.PULL:
             raise LaunchFailed(
                 Finding(
@@ -244,6 +247,16 @@ class Launcher:
                     sentence="The repository is gone, or its owner does not let you read it any more.",
                     fixer=Fixer.REPOSITORY_ADMIN,
                     next_step="Ask an administrator of the repository for read access.",
+                )
+            )
+        decision = decide_access(access, facts)
+        if not decision:
+            raise LaunchFailed(
+                Finding(
+                    code="codespace.access",
+                    sentence=f"{decision.trail[-1].text.rstrip('.')}: {repository.owner_login}.",
+                    fixer=Fixer.ORGANIZATION_OWNER,
+                    next_step=f"Ask an owner of {repository.owner_login}.",
                 )
             )
         return _Source(owner=owner, repository=repository)

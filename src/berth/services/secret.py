@@ -12,10 +12,12 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import audit
+from berth.adapters.store import codespace_access as access_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import secret as rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject, role_without_token
+from berth.domain.codespace_access import decide_access
 from berth.domain.problem import Conflict, Invalid, UpstreamFailed
 from berth.domain.repository import Repository, Visibility
 from berth.domain.role import Role
@@ -32,6 +34,8 @@ from berth.services.secret_selection import check_selection, check_selection_siz
 
 _REWRAP_PAGE = 100
 _NO_WRITE = "Secrets are withheld: they go only to users who may write to the repository."
+
+_NO_CODESPACES = "Secrets are withheld: the organization does not let this user have codespaces of its repositories."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +187,9 @@ class SecretService:
             await self._audit(connection, subject, owner, stored.name, "select_repositories")
 
     async def open_for_codespace(self, user_id: int, repository_id: int) -> OpenedSecrets:
-        """All secrets that reach a codespace of this user and repository (S3, S6), in two queries.
+        """All secrets that reach a codespace of this user and repository (S3, S6), in three queries.
+
+        Who may have no codespace of it, because the organization says so, gets none of them.
 
         Raises UpstreamFailed(code="secret.undecryptable") if one of them does not open: none is ever left out silently.
         """
@@ -191,6 +197,8 @@ class SecretService:
             facts = await repository_rows.gather_facts(connection, user_id, repository_id)
             if facts is None or role_without_token(facts) < Role.PUSH:
                 return OpenedSecrets(secrets=(), withheld_reason=_NO_WRITE)
+            if not decide_access(await access_rows.find_access(connection, user_id, repository_id), facts):
+                return OpenedSecrets(secrets=(), withheld_reason=_NO_CODESPACES)
             found = await rows.list_values_for_codespace(connection, user_id, repository_id)
         is_public = facts.visibility is Visibility.PUBLIC
         return OpenedSecrets(

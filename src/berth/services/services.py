@@ -6,6 +6,7 @@ from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
+from berth.services.codespace_access import CodespaceAccessService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.organization_codespace import OrganizationCodespaceService
@@ -38,6 +39,7 @@ class Services:
     secrets: SecretService
     registry_credentials: RegistryCredentialService
     codespaces: CodespaceService
+    codespace_access: CodespaceAccessService
     organization_codespaces: OrganizationCodespaceService
     dev_containers: DevContainerService
     packages: PackageService

@@ -10,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.package_tables import package_collaborators, packages
 from berth.adapters.store.paging import fetch_page
-from berth.adapters.store.tables import accounts, collaborators, memberships, repositories, team_members, teams
+from berth.adapters.store.tables import (
+    accounts,
+    codespace_access_users,
+    collaborators,
+    memberships,
+    repositories,
+    team_members,
+    teams,
+)
 from berth.domain.access import OrganizationFacts
 from berth.domain.account import Account, AccountType, OrganizationRole
 from berth.domain.problem import Invalid
@@ -175,6 +183,9 @@ async def remove_membership(connection: AsyncConnection, organization_id: int, u
         ),
         delete(package_collaborators).where(
             package_collaborators.c.user_id == user_id, package_collaborators.c.package_id.in_(their_packages)
+        ),
+        delete(codespace_access_users).where(
+            codespace_access_users.c.organization_id == organization_id, codespace_access_users.c.user_id == user_id
         ),
         delete(memberships).where(memberships.c.organization_id == organization_id, memberships.c.user_id == user_id),
     ):

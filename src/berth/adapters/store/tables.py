@@ -239,6 +239,22 @@ codespaces = Table(
     sqlite_autoincrement=True,
 )
 
+# Who may have codespaces of an organization's repositories; no row: whoever reads them.
+codespace_access = Table(
+    "codespace_access",
+    metadata,
+    Column("organization_id", Id, cascade("accounts.id"), primary_key=True, autoincrement=False),
+    Column("visibility", String(40), nullable=False),
+)
+
+codespace_access_users = Table(
+    "codespace_access_users",
+    metadata,
+    Column("organization_id", Id, cascade("accounts.id"), nullable=False),
+    Column("user_id", Id, cascade("accounts.id"), nullable=False, index=True),
+    PrimaryKeyConstraint("organization_id", "user_id"),
+)
+
 codespace_log = Table(
     "codespace_log",
     metadata,
