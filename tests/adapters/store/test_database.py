@@ -1,6 +1,7 @@
 """The store on both databases: what the migrations make, and who may open it."""
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,7 @@ async def test_several_servers_share_one_postgresql() -> None:
     ids=["no socket", "refused", "no directory"],
 )
 async def test_who_starts_a_server_is_told_why_the_database_cannot_be_used(url: str, said: str) -> None:
+    before = set(threading.enumerate())
     store = Store(url)
     with pytest.raises(UpstreamFailed) as failed:
         await store.migrate()
@@ -75,6 +77,9 @@ async def test_who_starts_a_server_is_told_why_the_database_cannot_be_used(url: 
         await store.ping()
     assert said not in hidden.value.message + hidden.value.remedy
     await store.close()
+    # Where aiosqlite cannot connect, its thread still tells the loop that it ends, and nothing else waits for that.
+    while any("_connection_worker_thread" in thread.name for thread in set(threading.enumerate()) - before):
+        await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("url", ["", "mysql://u:hunter2@h/d", "sqlite", "://hunter2"])
