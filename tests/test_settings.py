@@ -39,8 +39,10 @@ def test_a_variable_beats_the_file_and_the_file_the_default() -> None:
         ("0.0.0.0:80", (TCPAddress("0.0.0.0", 80),)),
         ("[::1]:443, unix:/run/berth.sock", (TCPAddress("::1", 443), UnixAddress(Path("/run/berth.sock")))),
         ("localhost:0", (TCPAddress("localhost", 0),)),
+        ("http://127.0.0.2:80,http://[::1]:81", (TCPAddress("127.0.0.2", 80, True), TCPAddress("::1", 81, True))),
+        ("http://localhost:80,0.0.0.0:443", (TCPAddress("localhost", 80, True), TCPAddress("0.0.0.0", 443))),
     ],
-    ids=["IPv4", "IPv6 and a socket", "any port"],
+    ids=["IPv4", "IPv6 and a socket", "any port", "plain", "plain beside another"],
 )
 def test_listen_addresses(text: str, expected: tuple[TCPAddress | UnixAddress, ...]) -> None:
     assert load({"BERTH_LISTEN": text}, None).listen == expected
@@ -66,6 +68,10 @@ REFUSED = [
     ("LISTEN", "host:70000"),
     ("LISTEN", "unix:relative"),
     ("LISTEN", ","),
+    ("LISTEN", "http://0.0.0.0:80"),
+    ("LISTEN", "http://berth.example.com:80"),
+    ("LISTEN", "http://127.0.0.1:80/"),
+    ("LISTEN", "https://127.0.0.1:443"),
     ("WORKERS", "0"),
     ("WORKERS", "two"),
     ("EXTERNAL_URL", "berth.example.com"),

@@ -16,11 +16,16 @@
 8. A connection is held for who goes on: a head, and what is left of a refused body, comes within HEAD_S from its first byte;
    who reads nothing for STALLED_S of what was written for him is cut off. How long a body may take is the application's to
    say. Each held connection is a file descriptor, of which a process has few.
+9. A request line may hold a whole address, as clients of an HTTP proxy send it: its host then counts, not the header's.
+   Source: RFC 9112, section 3.2.2.
+10. What comes through a unix socket counts as https: who listens there is either behind a proxy, or gh, which believes so
+   (references, GITHUB_CLIENTS way C).
 
 This leans on uvicorn's and httptools' insides; tests/test_http_protocol.py holds what it needs of them.
 """
 
 import asyncio
+import re
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
@@ -38,6 +43,7 @@ HEAD_S = 30.0
 STALLED_S = 120.0
 _UPLOAD_METHODS = frozenset({"PATCH", "POST", "PUT"})
 _READ_METHODS = {b"GET": "GET", b"HEAD": "HEAD"}
+_ABSOLUTE = re.compile(rb"https?://(?:[^/?#]*@)?([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 # Each is filled and emptied within one callback of the loop, so all connections of a process share it.
 _HEADS = memoryview(bytearray(MAX_HEAD_BYTES))
@@ -225,6 +231,8 @@ class BerthProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own narrows it
         super().connection_made(transport)
         self.flow = _Flow(transport, self)
+        if self.server is not None and self.server[1] is None:
+            self.scheme = "https"  # policy 10
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -320,8 +328,19 @@ class BerthProtocol(HttpToolsProtocol):
     def _has_body(self) -> bool:
         return any(name in {b"content-length", b"transfer-encoding", b"upgrade", b"expect"} for name, _ in self.headers)
 
+    def _take_host_of_url(self) -> None:
+        """Policy 9: from here on it looks as if the client had sent path and Host."""
+        found = _ABSOLUTE.fullmatch(self.url)
+        if found is not None:
+            host, below = found.groups()
+            self.headers[:] = [(name, value) for name, value in self.headers if name != b"host"]
+            self.headers.append((b"host", host))
+            self.url = below if below.startswith(b"/") else b"/" + below
+
     def on_headers_complete(self) -> None:
         self._unwatch()
+        if not self.url.startswith(b"/"):
+            self._take_host_of_url()
         self._answered = self._answer_at_once()
         if self._answered:
             return

@@ -138,7 +138,7 @@ def write_token(path: Path, token: SecretText) -> None:
 
 
 def _server(berth: Berth, settings: Settings, address: TCPAddress | UnixAddress) -> uvicorn.Server:
-    tls = isinstance(address, TCPAddress) and settings.tls_cert is not None
+    tls = settings.has_tls(address)
     config = uvicorn.Config(
         berth.app,
         loop="none",  # we run in ours
@@ -205,5 +205,5 @@ def _url(bound: socket.socket, settings: Settings, address: TCPAddress | UnixAdd
     """What to log in to."""
     if isinstance(address, UnixAddress):
         return _shown(address)
-    scheme = "https" if settings.tls_cert else "http"
+    scheme = "https" if settings.has_tls(address) else "http"
     return f"{scheme}://{_shown(address, bound.getsockname()[1])}"

@@ -14,6 +14,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,14 @@ CLIENT_VARIABLES = frozenset({"BERTH_CONFIG", "BERTH_HOST", "BERTH_TOKEN"})  # o
 
 @dataclass(frozen=True, slots=True)
 class TCPAddress:
-    """Where to listen. IPv6 addresses are without brackets; port 0 lets the system choose."""
+    """Where to listen. IPv6 addresses are without brackets; port 0 lets the system choose.
+
+    `plain`: without TLS, even if there is a certificate.
+    """
 
     host: str
     port: int
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,10 @@ class Settings:
     max_codespaces_per_user: int
     machines: Machines
     default_image: str | None
+
+    def has_tls(self, address: ListenAddress) -> bool:
+        """Whether it is spoken there."""
+        return isinstance(address, TCPAddress) and self.tls_cert is not None and not address.plain
 
     @property
     def admin_token_file(self) -> Path:
@@ -165,6 +174,9 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+_PLAIN = "http://"
+
+
 def _listen(value: str) -> tuple[ListenAddress, ...]:
     entries = tuple(_listen_address(entry) for entry in _list(value))
     if not entries:
@@ -178,12 +190,23 @@ def _listen_address(entry: str) -> ListenAddress:
         if not path.startswith("/"):
             raise ValueError("after unix: comes an absolute path")
         return UnixAddress(Path(path))
-    host, separator, port = entry.rpartition(":")
+    plain = entry.startswith(_PLAIN)
+    host, separator, port = entry.removeprefix(_PLAIN).rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     is_port = port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 65536
     if not separator or not bare or not is_port or (":" in bare and bare == host):
-        raise ValueError("each entry is host:port, [IPv6]:port or unix:/path")
-    return TCPAddress(bare, int(port))
+        raise ValueError("each entry is host:port, [IPv6]:port, unix:/path or http://127.0.0.1:port")
+    if plain and not _is_loopback(bare):
+        raise ValueError("http:// is for loopback addresses: tokens would cross the network in clear")
+    return TCPAddress(bare, int(port), plain)
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether nothing that is sent there leaves this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +233,8 @@ _HTTP = _url("http", "https")
 # fmt: off
 TABLE: tuple[Setting, ...] = (
     Setting("DATA_DIR", _PATH, "", "berth-data", "Folder for everything that the server keeps.", _path),
-    Setting("LISTEN", _LIST, "host:port or unix:/path", "127.0.0.1:8080", "Where the server listens.", _listen),
+    Setting("LISTEN", _LIST, "host:port or unix:/path", "127.0.0.1:8080", "Where the server listens; http://127.0.0.1:port "
+            "is without TLS also if there is a certificate.", _listen),
     Setting("EXTERNAL_URL", _URL, "", "", "The address that users type; behind a proxy it "
             "must be set. Not set: taken from each request.", _HTTP),
     Setting("TLS_CERT", _PATH, "", "", "Certificate chain (PEM); with TLS_KEY it turns HTTPS on.", _path),

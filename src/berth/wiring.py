@@ -342,9 +342,9 @@ def _registry_client(settings: Settings, own: WebAddress, resources: AsyncExitSt
 
 def _own_origin(settings: Settings) -> str:
     """What codespaces call us by, if EXTERNAL_URL does not say it: the first address that we listen on."""
-    scheme = "https" if settings.tls_cert else "http"
     for address in settings.listen:
         if isinstance(address, TCPAddress):
+            scheme = "https" if settings.has_tls(address) else "http"
             host = f"[{address.host}]" if ":" in address.host else address.host
             return f"{scheme}://{host}:{address.port}"
     raise Invalid(

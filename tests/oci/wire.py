@@ -15,8 +15,10 @@ from starlette.types import ASGIApp
 from berth.oci.app import AtOnce, answer_at_once
 from berth.oci.call import OCIServices
 from berth.server import _listen, _server
-from berth.settings import TCPAddress, load
+from berth.settings import ListenAddress, TCPAddress, load
 from berth.wiring import Berth
+
+_ANY_PORT = TCPAddress("127.0.0.1", 0)
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,20 @@ def _nothing(_scope: object) -> None:
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp, services: OCIServices | None = None) -> AsyncIterator[int]:
-    """The port of a server with this application, set up as `berth serve` sets up its own; with its short ways."""
+async def listening(
+    app: ASGIApp, services: OCIServices | None = None, address: ListenAddress = _ANY_PORT
+) -> AsyncIterator[int]:
+    """The port of a server with this application, set up as `berth serve` sets up its own; with its short ways.
+
+    0 for a unix socket.
+    """
     whole = cast("Berth", _Whole(app, partial(answer_at_once, services) if services else _nothing))
-    address = TCPAddress("127.0.0.1", 0)
     server, bound = _server(whole, load({}, None), address), _listen(address)
     running = asyncio.create_task(server.serve(sockets=[bound]))
     try:
         while not server.started:
             await asyncio.sleep(0.005)
-        yield bound.getsockname()[1]
+        yield bound.getsockname()[1] if isinstance(address, TCPAddress) else 0
     finally:
         server.should_exit = True
         server.force_exit = True
