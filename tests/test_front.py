@@ -41,6 +41,7 @@ async def ask(path: str, host: str = "berth.test", check: Callable[[], Awaitable
         ("/api/v3/user", "berth.test", "rest /user"),
         ("/api/v3", "berth.test", "rest /"),
         ("/user", "api.berth.test", "rest /user"),
+        ("/user", "API.berth.test:8080", "rest /user"),
         ("/v2/", "berth.test", "oci /v2/"),
         ("/v2", "berth.test", "oci /v2"),
         ("/v2/acme/app/tags/list", "api.berth.test", "oci /v2/acme/app/tags/list"),
@@ -53,7 +54,7 @@ async def test_which_edge_answers(path: str, host: str, answer: str) -> None:
     assert (await ask(path, host)).text == answer
 
 
-@pytest.mark.parametrize("path", ["/v2x", "/tokens", "/", "/favicon.ico", "/api/v4/user"])
+@pytest.mark.parametrize("path", ["/v2x", "/tokens", "/", "/favicon.ico", "/api/v4/user", "/graphql", "/docs", "/user"])
 async def test_what_is_no_path_of_any_edge(path: str) -> None:
     assert (await ask(path)).status_code == 404
 
@@ -62,6 +63,14 @@ async def test_what_is_no_path_of_any_edge(path: str) -> None:
 async def test_a_nul_reaches_no_database(path: str) -> None:
     """PostgreSQL refuses it with an error that nobody expects."""
     assert (await ask(path)).status_code == 404
+
+
+async def test_the_page_about_errors_runs_and_loads_nothing() -> None:
+    page = await ask("/docs/errors")
+    assert page.status_code == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert '<tr id="secret.name">' in page.text
 
 
 async def test_ready_only_if_everything_answers() -> None:

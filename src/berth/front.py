@@ -1,26 +1,28 @@
 """One origin: which edge answers a request (DESIGN section 3).
 
 `/api/v3/…`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
-the container registry; `/{owner}/{repo}.git/…` is git; `/healthz` says that the
-process lives, `/readyz` that its database and its engine answer.
+the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` says what each error's code means; `/healthz` says
+that the process lives, `/readyz` that its database and its engine answer.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.requests import HTTPConnection
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.problem import Problem
 from berth.git.app import is_git_path
 from berth.oci.app import is_oci_path
-from berth.rest.app import API_PREFIX
+from berth.rest import errors_page
+from berth.rest.own_address import API_PREFIX, host_of, is_api_host
 
 Check = Callable[[], Awaitable[object]]
 
 
 def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
     """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
+    errors = errors_page.read_errors_page()
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -30,7 +32,7 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
             await oci(scope, receive, send)
         elif "\0" in path or b"%00" in scope["query_string"]:
             await _not_found(scope, receive, send)  # nothing is called so, and PostgreSQL cannot even be asked
-        elif Request(scope).headers.get("host", "").startswith("api."):
+        elif is_api_host(host_of(HTTPConnection(scope))):
             await rest(scope, receive, send)
         elif path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
             below = path.removeprefix(API_PREFIX) or "/"
@@ -40,6 +42,8 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
             await git(scope, receive, send)
         elif path == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
+        elif path == errors_page.PATH:
+            await HTMLResponse(errors, headers=errors_page.HEADERS)(scope, receive, send)
         elif path == "/readyz":
             await (await _ready(checks))(scope, receive, send)
         else:

@@ -18,11 +18,12 @@ from berth.domain.problem import Denied, Invalid, NotFound, Problem, Unauthentic
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
 from berth.rest.call import Call, Handler, Links, json_response
-from berth.rest.problems import DOCUMENTATION_PATH, error_body, status_of
+from berth.rest.errors_page import PATH as ERRORS_PATH
+from berth.rest.own_address import make_links
+from berth.rest.problems import error_body, status_of
 from berth.rest.segments import make_route
 from berth.services.services import Services
 
-API_PREFIX = "/api/v3"
 API_VERSIONS = ("2022-11-28", "2026-03-10")
 _LOG = logging.getLogger(__name__)
 
@@ -50,13 +51,23 @@ def make_rest_app(services: Services, routes: tuple[Route, ...], external_url: s
     by_path: dict[str, dict[str, Route]] = {}
     for route in routes:
         by_path.setdefault(route.path, {})[route.method] = route
-    return Starlette(
+
+    async def not_found(request: Request, _error: Exception) -> Response:
+        response = problem_response(NotFound("Not Found"), make_links(request, external_url))
+        _add_headers(response, request, uuid4().hex)
+        return response
+
+    app = Starlette(
         routes=[
             make_route(path, _endpoint(services, methods, external_url), list(methods))
             for path, methods in by_path.items()
         ],
-        exception_handlers={404: _not_found, 405: _not_found},
+        exception_handlers={404: not_found, 405: not_found},
     )
+    app.router.redirect_slashes = (
+        False  # a path that ends in a slash is another path (references, GITHUB_API section 1.2)
+    )
+    return app
 
 
 def _endpoint(
@@ -64,7 +75,7 @@ def _endpoint(
 ) -> Callable[[Request], Awaitable[Response]]:
     async def respond(request: Request) -> Response:
         route = methods["GET" if request.method == "HEAD" else request.method]
-        links = _links(request, external_url)
+        links = make_links(request, external_url)
         subject: Subject | None = None
         request_id = uuid4().hex
         try:
@@ -78,7 +89,10 @@ def _endpoint(
             _LOG.exception("rest.failed", extra={"request_id": request_id, "route": route.path})
             body = {"message": f"Server Error. The request id is {request_id}.", "status": "500"}
             response = json_response(body, 500)
-        _add_headers(response, request, route, subject, request_id)
+        _add_headers(response, request, request_id)
+        if subject is not None:
+            response.headers["X-OAuth-Scopes"] = ", ".join(sorted(subject.scopes))
+            response.headers["X-Accepted-OAuth-Scopes"] = ", ".join(sorted(route.accepted or route.scopes))
         return _conditional(request, response)
 
     return respond
@@ -86,12 +100,8 @@ def _endpoint(
 
 def problem_response(problem: Problem, links: Links) -> Response:
     """A Problem as GitHub would say it."""
-    body = error_body(problem, links.web(f"{DOCUMENTATION_PATH}#{problem.code}"))
+    body = error_body(problem, links.web(f"{ERRORS_PATH}#{problem.code}"))
     return json_response(body, status_of(problem))
-
-
-async def _not_found(request: Request, _error: Exception) -> Response:
-    return problem_response(NotFound("Not Found"), _links(request, None))
 
 
 async def authenticate(services: Services, header: str) -> Subject | None:
@@ -144,24 +154,16 @@ def _check_version(request: Request) -> None:
         raise Invalid(f"'{version[:20]}' is not a version of this API. Known: {known}.", code="request.malformed")
 
 
-def _links(request: Request, external_url: str | None) -> Links:
-    prefix = "" if request.headers.get("host", "").startswith("api.") else API_PREFIX
-    if external_url:
-        return Links(external_url.rstrip("/"), prefix)
-    return Links(f"{request.url.scheme}://{request.headers.get('host', 'localhost')}", prefix)
-
-
-def _add_headers(response: Response, request: Request, route: Route, subject: Subject | None, request_id: str) -> None:
+def _add_headers(response: Response, request: Request, request_id: str) -> None:
+    """What every answer has. Source: GITHUB_API section 2.3 of the references."""
+    version = request.headers.get("x-github-api-version")
     headers = response.headers
     headers["X-GitHub-Request-Id"] = request_id
     headers["X-GitHub-Media-Type"] = "github.v3; format=json"
-    headers["X-GitHub-Api-Version-Selected"] = request.headers.get("x-github-api-version", API_VERSIONS[0])
+    headers["X-GitHub-Api-Version-Selected"] = version if version in API_VERSIONS else API_VERSIONS[0]
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Cache-Control"] = "private, no-cache"
     headers["Vary"] = "Accept, Authorization"
-    if subject is not None:
-        headers["X-OAuth-Scopes"] = ", ".join(sorted(subject.scopes))
-        headers["X-Accepted-OAuth-Scopes"] = ", ".join(sorted(route.accepted or route.scopes))
 
 
 def _conditional(request: Request, response: Response) -> Response:
@@ -172,7 +174,7 @@ def _conditional(request: Request, response: Response) -> Response:
     etag = f'W/"{sha256(body).hexdigest()}"'
     response.headers["ETag"] = etag
     wanted = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
-    if etag.removeprefix("W/") not in wanted:
+    if wanted.isdisjoint({etag.removeprefix("W/"), "*"}):
         return response
     headers = {k: v for k, v in response.headers.items() if k not in {"content-length", "content-type"}}
     return Response(status_code=304, headers=headers)

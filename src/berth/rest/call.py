@@ -40,16 +40,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Absolute addresses of this server, as the client reached it or as EXTERNAL_URL says."""
+    """Absolute addresses of this server, as the client reached it or as EXTERNAL_URL says (own_address.py)."""
 
-    origin: str  # scheme://host[:port]
-    api_prefix: str  # "/api/v3", or "" for a Host that begins with "api."
+    api_origin: str  # scheme://host[:port]
+    api_prefix: str  # "/api/v3", or "" for a host that begins with "api."
+    web_origin: str  # of everything that is not the API
 
     def api(self, path: str) -> str:
-        return f"{self.origin}{self.api_prefix}{path}"
+        return f"{self.api_origin}{self.api_prefix}{path}"
 
     def web(self, path: str) -> str:
-        return f"{self.origin}{path}"
+        return f"{self.web_origin}{path}"
 
 
 class Call:

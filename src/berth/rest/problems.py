@@ -44,8 +44,6 @@ _STATUS_OF_CODE = {
     "store.unavailable": 503,
 }
 
-DOCUMENTATION_PATH = "/docs/errors"
-
 
 def status_of(problem: Problem) -> int:
     """The HTTP status. A test walks all subclasses of Problem and fails where one is missing here."""

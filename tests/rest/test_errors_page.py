@@ -1,0 +1,32 @@
+"""What an error's documentation_url leads to."""
+
+import re
+from pathlib import Path
+
+from berth.rest.errors_page import make_errors_page, read_errors_page
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+
+
+def test_every_code_is_an_anchor() -> None:
+    codes = re.findall(r"^\| `([^`]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
+    page = read_errors_page()
+    assert len(codes) > 200
+    assert [code for code in codes if f'<tr id="{code}">' not in page] == []
+    assert "`" not in page
+    assert "**" not in page
+
+
+def test_headings_paragraphs_tables_and_nothing_else() -> None:
+    page = make_errors_page(
+        '# Codes <1>\n\nA `b <i>`\nand **c**.\n\n| x | y |\n|---|---|\n| `a.b` | "<z>" |\n\n## End\n'
+    )
+    assert "<title>Codes &lt;1&gt;</title>" in page
+    assert page.partition("<body>\n")[2].partition("\n</body>")[0].splitlines() == [
+        "<h1>Codes &lt;1&gt;</h1>",
+        "<p>A <code>b &lt;i&gt;</code> and <strong>c</strong>.</p>",
+        "<table><tr><th>x</th><th>y</th></tr>",
+        '<tr id="a.b"><td><code>a.b</code></td><td>&quot;&lt;z&gt;&quot;</td></tr>',
+        "</table>",
+        "<h2>End</h2>",
+    ]
