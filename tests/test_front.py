@@ -42,6 +42,8 @@ async def ask(path: str, host: str = "berth.test", check: Callable[[], Awaitable
         ("/api/v3", "berth.test", "rest /"),
         ("/user", "api.berth.test", "rest /user"),
         ("/user", "API.berth.test:8080", "rest /user"),
+        ("/api/graphql", "berth.test", "rest /graphql"),
+        ("/graphql", "api.berth.test", "rest /graphql"),
         ("/v2/", "berth.test", "oci /v2/"),
         ("/v2", "berth.test", "oci /v2"),
         ("/v2/acme/app/tags/list", "api.berth.test", "oci /v2/acme/app/tags/list"),

@@ -1,6 +1,6 @@
 """One origin: which edge answers a request (DESIGN section 3).
 
-`/api/v3/…`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
+`/api/v3/…` and `/api/graphql`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
 the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` says what each error's code means; `/healthz` says
 that the process lives, `/readyz` that its database and its engine answer.
 """
@@ -18,6 +18,7 @@ from berth.rest import errors_page
 from berth.rest.own_address import API_PREFIX, host_of, is_api_host
 
 Check = Callable[[], Awaitable[object]]
+_GRAPHQL = "/api/graphql"
 
 
 def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
@@ -38,6 +39,9 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
             below = path.removeprefix(API_PREFIX) or "/"
             raw = scope.get("raw_path", b"").removeprefix(API_PREFIX.encode()) or b"/"
             await rest({**scope, "path": below, "raw_path": raw}, receive, send)
+        elif path == _GRAPHQL:
+            below = path.removeprefix("/api")
+            await rest({**scope, "path": below, "raw_path": below.encode()}, receive, send)
         elif is_git_path(path):
             await git(scope, receive, send)
         elif path == "/healthz":

@@ -456,6 +456,14 @@ async def test_1_2_paths(spoken: Spoken, target: str, status: int) -> None:
     assert (await spoken.ask(target.replace("ID", str(spoken.app_id)))).status == status
 
 
+async def test_1_where_graphql_is(spoken: Spoken) -> None:
+    body = b'{"query": "query UserCurrent{viewer{login}}", "variables": null}'
+    for target, host in (("/api/graphql", "berth.test"), ("/graphql", "api.berth.test")):
+        reply = await spoken.ask(target, "POST", host=host, body=body)
+        assert body_of(reply) == {"data": {"viewer": {"login": "octo"}}}
+    assert (await spoken.ask("/api/graphql", "POST", token=None, body=body)).status == 401
+
+
 async def test_9_a_new_secret_is_an_empty_object_and_a_changed_one_nothing(spoken: Spoken) -> None:
     """gh reads the 201 as JSON; terraform makes a secret anew whose updated_at moves without a change of it."""
     target = f"{API}/user/codespaces/secrets/tok"

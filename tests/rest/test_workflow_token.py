@@ -18,6 +18,7 @@ OPEN_TO_ANY_TOKEN = {
     "GET /repos/{owner}/{repo}/collaborators/{username}",
     "GET /repos/{owner}/{repo}/collaborators/{username}/permission",
     "GET /user/repos",
+    "POST /graphql",  # test_graphql.py: the repository, and nothing of the person
 }
 
 

@@ -13,6 +13,7 @@ from berth.rest import (
     codespace_access,
     contents,
     dev_container,
+    graphql,
     meta,
     organization,
     organization_codespace,
@@ -34,6 +35,7 @@ _BY_ID = "/repositories/{repository_number}"
 
 _NAMED: tuple[Route, ...] = (
     *meta.ROUTES,
+    *graphql.ROUTES,
     *user.ROUTES,
     *access_token.ROUTES,
     *workflow_token.ROUTES,
