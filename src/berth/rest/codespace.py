@@ -17,6 +17,7 @@ from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
+from berth.rest.codespace_tunnel import NO_TUNNEL
 from berth.rest.codespace_views import codespace_body, machine_body
 from berth.rest.views import timestamp
 from berth.services.codespace_request import CodespaceRequest
@@ -117,7 +118,10 @@ async def _list(call: Call, repository_id: int | None) -> Response:
 
 
 async def get(call: Call) -> Response:
-    return json_response(codespace_body(call, await call.services.codespaces.get(call.user, call.path("name"))))
+    body = codespace_body(call, await call.services.codespaces.get(call.user, call.path("name")))
+    if call.query("internal") == "true":
+        body["connection"] = NO_TUNNEL
+    return json_response(body)
 
 
 async def update(call: Call) -> Response:
