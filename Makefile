@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock chaos bench bench-registry clean
+.PHONY: help setup demo test check fix unit lock openapi chaos bench bench-registry clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ fix: ## Format, and repair what ruff can
 unit: ## The domain's tests only: seconds
 	@dev/setup test
 	$(BIN)/pytest tests/domain $(ARGS)
+
+openapi: ## Write what is taken from the description that GitHub publishes anew (after a new route of theirs)
+	@dev/setup test
+	$(BIN)/python dev/github_description.py
 
 lock: ## Write constraints.txt and package-lock.json anew (ARGS=--upgrade takes newest versions)
 	python3 -m venv .cache/lock

@@ -8,7 +8,17 @@ from berth.rest.app import Route
 from berth.rest.routes import ROUTES
 
 # Operations that need no scope: about the server, public accounts, the caller's own account.
-WITHOUT = {"/", "/meta", "/versions", "/rate_limit", "/user", "/users", "/users/{username}", "/orgs/{org}"}
+WITHOUT = {
+    "/",
+    "/openapi.json",
+    "/meta",
+    "/versions",
+    "/rate_limit",
+    "/user",
+    "/users",
+    "/users/{username}",
+    "/orgs/{org}",
+}
 
 
 def fill(route: Route) -> str:

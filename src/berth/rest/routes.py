@@ -29,6 +29,7 @@ from berth.rest import (
 )
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler
+from berth.rest.openapi import with_description
 
 _BY_NAME = "/repos/{owner}/{repo}"
 _BY_ID = "/repositories/{repository_number}"
@@ -69,11 +70,13 @@ def _by_id(handler: Handler) -> Handler:
     return respond
 
 
-ROUTES: tuple[Route, ...] = (
-    *_NAMED,
-    *(
-        replace(route, path=route.path.replace(_BY_NAME, _BY_ID, 1), handler=_by_id(route.handler))
-        for route in _NAMED
-        if route.path.startswith(_BY_NAME)
-    ),
+ROUTES: tuple[Route, ...] = with_description(
+    (
+        *_NAMED,
+        *(
+            replace(route, path=route.path.replace(_BY_NAME, _BY_ID, 1), handler=_by_id(route.handler))
+            for route in _NAMED
+            if route.path.startswith(_BY_NAME)
+        ),
+    )
 )

@@ -1,0 +1,312 @@
+"""Our own operations, which GitHub does not describe: what they take and what they answer (DESIGN section 3.1).
+
+A key is as in docs/api.md: `{package}` stands for each of a package's three paths. Bodies of requests are the types that the
+handlers parse. Every answer that a test receives is checked against these schemas (tests/rest/schema.py).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from berth.domain.access import Effect
+from berth.domain.finding import Fixer
+from berth.domain.package_access import PackageAction
+from berth.domain.package_settings import MAX_RETENTION_DAYS
+from berth.domain.registry_credential import CredentialKind
+from berth.domain.repository import Visibility
+from berth.domain.scope import Scope
+from berth.domain.secret import SecretLevel
+from berth.domain.workflow_permissions import WorkflowPermission
+from berth.rest.access_token import CreateToken
+from berth.rest.codespace import ExecCommand
+from berth.rest.package_grant import SetRole
+from berth.rest.package_settings import ChangePolicy, ChangeSettings
+from berth.rest.workflow_token import CreateWorkflowToken
+
+Schema = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOperation:
+    """`answer` None: no content. `narrowed`: keys of the request whose values are fewer than their type's.
+
+    `streams`: the answer may be server-sent events instead.
+    """
+
+    id: str
+    summary: str
+    status: int = 200
+    answer: Schema | None = None
+    request: type[msgspec.Struct] | None = None
+    narrowed: Mapping[str, Schema] = field(default_factory=dict)
+    query: tuple[Schema, ...] = ()
+    streams: bool = False
+
+
+def request_schema(request: type[msgspec.Struct], narrowed: Mapping[str, Schema]) -> Schema:
+    """What the handler parses."""
+    (_,), components = msgspec.json.schema_components([request])
+    schema: Schema = components[request.__name__]
+    properties = {name: {**was, **narrowed.get(name, {})} for name, was in schema["properties"].items()}
+    return {"type": "object", "properties": properties, "required": schema["required"]}
+
+
+def closed(**properties: Schema) -> Schema:
+    """An object with these keys, all of them, and no others."""
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _words(values: Iterable[str], *, null: bool = False) -> Schema:
+    if null:
+        return {"type": ["string", "null"], "enum": [*map(str, values), None]}
+    return {"type": "string", "enum": list(map(str, values))}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _github(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _with_role(name: str) -> Schema:
+    return {"allOf": [_github(name), {"type": "object", "properties": {"role": _ROLE}, "required": ["role"]}]}
+
+
+def _query(name: str, schema: Schema) -> Schema:
+    return {"in": "query", "name": name, "schema": schema}
+
+
+class _Role(StrEnum):
+    """Roles on packages."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "integer"}
+_YES: Schema = {"type": "boolean"}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+_MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+_BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
+_ROLE = _words(_Role)
+_SCOPES = _words(scope for scope in Scope if scope is not Scope.SITE_ADMIN)
+_PAGES = (_query("per_page", {"type": "integer", "default": 30}), _query("page", {"type": "integer", "default": 1}))
+_RETENTION: Schema = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_RETENTION_DAYS}
+
+FINDING = closed(
+    code=_TEXT,
+    sentence=_TEXT,
+    fixer=_words(Fixer),
+    next_step=_TEXT,
+    evidence={"type": "object", "additionalProperties": _TEXT},
+)
+_TOKEN: dict[str, Schema] = {
+    "id": _NUMBER,
+    "note": _TEXT,
+    "scopes": _list(_words(Scope)),
+    "hint": _TEXT,
+    "created_at": _TIME,
+    "expires_at": _MAYBE_TIME,
+    "last_used_at": _MAYBE_TIME,
+}
+_SETTINGS = closed(
+    id=_NUMBER,
+    name=_TEXT,
+    owner=_TEXT,
+    url=_TEXT,
+    visibility=_words(Visibility),
+    inherit_access=_YES,
+    linked=_YES,
+    repository=_MAYBE_TEXT,
+    untagged_retention_days=_RETENTION,
+)
+_POLICY = closed(inherit_access_default=_YES, creatable_visibilities=_list(_words(Visibility)))
+_REGISTRY = closed(
+    server=_MAYBE_TEXT,
+    level=_words(SecretLevel, null=True),
+    prefix=_MAYBE_TEXT,
+    kind=_words(CredentialKind, null=True),
+    shadowed=_YES,
+    incomplete=_YES,
+    warnings=_list(_TEXT),
+)
+_LOG_LINE = closed(id=_NUMBER, at=_TIME, kind=_words(("phase", "output", "progress", "finding")), text=_TEXT)
+_EXPLANATION = closed(
+    package=_TEXT,
+    action=_words(PackageAction),
+    asked_of=_TEXT,
+    allowed=_YES,
+    trail=_list(closed(rule=_TEXT, effect=_words(Effect), text=_TEXT)),
+)
+_EVENT: Schema = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("@timestamp", "created_at", "user_id"), _NUMBER),
+        **dict.fromkeys(("_document_id", "action", "target", "detail", "user"), _TEXT),
+        "actor": _MAYBE_TEXT,
+        "actor_id": {"type": ["integer", "null"]},
+    },
+    "required": ["@timestamp", "_document_id", "action", "actor", "created_at", "target", "detail"],
+}
+
+
+def _repositories(item: Schema) -> Schema:
+    return closed(total_count=_NUMBER, repositories=_list(item))
+
+
+OWN_OPERATIONS: dict[str, OwnOperation] = {
+    "GET /openapi.json": OwnOperation(
+        id="berth/get-description",
+        summary="This description",
+        answer={"type": "object", "required": ["openapi", "info", "paths"]},
+    ),
+    "GET /user/tokens": OwnOperation(
+        id="berth/list-tokens", summary="List your tokens", answer=_list(closed(**_TOKEN)), query=_PAGES
+    ),
+    "POST /user/tokens": OwnOperation(
+        id="berth/create-token",
+        summary="Create a token",
+        status=201,
+        answer=closed(**_TOKEN, token=_TEXT),
+        request=CreateToken,
+        narrowed={"scopes": {"items": _SCOPES}},
+    ),
+    "DELETE /user/tokens/{id}": OwnOperation(id="berth/revoke-token", summary="Revoke a token", status=204),
+    "POST /repos/{owner}/{repo}/workflow-tokens": OwnOperation(
+        id="berth/create-workflow-token",
+        summary="Create a token for a job of this repository",
+        status=201,
+        answer=closed(token=_TEXT, expires_at=_TIME),
+        request=CreateWorkflowToken,
+        narrowed={
+            "permissions": {
+                "properties": {"contents": _words(WorkflowPermission), "packages": _words(WorkflowPermission)},
+                "additionalProperties": False,
+            }
+        },
+    ),
+    "GET /repos/{owner}/{repo}/codespaces/registries": OwnOperation(
+        id="berth/list-registries",
+        summary="List the registries that your codespace would be logged in to",
+        answer=closed(total_count=_NUMBER, registries=_list(_REGISTRY), withheld_reason=_MAYBE_TEXT),
+    ),
+    "GET /user/codespaces/{name}/logs": OwnOperation(
+        id="berth/read-log",
+        summary="Read a codespace's log",
+        answer=_list(_LOG_LINE),
+        query=(_query("follow", _words(("0", "1"))),),
+        streams=True,
+    ),
+    "POST /user/codespaces/{name}/exec": OwnOperation(
+        id="berth/execute",
+        summary="Run a command in a codespace",
+        answer=closed(exit_code=_NUMBER, output=_BASE64, encoding=_words(("base64",))),
+        request=ExecCommand,
+        narrowed={"command": {"minItems": 1}},
+    ),
+    "GET {package}/settings": OwnOperation(
+        id="berth/get-package-settings", summary="Get a package's settings", answer=_SETTINGS
+    ),
+    "PATCH {package}": OwnOperation(
+        id="berth/change-package-settings",
+        summary="Change a package's settings",
+        answer=_SETTINGS,
+        request=ChangeSettings,
+        narrowed={
+            "visibility": _words(Visibility, null=True),
+            "untagged_retention_days": {"anyOf": [{**_RETENTION, "type": "integer"}, {"type": "null"}]},
+        },
+    ),
+    "GET {package}/access": OwnOperation(
+        id="berth/explain-package-access",
+        summary="Explain who may do what with a package",
+        answer=_EXPLANATION,
+        query=(_query("action", _words(PackageAction)), _query("user", _TEXT), _query("repository", _TEXT)),
+    ),
+    "GET {package}/collaborators": OwnOperation(
+        id="berth/list-package-collaborators",
+        summary="List users with a role on a package",
+        answer=_list(_with_role("simple-user")),
+        query=_PAGES,
+    ),
+    "PUT {package}/collaborators/{collaborator}": OwnOperation(
+        id="berth/set-package-collaborator",
+        summary="Give a user a role on a package",
+        status=204,
+        request=SetRole,
+        narrowed={"role": _ROLE},
+    ),
+    "DELETE {package}/collaborators/{collaborator}": OwnOperation(
+        id="berth/remove-package-collaborator", summary="Take a user's role on a package", status=204
+    ),
+    "GET {package}/teams": OwnOperation(
+        id="berth/list-package-teams",
+        summary="List teams with a role on a package",
+        answer=_list(_with_role("team")),
+        query=_PAGES,
+    ),
+    "PUT {package}/teams/{team_slug}": OwnOperation(
+        id="berth/set-package-team",
+        summary="Give a team a role on a package",
+        status=204,
+        request=SetRole,
+        narrowed={"role": _ROLE},
+    ),
+    "DELETE {package}/teams/{team_slug}": OwnOperation(
+        id="berth/remove-package-team", summary="Take a team's role on a package", status=204
+    ),
+    "GET {package}/codespaces/repositories": OwnOperation(
+        id="berth/list-package-codespaces-repositories",
+        summary="List repositories whose codespaces may pull a package",
+        answer=_repositories(_github("minimal-repository")),
+        query=_PAGES,
+    ),
+    "PUT {package}/codespaces/repositories/{repository_id}": OwnOperation(
+        id="berth/add-package-codespaces-repository",
+        summary="Let a repository's codespaces pull a package",
+        status=204,
+    ),
+    "DELETE {package}/codespaces/repositories/{repository_id}": OwnOperation(
+        id="berth/remove-package-codespaces-repository",
+        summary="Stop letting a repository's codespaces pull a package",
+        status=204,
+    ),
+    "GET {package}/actions/repositories": OwnOperation(
+        id="berth/list-package-workflow-repositories",
+        summary="List repositories whose workflows have a role on a package",
+        answer=_repositories(_with_role("minimal-repository")),
+        query=_PAGES,
+    ),
+    "PUT {package}/actions/repositories/{repository_id}": OwnOperation(
+        id="berth/set-package-workflow-repository",
+        summary="Give a repository's workflows a role on a package",
+        status=204,
+        request=SetRole,
+        narrowed={"role": _ROLE},
+    ),
+    "DELETE {package}/actions/repositories/{repository_id}": OwnOperation(
+        id="berth/remove-package-workflow-repository",
+        summary="Take the role of a repository's workflows on a package",
+        status=204,
+    ),
+    "GET /orgs/{org}/packages/policy": OwnOperation(
+        id="berth/get-package-policy", summary="Get an organization's policy for packages", answer=_POLICY
+    ),
+    "PUT /orgs/{org}/packages/policy": OwnOperation(
+        id="berth/change-package-policy",
+        summary="Change an organization's policy for packages",
+        answer=_POLICY,
+        request=ChangePolicy,
+    ),
+    "GET /user/audit-log": OwnOperation(
+        id="berth/list-own-audit-log", summary="List the events of your account", answer=_list(_EVENT), query=_PAGES
+    ),
+}
