@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import httpx
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
+from tests.rest.schema import check_response
 
 from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
@@ -49,7 +50,10 @@ OWN_HOST = "berth.test"  # of the built-in registry
 
 @dataclass
 class Berth:
-    """A server without sockets. `admin` is the site administrator's client; `user` makes others."""
+    """A server without sockets. `admin` is the site administrator's client; `user` makes others.
+
+    Every answer is checked against the description; `seen` holds what was called, and its status.
+    """
 
     store: Store
     services: Services
@@ -58,11 +62,21 @@ class Berth:
     repositories: BareGitRepositories
     admin: httpx.AsyncClient
     admin_token: str
+    seen: list[tuple[tuple[str, str], int]] = field(default_factory=list)
 
     def client(self, token: str | None) -> httpx.AsyncClient:
         headers = {} if token is None else {"Authorization": f"token {token}"}
         transport = httpx.ASGITransport(app=self.rest)
-        return httpx.AsyncClient(transport=transport, base_url="http://api.berth.test", headers=headers)
+        hooks = {"response": [self._check]}
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://api.berth.test", headers=headers, event_hooks=hooks
+        )
+
+    async def _check(self, response: httpx.Response) -> None:
+        await response.aread()
+        operation = check_response(response)
+        if operation is not None:
+            self.seen.append((operation, response.status_code))
 
     @property
     def anonymous(self) -> httpx.AsyncClient:

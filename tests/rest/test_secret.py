@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from nacl.public import PublicKey, SealedBox
+from tests.rest.schema import check
 from tests.secret_world import MINE, SecretWorld, make_secret_world
 
 from berth.adapters.store import account as account_rows
@@ -76,7 +77,10 @@ async def api(store: Store, tmp_path: Path) -> AsyncIterator[API]:
     )
     app = make_rest_app(services, secret.ROUTES + registry_credential.ROUTES, None)
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://api.berth.test:8080") as client:
+    hooks = {"response": [check]}
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://api.berth.test:8080", event_hooks=hooks
+    ) as client:
         yield API(world, client, [])
 
 

@@ -1,5 +1,7 @@
 """What site administrators do. Source: GitHub Enterprise Server REST docs, "Organizations", "Users" (enterprise admin)."""
 
+from typing import Any
+
 import msgspec
 from starlette.responses import Response
 
@@ -8,6 +10,7 @@ from berth.rest.access_token import token_body
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
 from berth.rest.views import organization_simple, simple_user
+from berth.services.access_token import NewToken
 
 _SCOPES = frozenset({Scope.SITE_ADMIN})
 
@@ -48,7 +51,23 @@ async def create_organization(call: Call) -> Response:
 async def create_authorization(call: Call) -> Response:
     body = await call.json(CreateAuthorization)
     made = await call.services.access_tokens.create_for(call.user, call.path("login"), body.note, body.scopes)
-    return json_response({**token_body(made.token), "token": made.value.reveal()}, 201)
+    return json_response(_authorization(call, made), 201)
+
+
+def _authorization(call: Call, made: NewToken) -> dict[str, Any]:
+    """GitHub's `authorization`, whose keys of OAuth applications say nothing here."""
+    body, value = token_body(made.token), made.value.reveal()
+    return {
+        **body,
+        "url": call.links.api(f"/authorizations/{made.token.id}"),
+        "app": {"client_id": "berth", "name": "Berth", "url": call.links.web("/settings/tokens")},
+        "note_url": None,
+        "token": value,
+        "token_last_eight": value[-8:],
+        "hashed_token": None,
+        "fingerprint": None,
+        "updated_at": body["created_at"],
+    }
 
 
 ROUTES: tuple[Route, ...] = (
