@@ -104,6 +104,14 @@ async def test_only_the_smart_protocol_is_spoken(
     assert (await edge.request(method, path)).status_code == status
 
 
+@pytest.mark.parametrize("value", [b"no base64!", b"\xe9", b"/w=="], ids=["no base64", "no ASCII", "no UTF-8"])
+async def test_a_password_that_cannot_be_read_is_bad(berth: Berth, edge: httpx.AsyncClient, value: bytes) -> None:
+    octo = await berth.user("octo")
+    await octo.post("/user/repos", json={"name": "r"})
+    answer = await edge.get(f"/octo/r.git/{SERVICES[0][1]}", headers={b"Authorization": b"Basic " + value})
+    assert answer.status_code == 401
+
+
 def test_the_front_knows_its_paths() -> None:
     assert is_git_path("/octo/r.git/git-upload-pack")
     assert not is_git_path("/octo/r.git")

@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import text
 from tests.rest.berth_api import Berth
 
@@ -35,6 +36,14 @@ async def test_no_token_makes_a_stronger_one(berth: Berth) -> None:
     assert inherited["expires_at"] == short["expires_at"]
     later = (soon + timedelta(hours=1)).isoformat()
     assert (await limited.post("/user/tokens", json={"scopes": [], "expires_at": later})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "value", [b"b2N0bzp4", b"no base64!", b"\xe9", b"/w=="], ids=["unknown", "no base64", "no ASCII", "no UTF-8"]
+)
+async def test_a_password_that_cannot_be_read_is_bad(berth: Berth, value: bytes) -> None:
+    answer = await berth.anonymous.get("/user", headers={b"Authorization": b"Basic " + value})
+    assert (answer.status_code, answer.json()["message"]) == (401, "Bad credentials")
 
 
 async def test_an_expired_token_is_bad(berth: Berth) -> None:

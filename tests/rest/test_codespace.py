@@ -327,11 +327,22 @@ async def test_a_command(api: API) -> None:
         ({"command": ["a\0b"]}, 422),
         ({"command": ["a"], "stdin": "not base64!"}, 422),
         ({"command": ["a"], "stdin": "YQ"}, 422),
+        ({"command": ["a"], "stdin": "é"}, 422),
         ({"command": "a"}, 422),
         ({}, 422),
         ({"command": ["x" * 1_100_000]}, 413),
     ],
-    ids=["no word", "an empty word", "a NUL", "no base64", "base64 without its padding", "a text", "none", "too large"],
+    ids=[
+        "no word",
+        "an empty word",
+        "a NUL",
+        "no base64",
+        "base64 without its padding",
+        "no ASCII",
+        "a text",
+        "none",
+        "too large",
+    ],
 )
 async def test_what_a_command_refuses(api: API, body: Any, status: int) -> None:
     name = (await api.create())["name"]

@@ -1,7 +1,6 @@
 """The REST application: authentication, one route table, error bodies and the headers of GitHub's protocol."""
 
 import base64
-import binascii
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -130,7 +129,7 @@ def password_of_basic(encoded: str) -> str:
     """The password of a Basic credential, or the user name where the password is empty or `x-oauth-basic`."""
     try:
         user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # no base64, not even ASCII, or no UTF-8 inside
         return ""
     return user if password in {"", "x-oauth-basic"} else password
 

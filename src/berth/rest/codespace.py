@@ -1,7 +1,6 @@
 """Codespaces of the authenticated user. Source: GITHUB_API section 4 of the references, GitHub's OpenAPI description."""
 
 import base64
-import binascii
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -172,7 +171,7 @@ async def execute(call: Call) -> Response:
         raise Invalid("A command's words hold no NUL.", field="command")
     try:
         stdin = base64.b64decode(body.stdin or "", validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; what is not ASCII is one too, and no binascii.Error
         raise Invalid("stdin is not base64.", field="stdin") from None
     result = await call.services.codespaces.execute(call.user, call.path("name"), body.command, stdin)
     return json_response(
