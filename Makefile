@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock openapi chaos bench bench-registry clean
+.PHONY: help setup demo test check fix unit lock openapi chaos fuzz bench bench-registry clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ lock: ## Write constraints.txt and package-lock.json anew (ARGS=--upgrade takes 
 chaos: ## Kill servers while codespaces change and images come, ROUNDS times with other dice (minutes)
 	@dev/setup test
 	for round in $$(seq $${ROUNDS:-5}); do BERTH_CHAOS_KILLS=$${KILLS:-25} $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
+
+fuzz: ## Send the REST API what its description allows and what it does not, for MINUTES (10)
+	@dev/setup test
+	BERTH_FUZZ_S=$$(( $${MINUTES:-10} * 60 )) $(BIN)/pytest -s tests/rest/test_fuzz.py $(ARGS)
 
 bench: ## Measure all that has a bar, beside what it is compared with (minutes)
 	@dev/setup test
