@@ -50,6 +50,10 @@ ROWS: dict[str, Row] = {
         for base in ("/orgs/{org}", "/users/{username}", "/user")
     },
     "GET {package}/access": Row(query="user=ada"),
+    "GET /repos/{owner}/{repo}/codespaces/permissions_check": Row(
+        query="ref=main&devcontainer_path=.devcontainer/devcontainer.json"
+    ),
+    "POST /graphql": Row(body={"query": "{ viewer { login } }"}, status=200),
     "POST /user/tokens": Row(body={"scopes": ["repo"]}, status=201),
     "DELETE /user/tokens/{id}": Row(),
     "POST /admin/users": Row(body={"login": "bob", "email": "b@example.com"}, status=201, admin=True),
@@ -87,6 +91,14 @@ ROWS: dict[str, Row] = {
     "POST /user/codespaces/{name}/exec": Row(body={"command": ["true"]}, status=200, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/stop": Row(status=200, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/start": Row(status=200, phase=Phase.SHUTDOWN),
+    "PATCH /user/codespaces/{name}": Row(body={"display_name": "mine"}, status=200),
+    "PUT /orgs/{org}/codespaces/access": Row(body={"visibility": "selected_members", "selected_usernames": ["octo"]}),
+    "POST /orgs/{org}/codespaces/access/selected_users": Row(body={"selected_usernames": ["ada"]}),
+    "DELETE /orgs/{org}/codespaces/access/selected_users": Row(body={"selected_usernames": ["ada"]}),
+    "POST /orgs/{org}/members/{username}/codespaces/{name}/stop": Row(
+        values={"username": "octo"}, status=200, phase=Phase.AVAILABLE
+    ),
+    "DELETE /orgs/{org}/members/{username}/codespaces/{name}": Row(values={"username": "octo"}, status=202),
     "POST /repos/{owner}/{repo}/codespaces": Row(body={}, status=201, keeps="name"),
     "DELETE /user/codespaces/{name}": Row(status=202),
     "POST /user/codespaces": Row(body={"repository_id": "{repository_id}"}, status=201),

@@ -22,6 +22,7 @@ from berth.domain.secret import SecretLevel
 from berth.domain.workflow_permissions import WorkflowPermission
 from berth.rest.access_token import CreateToken
 from berth.rest.codespace import ExecCommand
+from berth.rest.graphql import GraphQLRequest
 from berth.rest.package_grant import SetRole
 from berth.rest.package_settings import ChangePolicy, ChangeSettings
 from berth.rest.workflow_token import CreateWorkflowToken
@@ -97,6 +98,12 @@ _MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 _MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 _BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 _ROLE = _words(_Role)
+_GRAPHQL_ERROR = closed(type=_TEXT, path=_list(_TEXT), message=_TEXT, code=_TEXT)
+_GRAPHQL: Schema = {
+    "type": "object",
+    "properties": {"data": {"type": "object"}, "errors": _list(_GRAPHQL_ERROR)},
+    "additionalProperties": False,
+}
 _SCOPES = _words(scope for scope in Scope if scope is not Scope.SITE_ADMIN)
 _PAGES = (_query("per_page", {"type": "integer", "default": 30}), _query("page", {"type": "integer", "default": 1}))
 _RETENTION: Schema = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_RETENTION_DAYS}
@@ -178,6 +185,12 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
         answer=closed(**_TOKEN, token=_TEXT),
         request=CreateToken,
         narrowed={"scopes": {"items": _SCOPES}},
+    ),
+    "POST /graphql": OwnOperation(
+        id="berth/graphql",
+        summary="Answer the queries that gh sends beside REST",
+        answer=_GRAPHQL,
+        request=GraphQLRequest,
     ),
     "DELETE /user/tokens/{id}": OwnOperation(id="berth/revoke-token", summary="Revoke a token", status=204),
     "POST /repos/{owner}/{repo}/workflow-tokens": OwnOperation(
