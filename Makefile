@@ -44,6 +44,7 @@ lock: ## Write constraints.txt and package-lock.json anew (ARGS=--upgrade takes 
 	  --no-header --no-annotate --no-emit-index-url --no-emit-find-links $(ARGS) --output-file constraints.txt pyproject.toml
 	@dev/setup demo
 	$(BIN)/node $(BIN)/npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --lockfile-version 3 --no-audit --no-fund
+	$(BIN)/node dev/strip-lock.mjs
 	@! grep -nE '://|"resolved"' constraints.txt package-lock.json || { echo "an address got into the lock files"; exit 1; }
 
 chaos: ## Kill servers while codespaces change and images come, ROUNDS times with other dice (minutes)

@@ -35,11 +35,17 @@ class Server:
     address: str = "127.0.0.1"
     port: int = field(default_factory=free_port)
     ca_file: Path | None = None  # who signed TLS_CERT, if the environment has one: for `localhost`
+    also_listen: tuple[str, ...] = ()  # further addresses, perhaps with TLS; the first one is then plain
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         return f"http://{self.address}:{self.port}" if self.ca_file is None else f"https://localhost:{self.port}"
+
+    @property
+    def listen(self) -> str:
+        first = f"{self.address}:{self.port}"
+        return ",".join((f"http://{first}", *self.also_listen)) if self.also_listen else first
 
     @property
     def trust(self) -> ssl.SSLContext | bool:
@@ -63,7 +69,7 @@ class Server:
     async def start(self) -> None:
         settings = {
             "BERTH_DATA_DIR": str(self.data),
-            "BERTH_LISTEN": f"{self.address}:{self.port}",
+            "BERTH_LISTEN": self.listen,
             "BERTH_DOCKER_HOST": self.docker_host,
             "BERTH_PRIVATE_ADDRESSES": "127.0.0.0/8",
             "BERTH_INSECURE_REGISTRIES": self.insecure_registries,

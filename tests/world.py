@@ -170,7 +170,12 @@ async def put_triple(api: httpx.AsyncClient, base: str, prefix: str, values: tup
 
 @asynccontextmanager
 async def make_world(
-    folder: Path, docker_host: str, registry_host: str, settings: dict[str, str] | None = None
+    folder: Path,
+    docker_host: str,
+    registry_host: str,
+    settings: dict[str, str] | None = None,
+    *,
+    also_listen: tuple[str, ...] = (),
 ) -> AsyncIterator[World]:
     """A server of its own on a shared engine and registry."""
     image = f"{registry_host}/team/dev-{os.urandom(3).hex()}:1"
@@ -178,7 +183,8 @@ async def make_world(
     await push(docker_host, image, REGISTRY_USER, REGISTRY_PASSWORD)
     other_host = f"127.0.0.1:{free_port()}"
     insecure = f"{registry_host},{other_host}"
-    async with Server(folder / "data", docker_host, insecure, settings or {}) as server, server.api() as api:
+    made = Server(folder / "data", docker_host, insecure, settings or {}, also_listen=also_listen)
+    async with made as server, server.api() as api:
         world = World(server, docker_host, registry_host, image, f"{ORGANIZATION}/webapp", other_host)
         await _set_up(world, api)
         yield world

@@ -1,0 +1,179 @@
+// octokit, unmodified, with every generated method of codespaces and packages that the server serves.
+// Standard input: what to connect to, and what is there (api_world.py, test_octokit.py). Ends with 0 if everything held.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+
+import { Octokit } from "@octokit/rest";
+
+const facts = JSON.parse(readFileSync(0, "utf8"));
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
+const octokit = new Octokit({ baseUrl: facts.url, auth: facts.token, log: quiet });
+const called = new Set();
+
+// The methods of one namespace; calls are noted.
+const noting = (namespace) =>
+  new Proxy(octokit.rest[namespace], {
+    get(methods, name) {
+      called.add(`${namespace}.${String(name)}`);
+      return methods[name];
+    },
+  });
+const codespaces = noting("codespaces");
+const packages = noting("packages");
+
+const { org, username, owner, repo } = facts;
+const names = (secrets) => secrets.map((secret) => secret.name);
+
+async function refused(promise, status, text) {
+  const error = await promise.then(() => assert.fail(`expected ${status}`), (reason) => reason);
+  assert.equal(error.status, status, `${error.message}`);
+  if (text) assert.match(error.message, text);
+  return error;
+}
+
+async function usersSecret() {
+  const secret_name = facts.secret;
+  const [first, second] = facts.repositories;
+  assert.equal((await codespaces.getPublicKeyForAuthenticatedUser()).data.key_id, facts.sealed.user.key_id);
+  const made = await codespaces.createOrUpdateSecretForAuthenticatedUser({ secret_name, ...facts.sealed.user, selected_repository_ids: [first] });
+  assert.deepEqual([made.status, made.data], [201, {}]);
+  assert.equal((await codespaces.createOrUpdateSecretForAuthenticatedUser({ secret_name, ...facts.sealed.user })).status, 204);
+  assert.equal((await codespaces.getSecretForAuthenticatedUser({ secret_name })).data.visibility, "selected");
+  assert.ok(names(await octokit.paginate(codespaces.listSecretsForAuthenticatedUser, { per_page: 1 })).includes(secret_name));
+  const chosen = async () =>
+    (await octokit.paginate(codespaces.listRepositoriesForSecretForAuthenticatedUser, { secret_name, per_page: 1 })).map((each) => each.id).sort();
+  await codespaces.addRepositoryForSecretForAuthenticatedUser({ secret_name, repository_id: second });
+  assert.deepEqual(await chosen(), [first, second].sort());
+  await codespaces.removeRepositoryForSecretForAuthenticatedUser({ secret_name, repository_id: first });
+  assert.deepEqual(await chosen(), [second]);
+  await codespaces.setRepositoriesForSecretForAuthenticatedUser({ secret_name, selected_repository_ids: [first] });
+  assert.deepEqual(await chosen(), [first]);
+  assert.equal((await codespaces.deleteSecretForAuthenticatedUser({ secret_name })).status, 204);
+  await refused(codespaces.getSecretForAuthenticatedUser({ secret_name }), 404);
+}
+
+async function organizationsSecret() {
+  const place = { org, secret_name: facts.secret };
+  const [, second] = facts.organization_repositories;
+  assert.equal((await codespaces.getOrgPublicKey({ org })).data.key.length, 44);
+  assert.equal((await codespaces.createOrUpdateOrgSecret({ ...place, ...facts.sealed.org, visibility: "private" })).status, 201);
+  await refused(codespaces.setSelectedReposForOrgSecret({ ...place, selected_repository_ids: [second] }), 409);
+  const selected = { visibility: "selected", selected_repository_ids: [] };
+  assert.equal((await codespaces.createOrUpdateOrgSecret({ ...place, ...facts.sealed.org, ...selected })).status, 204);
+  const chosen = async () => (await codespaces.listSelectedReposForOrgSecret(place)).data.repositories.map((each) => each.id);
+  await codespaces.addSelectedRepoToOrgSecret({ ...place, repository_id: second });
+  assert.deepEqual(await chosen(), [second]);
+  await codespaces.removeSelectedRepoFromOrgSecret({ ...place, repository_id: second });
+  assert.deepEqual(await chosen(), []);
+  await codespaces.setSelectedReposForOrgSecret({ ...place, selected_repository_ids: [second] });
+  assert.deepEqual(await chosen(), [second]);
+  assert.equal((await codespaces.getOrgSecret(place)).data.visibility, "selected");
+  assert.ok(names((await codespaces.listOrgSecrets({ org, per_page: 100 })).data.secrets).includes(facts.secret));
+  const bad = await refused(codespaces.createOrUpdateOrgSecret({ org, secret_name: "GITHUB_X", ...facts.sealed.org, visibility: "all" }), 422, /must not start with GITHUB_/);
+  assert.match(bad.message, /\/docs\/errors#secret\.name\.reserved/);
+  assert.equal((await codespaces.deleteOrgSecret(place)).status, 204);
+}
+
+async function repositorysSecret() {
+  const place = { owner, repo, secret_name: facts.secret };
+  assert.equal((await codespaces.getRepoPublicKey({ owner, repo })).data.key_id, facts.sealed.repo.key_id);
+  assert.equal((await codespaces.createOrUpdateRepoSecret({ ...place, ...facts.sealed.repo })).status, 201);
+  assert.equal((await codespaces.getRepoSecret(place)).data.name, facts.secret);
+  assert.ok(names((await codespaces.listRepoSecrets({ owner, repo })).data.secrets).includes(facts.secret));
+  assert.equal((await codespaces.deleteRepoSecret(place)).status, 204);
+}
+
+async function until(codespace_name, state) {
+  for (let tries = 0; tries < 300; tries += 1) {
+    const { data } = await codespaces.getForAuthenticatedUser({ codespace_name });
+    if (data.state === state) return data;
+    assert.notEqual(data.state, "Failed", JSON.stringify(data.finding));
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  return assert.fail(`${codespace_name} is not ${state}`);
+}
+
+async function lifeOfACodespace() {
+  const { data: first } = await codespaces.createForAuthenticatedUser({ repository_id: facts.repository_id });
+  const { data: second, status } = await codespaces.createWithRepoForAuthenticatedUser({ owner, repo, display_name: "by octokit" });
+  assert.deepEqual([status, second.display_name], [201, "by octokit"]);
+  const all = await octokit.paginate(codespaces.listForAuthenticatedUser, { per_page: 1 });
+  assert.ok([first.name, second.name].every((name) => all.some((each) => each.name === name)));
+  const { data: there } = await codespaces.listInRepositoryForAuthenticatedUser({ owner, repo });
+  assert.ok(there.total_count >= 2);
+  const codespace_name = first.name;
+  await until(codespace_name, "Available");
+  await codespaces.stopForAuthenticatedUser({ codespace_name });
+  await until(codespace_name, "Shutdown");
+  await codespaces.startForAuthenticatedUser({ codespace_name });
+  await until(codespace_name, "Available");
+  for (const each of [first, second]) {
+    const gone = await codespaces.deleteForAuthenticatedUser({ codespace_name: each.name });
+    assert.deepEqual([gone.status, gone.data], [202, {}]);
+  }
+}
+
+// The same of a package's three places; `named` are octokit's names of the operations there.
+async function lifeOfAPackage(place, package_name, named) {
+  const one = { ...place, package_type: "container", package_name };
+  const list = await octokit.paginate(packages[named.list], { ...place, package_type: "container", per_page: 1 });
+  assert.ok(list.some((each) => each.name === package_name));
+  assert.deepEqual((await packages[named.conflicts](place)).data, []);
+  assert.equal((await packages[named.get](one)).data.version_count, 2);
+  const versions = await octokit.paginate(packages[named.versions[0]], { ...one, per_page: 1 });
+  for (const other of named.versions.slice(1)) assert.equal((await packages[other](one)).data.length, 2);
+  const of = (tagged) => ({ ...one, package_version_id: versions.find((each) => (each.metadata.container.tags.length > 0) === tagged).id });
+  assert.match((await packages[named.version](of(true))).data.name, /^sha256:/);
+  await refused(packages[named.deleteVersion](of(true)), 400, /last tagged version/);
+  assert.equal((await packages[named.deleteVersion](of(false))).status, 204);
+  await refused(packages[named.version](of(false)), 404);
+  assert.equal((await packages[named.restoreVersion](of(false))).status, 204);
+  assert.equal((await packages[named.delete](one)).status, 204);
+  await refused(packages[named.get](one), 404);
+  assert.equal((await packages[named.restore](one)).status, 204);
+  assert.equal((await packages[named.get](one)).data.version_count, 2);
+}
+
+const ofPlace = (owned, short, long) => ({
+  list: `listPackagesFor${long}`,
+  conflicts: `listDockerMigrationConflictingPackagesFor${long}`,
+  get: `getPackageFor${long}`,
+  version: `getPackageVersionFor${long}`,
+  versions: owned.map((each) => `getAllPackageVersionsFor${each}`),
+  delete: `deletePackageFor${short}`,
+  restore: `restorePackageFor${short}`,
+  deleteVersion: `deletePackageVersionFor${short}`,
+  restoreVersion: `restorePackageVersionFor${short}`,
+});
+
+async function packagesOfAll() {
+  const mine = ["PackageOwnedByAuthenticatedUser", "APackageOwnedByTheAuthenticatedUser"];
+  await lifeOfAPackage({ org }, facts.package, ofPlace(["PackageOwnedByOrg", "APackageOwnedByAnOrg"], "Org", "Organization"));
+  await lifeOfAPackage({ username }, facts.own_package, ofPlace(["PackageOwnedByUser"], "User", "User"));
+  await lifeOfAPackage({}, facts.own_package, ofPlace(mine, "AuthenticatedUser", "AuthenticatedUser"));
+}
+
+async function theProtocol() {
+  const { data, headers } = await octokit.rest.users.getAuthenticated();
+  assert.equal(data.login, username);
+  await refused(octokit.request("GET /user", { headers: { "if-none-match": headers.etag } }), 304);
+  await refused(new Octokit({ baseUrl: facts.url, auth: "ghp_nothing", log: quiet }).rest.meta.root(), 401, /^Bad credentials/);
+  await refused(octokit.request("GET /user", { headers: { "x-github-api-version": "2020-01-01" } }), 400);
+  assert.deepEqual(await octokit.graphql("{viewer{login}}"), { viewer: { login: username } });
+  const repositories = await octokit.paginate(octokit.rest.repos.listForAuthenticatedUser, { per_page: 1 });
+  assert.ok(repositories.length >= 3);
+  let pages = 0;
+  for await (const page of octokit.paginate.iterator(octokit.rest.repos.listForAuthenticatedUser, { per_page: 2 })) pages += page.data.length > 0;
+  assert.equal(pages, Math.ceil(repositories.length / 2));
+}
+
+await theProtocol();
+if (facts.everything) {
+  await usersSecret();
+  await organizationsSecret();
+  await repositorysSecret();
+  await packagesOfAll();
+  await lifeOfACodespace();
+  const generated = ["codespaces", "packages"].flatMap((space) => Object.keys(octokit.rest[space]).map((name) => `${space}.${name}`));
+  console.log(JSON.stringify(generated.filter((name) => !called.has(name)).sort()));
+}
