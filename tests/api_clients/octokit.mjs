@@ -113,6 +113,30 @@ async function lifeOfACodespace() {
   }
 }
 
+async function beforeAndAfterACreation() {
+  const place = { owner, repo };
+  const { data: machines } = await codespaces.repoMachinesForAuthenticatedUser(place);
+  assert.equal(machines.total_count, machines.machines.length);
+  const { data: found } = await codespaces.listDevcontainersInRepositoryForAuthenticatedUser(place);
+  assert.deepEqual(found.devcontainers.map((each) => each.path), [".devcontainer/devcontainer.json"]);
+  assert.equal((await codespaces.preFlightWithRepoForAuthenticatedUser(place)).data.billable_owner.login, org);
+  const asked = { ...place, ref: "main", devcontainer_path: found.devcontainers[0].path };
+  assert.deepEqual((await codespaces.checkPermissionsForDevcontainer(asked)).data, { accepted: true });
+  const { data: made } = await codespaces.createWithRepoForAuthenticatedUser(place);
+  const codespace_name = made.name;
+  const { data: mine } = await codespaces.codespaceMachinesForAuthenticatedUser({ codespace_name });
+  assert.deepEqual(mine, machines);
+  const { data: changed } = await codespaces.updateForAuthenticatedUser({ codespace_name, display_name: "renamed", recent_folders: ["/x"] });
+  assert.deepEqual([changed.display_name, changed.recent_folders], ["renamed", ["/x"]]);
+  const named = (list) => list.some((each) => each.name === codespace_name);
+  assert.ok(named(await octokit.paginate(codespaces.listInOrganization, { org, per_page: 1 })));
+  assert.ok(named(await octokit.paginate(codespaces.getCodespacesForUserInOrg, { org, username, per_page: 1 })));
+  await until(codespace_name, "Available");
+  await codespaces.stopInOrganization({ org, username, codespace_name });
+  await until(codespace_name, "Shutdown");
+  assert.equal((await codespaces.deleteFromOrganization({ org, username, codespace_name })).status, 202);
+}
+
 // The same of a package's three places; `named` are octokit's names of the operations there.
 async function lifeOfAPackage(place, package_name, named) {
   const one = { ...place, package_type: "container", package_name };
@@ -174,6 +198,7 @@ if (facts.everything) {
   await repositorysSecret();
   await packagesOfAll();
   await lifeOfACodespace();
+  await beforeAndAfterACreation();
   const generated = ["codespaces", "packages"].flatMap((space) => Object.keys(octokit.rest[space]).map((name) => `${space}.${name}`));
   console.log(JSON.stringify(generated.filter((name) => !called.has(name)).sort()));
 }

@@ -21,20 +21,10 @@ NODE = Path(sys.executable).with_name("node")
 
 # Generated methods of operations that this server does not have, and why: docs/api.md.
 NOT_SERVED = {
-    "codespaces.checkPermissionsForDevcontainer",
-    "codespaces.codespaceMachinesForAuthenticatedUser",
     "codespaces.createWithPrForAuthenticatedUser",
-    "codespaces.deleteFromOrganization",
     "codespaces.exportForAuthenticatedUser",
-    "codespaces.getCodespacesForUserInOrg",
     "codespaces.getExportDetailsForAuthenticatedUser",
-    "codespaces.listDevcontainersInRepositoryForAuthenticatedUser",
-    "codespaces.listInOrganization",
-    "codespaces.preFlightWithRepoForAuthenticatedUser",
     "codespaces.publishForAuthenticatedUser",
-    "codespaces.repoMachinesForAuthenticatedUser",
-    "codespaces.stopInOrganization",
-    "codespaces.updateForAuthenticatedUser",
 }
 
 
