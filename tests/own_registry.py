@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from sqlalchemy import insert
-from tests.server import free_port
+from tests.server import fresh_name
 from tests.world import World, engine_api, import_image, push
 
 from berth.adapters.store import package as package_rows
@@ -28,7 +28,7 @@ def own_host(world: World) -> str:
 
 
 async def make_organization(api: httpx.AsyncClient) -> str:
-    login = f"o{free_port()}"
+    login = fresh_name("o")
     answer = await api.post("/admin/organizations", json={"login": login, "admin": "admin"})
     assert answer.status_code == 201, answer.text
     return login
@@ -36,7 +36,7 @@ async def make_organization(api: httpx.AsyncClient) -> str:
 
 async def make_user(world: World, api: httpx.AsyncClient, *scopes: str) -> tuple[str, str]:
     """(login, token)."""
-    login = f"u{free_port()}"
+    login = fresh_name("u")
     answer = await api.post("/admin/users", json={"login": login, "email": f"{login}@example.com"})
     assert answer.status_code == 201, answer.text
     wanted = {"scopes": list(scopes or ("repo", "codespace", "read:packages"))}
@@ -125,11 +125,11 @@ class Skopeo:
     def __init__(self, folder: Path, config: dict[str, str]) -> None:
         auths = {host: {"auth": base64.b64encode(pair.encode()).decode()} for host, pair in config.items()}
         self._folder = folder
-        self._authfile = folder / f"auth-{free_port()}.json"
+        self._authfile = folder / fresh_name("auth-")
         self._authfile.write_text(json.dumps({"auths": auths}))
 
     async def pull(self, image: str) -> tuple[bool, str]:
-        return await self._copy(f"docker://{image}", f"dir:{self._folder / str(free_port())}")
+        return await self._copy(f"docker://{image}", f"dir:{self._folder / fresh_name('image-')}")
 
     async def push(self, folder: Path, image: str) -> tuple[bool, str]:
         return await self._copy(f"dir:{folder}", f"docker://{image}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import ssl
@@ -22,6 +23,11 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def fresh_name(prefix: str) -> str:
+    """A login, repository or file that no test had before, in this run or another one."""
+    return f"{prefix}{secrets.token_hex(6)}"
 
 
 @dataclass

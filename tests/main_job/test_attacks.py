@@ -6,7 +6,7 @@ import os
 
 import httpx
 import pytest
-from tests.server import free_port
+from tests.server import fresh_name
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, push, put_secret, put_triple
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.timeout(180)]
@@ -22,7 +22,7 @@ async def publish(world: World, *instructions: str) -> str:
 
 async def repository(world: World, api: httpx.AsyncClient, **config: object) -> str:
     """A repository of a new organization whose secrets open the registry."""
-    owner = f"a{free_port()}"
+    owner = fresh_name("a")
     assert (await api.post("/admin/organizations", json={"login": owner, "admin": "admin"})).status_code == 201
     assert (await api.post(f"/orgs/{owner}/repos", json={"name": "r", "private": True})).status_code == 201
     await world.commit(api, ".devcontainer/devcontainer.json", json.dumps(config), f"{owner}/r")
@@ -62,7 +62,7 @@ async def test_the_positive_control_a_harmless_label_and_volume_pass(world: Worl
 
 async def member(api: httpx.AsyncClient, full_name: str, scopes: list[str]) -> tuple[str, str]:
     """A new user who may write to the repository: his name, and a token of his."""
-    login = f"u{free_port()}"
+    login = fresh_name("u")
     await api.post("/admin/users", json={"login": login, "email": f"{login}@corp.example"})
     answer = await api.post(f"/admin/users/{login}/authorizations", json={"scopes": scopes})
     assert answer.status_code == 201, answer.text

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.server import free_port
+from tests.server import fresh_name
 from tests.world import World, command_lines, engine_api, put_secret, put_triple
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.timeout(240)]
@@ -61,7 +61,7 @@ def test_the_search_finds_what_it_looks_for() -> None:
 
 
 async def test_l7_planted_secrets_are_found_nowhere(world: World) -> None:
-    owner = f"c{free_port()}"
+    owner = fresh_name("c")
     watch = ProcessWatch()
     async with world.server.api() as api:
         assert (await api.post("/admin/organizations", json={"login": owner, "admin": "admin"})).status_code == 201

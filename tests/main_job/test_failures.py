@@ -8,7 +8,7 @@ from functools import partial
 
 import httpx
 import pytest
-from tests.server import free_port
+from tests.server import free_port, fresh_name
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, put_triple
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.timeout(180)]
@@ -18,7 +18,7 @@ CANARY = "canary-4f1c9b"
 
 async def repository(world: World, api: httpx.AsyncClient, config: str) -> str:
     """A fresh repository of a fresh organization: no secrets reach it but its own."""
-    name = f"o{free_port()}"
+    name = fresh_name("o")
     assert (await api.post("/admin/organizations", json={"login": name, "admin": "admin"})).status_code == 201
     assert (await api.post(f"/orgs/{name}/repos", json={"name": "r", "private": True})).status_code == 201
     await world.commit(api, ".devcontainer/devcontainer.json", config, f"{name}/r")

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.server import free_port
+from tests.server import fresh_name
 from tests.world import World, put_secret
 
 pytestmark = [pytest.mark.engine, pytest.mark.registry, pytest.mark.timeout(240)]
@@ -57,7 +57,7 @@ async def sink(host: str) -> AsyncIterator[Sink]:
 
 async def attack(world: World, api: httpx.AsyncClient, one: Sink, levels: tuple[str, str, str]) -> str:
     """Store the three parts at three levels, launch, and answer the finding's code."""
-    owner = f"m{free_port()}"
+    owner = fresh_name("m")
     assert (await api.post("/admin/organizations", json={"login": owner, "admin": "admin"})).status_code == 201
     created = await api.post(f"/orgs/{owner}/repos", json={"name": "r", "private": True})
     repository_id = created.json()["id"]

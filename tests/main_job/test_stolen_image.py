@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 from tests.fakes.http_server import Asked, HTTPServer, Reply
-from tests.server import free_port
+from tests.server import fresh_name
 from tests.world import World, busybox_layer, engine_api, put_triple
 
 from berth.adapters.engine_docker import DockerEngine
@@ -66,7 +66,7 @@ def honest_image() -> Image:
         {
             "architecture": "amd64",
             "os": "linux",
-            "config": {"Env": ["PATH=/bin"], "Labels": {"made-by": f"bob-{free_port()}"}},
+            "config": {"Env": ["PATH=/bin"], "Labels": {"made-by": fresh_name("bob-")}},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(tar).hexdigest()}"]},
         }
     ).encode()
@@ -78,7 +78,7 @@ def honest_image() -> Image:
 
 async def repository(world: World, api: httpx.AsyncClient) -> str:
     """Bob's: a fresh one, whose image is at the registry that the test plays."""
-    name = f"s{free_port()}"
+    name = fresh_name("s")
     assert (await api.post("/admin/organizations", json={"login": name, "admin": "admin"})).status_code == 201
     assert (await api.post(f"/orgs/{name}/repos", json={"name": "r", "private": True})).status_code == 201
     config = json.dumps({"image": f"{world.other_host}/bob/app:1"})
