@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
+import traceback
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from berth.adapters.store.database import Store
 from berth.adapters.store.package_tables import metadata
@@ -87,6 +89,17 @@ def test_a_bad_url_is_refused_without_echoing_it(url: str) -> None:
     with pytest.raises(Invalid) as refused:
         Store(url)
     assert "hunter2" not in refused.value.message
+
+
+async def test_an_error_does_not_say_what_was_asked_for(store: Store) -> None:
+    """It goes to the log, and among the parameters are e-mail addresses and what was sealed."""
+    for connect in (store.begin, store.read, store.look):
+        with pytest.raises((DBAPIError, UpstreamFailed)) as failed:
+            async with connect() as connection:
+                await connection.execute(text("SELECT a FROM nowhere WHERE a = :it"), {"it": "hunter2"})
+        logged = "".join(traceback.format_exception(failed.value))
+        assert "SELECT a FROM nowhere" in logged
+        assert "hunter2" not in logged.replace('"it": "hunter2"', "")  # which is this line of the test
 
 
 async def test_a_look_sees_what_was_committed_and_changes_nothing(store: Store) -> None:

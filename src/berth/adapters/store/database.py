@@ -20,6 +20,9 @@ _BUSY_TIMEOUT_S = 20
 _LOOK_TIMEOUT_S = 1.0  # readers of a WAL wait for nobody, except while it is repaired after a crash
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 _WRITE = "berth_write"
+_OPTIONS: dict[str, Any] = {
+    "hide_parameters": True
+}  # an error's text goes to the log; what was asked for may be a secret
 
 
 class Store:
@@ -43,8 +46,8 @@ class Store:
 
     def _options(self) -> dict[str, Any]:
         if self.is_sqlite:
-            return {"connect_args": {"timeout": _BUSY_TIMEOUT_S}, "pool_size": 8, "max_overflow": 8}
-        return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
+            return {**_OPTIONS, "connect_args": {"timeout": _BUSY_TIMEOUT_S}, "pool_size": 8, "max_overflow": 8}
+        return {**_OPTIONS, "pool_pre_ping": True, "pool_size": 10, "max_overflow": 10}
 
     def _make_engine_for_looks(self) -> AsyncEngine:
         path = self.url.database
@@ -54,7 +57,7 @@ class Store:
         async def connect(*_arguments: object, **_options: object) -> SQLiteHere:
             return SQLiteHere(path, _LOOK_TIMEOUT_S)
 
-        return create_async_engine(self.url, async_creator=connect, pool_size=1, max_overflow=15)
+        return create_async_engine(self.url, async_creator=connect, pool_size=1, max_overflow=15, **_OPTIONS)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
