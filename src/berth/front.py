@@ -31,8 +31,6 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
         path: str = scope["path"]
         if is_oci_path(path):
             await oci(scope, receive, send)
-        elif "\0" in path or b"%00" in scope["query_string"]:
-            await _not_found(scope, receive, send)  # nothing is called so, and PostgreSQL cannot even be asked
         elif is_api_host(host_of(HTTPConnection(scope))):
             await rest(scope, receive, send)
         elif path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
@@ -42,7 +40,7 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
         elif path == _GRAPHQL:
             below = path.removeprefix("/api")
             await rest({**scope, "path": below, "raw_path": below.encode()}, receive, send)
-        elif is_git_path(path):
+        elif is_git_path(path) and "\0" not in path:
             await git(scope, receive, send)
         elif path == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)

@@ -157,10 +157,10 @@ async def test_a_failed_one_carries_its_finding(api: API) -> None:
     ("url", "body", "status", "code"),
     [
         ("/repos/octo/r/codespaces", {"ref": "nowhere"}, 422, "codespace.ref_unknown"),
-        ("/repos/octo/r/codespaces", {"ref": "a\0b"}, 422, "codespace.ref_unknown"),
+        ("/repos/octo/r/codespaces", {"ref": "a\0b"}, 422, "request.invalid"),
         ("/repos/octo/r/codespaces", {"machine": "huge"}, 422, "codespace.machine"),
         ("/repos/octo/r/codespaces", {"display_name": "x" * 49}, 422, "codespace.display_name"),
-        ("/repos/octo/r/codespaces", {"devcontainer_path": "a\0b"}, 422, "codespace.devcontainer_path"),
+        ("/repos/octo/r/codespaces", {"devcontainer_path": "/a"}, 422, "codespace.devcontainer_path"),
         ("/repos/octo/r/codespaces", {"idle_timeout_minutes": 1}, 422, "codespace.minutes"),
         ("/repos/octo/r/codespaces", {"idle_timeout_minutes": "1"}, 422, "request.invalid"),
         ("/repos/octo/r/codespaces", [], 400, "request.malformed"),

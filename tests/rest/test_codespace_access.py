@@ -140,7 +140,7 @@ async def test_who_is_withheld_codespaces_is_withheld_secrets(org: Org) -> None:
         ({"visibility": "selected_members", "selected_usernames": ["mia"] * 101}, 422, "codespace.access_words"),
         ({"visibility": "selected_members", "selected_usernames": ["mia", "hubot"]}, 400, "codespace.access_users"),
         ({"visibility": "selected_members", "selected_usernames": ["acme"]}, 400, "codespace.access_users"),
-        ({"visibility": "selected_members", "selected_usernames": ["a\0b"]}, 400, "codespace.access_users"),
+        ({"visibility": "selected_members", "selected_usernames": ["a\0b"]}, 422, "request.invalid"),
         ({"visibility": "selected_members", "selected_usernames": "mia"}, 422, "request.invalid"),
         ([], 400, "request.malformed"),
     ],

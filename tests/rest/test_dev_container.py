@@ -77,7 +77,7 @@ async def test_the_configuration_is_the_refs(octo: httpx.AsyncClient) -> None:
     assert len(await configurations(octo)) == 2
 
 
-@pytest.mark.parametrize("ref", ["nowhere", "a\0b", "--upload-pack=x", "x" * 5000])
+@pytest.mark.parametrize("ref", ["nowhere", "--upload-pack=x", "x" * 5000])
 @pytest.mark.parametrize("route", ["devcontainers", "new", "permissions_check"])
 async def test_a_ref_that_is_not_there(octo: httpx.AsyncClient, route: str, ref: str) -> None:
     await commit(octo, ".devcontainer.json", "{}")
@@ -110,7 +110,7 @@ async def test_permissions_are_accepted_where_there_is_a_configuration(octo: htt
         missing = await octo.get(f"{URL}/permissions_check", params=query)
         assert missing.status_code == 422
         check_body(missing.json(), "validation-error")
-    for path in ("none.json", "../x", "a/../.devcontainer.json", "./.devcontainer.json", ".", "/", "a\0", "x" * 5000):
+    for path in ("none.json", "../x", "a/../.devcontainer.json", "./.devcontainer.json", ".", "/", "x" * 5000):
         none = await octo.get(f"{URL}/permissions_check", params={"ref": "main", "devcontainer_path": path})
         assert (none.status_code, none.json()["code"]) == (404, "devcontainer.missing"), path
 

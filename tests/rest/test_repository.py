@@ -135,7 +135,7 @@ async def test_a_transfer_answers_202_with_the_repository_under_its_new_owner(be
         ({"new_owner": "acme", "new_name": 7}, 422, "request.invalid"),
         ([], 400, "request.malformed"),
         ({"new_owner": "nobody"}, 422, "repository.transfer.owner_unknown"),
-        ({"new_owner": "a\0b"}, 422, "repository.transfer.owner_unknown"),
+        ({"new_owner": "a\0b"}, 422, "request.invalid"),
         ({"new_owner": "octo"}, 422, "repository.transfer.same_owner"),
         ({"new_owner": "other"}, 403, "repository.transfer.denied"),
         ({"new_owner": "acme", "new_name": "../x"}, 422, "repository.name"),

@@ -78,6 +78,7 @@ def _endpoint(
         subject: Subject | None = None
         request_id = uuid4().hex
         try:
+            _check_address(request)
             _check_version(request)
             subject = await authenticate(services, request.headers.get("authorization", ""))
             _check_scopes(route, subject)
@@ -144,6 +145,12 @@ def _check_scopes(route: Route, subject: Subject | None) -> None:
     if route.scopes and not route.scopes & subject.scopes:
         needed = " or ".join(sorted(route.scopes))
         raise Denied(f"Must have admin rights to Repository. This needs a token with the scope {needed}.")
+
+
+def _check_address(request: Request) -> None:
+    """Nothing is called so, and PostgreSQL cannot even be asked."""
+    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+        raise NotFound("Not Found")
 
 
 def _check_version(request: Request) -> None:

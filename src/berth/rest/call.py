@@ -104,6 +104,8 @@ class Call:
             raise Invalid("Problems parsing JSON", code="request.malformed") from None
         if not isinstance(parsed, dict):
             raise Invalid("Body should be a JSON object", code="request.malformed")
+        if b"\\u0000" in raw and _has_nul(parsed):
+            raise Invalid("Invalid request.\n\nNo text may hold the character U+0000.", code="request.invalid")
         try:
             return msgspec.convert(parsed, kind)
         except msgspec.ValidationError as error:
@@ -134,6 +136,20 @@ class Call:
     def _page_url(self, number: int) -> str:
         query = {**dict(self.request.query_params), "page": str(number)}
         return f"{self.links.api(sent_path(self.request.scope))}?{urlencode(query)}"
+
+
+def _has_nul(parsed: dict[str, Any]) -> bool:
+    """Whether a text in what JSON holds has the one character that PostgreSQL cannot store."""
+    left: list[Any] = [parsed]
+    while left:
+        value = left.pop()
+        if isinstance(value, str) and "\0" in value:
+            return True
+        if isinstance(value, dict):
+            left += [*value, *value.values()]
+        elif isinstance(value, list):
+            left += value
+    return False
 
 
 def _id(text: str) -> int:
