@@ -51,9 +51,9 @@ chaos: ## Kill servers while codespaces change and images come, ROUNDS times wit
 	@dev/setup test
 	for round in $$(seq $${ROUNDS:-5}); do BERTH_CHAOS_KILLS=$${KILLS:-25} $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
 
-fuzz: ## Send the REST API what its description allows and what it does not, for MINUTES (10)
+fuzz: ## Send the REST API what its description allows and what it does not, for MINUTES (10) on both databases
 	@dev/setup test
-	BERTH_FUZZ_S=$$(( $${MINUTES:-10} * 60 )) $(BIN)/pytest -s tests/rest/test_fuzz.py $(ARGS)
+	BERTH_FUZZ_S=$$(( $${MINUTES:-10} * 30 )) $(BIN)/pytest -s tests/rest/test_fuzz.py $(ARGS)
 
 bench: ## Measure all that has a bar, beside what it is compared with (minutes)
 	@dev/setup test

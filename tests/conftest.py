@@ -1,6 +1,5 @@
 """Fixtures that more than one folder uses: the database on both engines, a real Docker engine, a real registry, a server."""
 
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ import pytest_asyncio
 from sqlalchemy import create_engine
 from tests.adapters.postgres import Cluster, in_memory, start_cluster
 from tests.adapters.s3_server import IDENTITY, S3Server, start_s3_server
+from tests.databases import KINDS, new_database
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, make_world
 
 from berth.adapters.engine_private import PrivateEngine
@@ -61,19 +61,11 @@ def sqlite_template() -> Iterator[Path]:
         yield path
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+@pytest.fixture(params=KINDS)
 def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """A migrated, empty database of each kind."""
-    if request.param == "sqlite":
-        template: Path = request.getfixturevalue("sqlite_template")
-        with tempfile.TemporaryDirectory(dir=template.parent) as folder:
-            shutil.copy(template, f"{folder}/berth.db")
-            yield f"sqlite:///{folder}/berth.db"
-        return
-    cluster: Cluster = request.getfixturevalue("postgres")
-    url = cluster.create_database()
-    yield url
-    cluster.drop_database(url)
+    with new_database(request)() as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A seeded server on a loopback port, in a thread of its own; it can be set up anew while it listens."""
 
 import asyncio
-import shutil
 import tempfile
 import threading
 from contextlib import AsyncExitStack
@@ -9,17 +8,22 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.databases import NewDatabase
 from tests.rest.berth_api import make_berth
 from tests.rest.seeded import EVERYTHING, Seeded, make_seeded
 
 from berth.adapters.store.database import Store
+from berth.front import make_front
 
 
 class FuzzServer:
-    """`start` returns when it listens; `seed` replaces everything that it holds by a fresh world."""
+    """`start` returns when it listens; `seed` replaces everything that it holds by a fresh world.
 
-    def __init__(self, template: Path) -> None:
-        self._template = template  # an empty, migrated database
+    `database` makes an empty, migrated one, whose URL it gives, and takes it away again.
+    """
+
+    def __init__(self, database: NewDatabase) -> None:
+        self._database = database
         self._app: ASGIApp | None = None
         self._worlds = AsyncExitStack()
         self._loop = asyncio.new_event_loop()
@@ -33,7 +37,7 @@ class FuzzServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}/api/v3"
 
     def start(self) -> None:
         self._thread.start()
@@ -53,14 +57,13 @@ class FuzzServer:
 
     async def _seed(self) -> None:
         await self._worlds.aclose()
-        folder = self._worlds.enter_context(tempfile.TemporaryDirectory(dir=self._template.parent))
-        shutil.copy(self._template, f"{folder}/berth.db")
-        store = Store(f"sqlite:///{folder}/berth.db")
+        folder = self._worlds.enter_context(tempfile.TemporaryDirectory())
+        store = Store(self._worlds.enter_context(self._database()))
         self._worlds.push_async_callback(store.close)
         berth = await self._worlds.enter_async_context(make_berth(Path(folder), store))
         self.seeded = await make_seeded(berth)
         self.token = await berth.token("octo", *EVERYTHING)
-        self._app = berth.rest
+        self._app = make_front(rest=berth.rest, git=berth.git, oci=berth.git, checks={})  # of these only REST is asked
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._app is not None

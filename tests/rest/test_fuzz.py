@@ -1,6 +1,7 @@
 """What the description allows, and what it does not, sent to every operation: no 5xx, no answer that is not as described.
 
-`make fuzz` goes on for ten minutes; BERTH_FUZZ_S is for how long. A failure prints the request, and the seed of its round.
+`make fuzz` goes on for ten minutes; BERTH_FUZZ_S is for how long, on each database. A failure prints the request, and the
+seed of its round.
 """
 
 import os
@@ -8,7 +9,6 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,19 +19,20 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.schemas import APIOperation
+from tests.databases import KINDS, new_database
 from tests.rest.fuzz_server import FuzzServer
 from tests.rest.schema import check_response, description
 
-SECONDS = float(os.environ.get("BERTH_FUZZ_S", "12"))
+SECONDS = float(os.environ.get("BERTH_FUZZ_S", "8"))
 EXAMPLES = 2 if SECONDS < 60 else 8  # of an operation in a round
 Operation = APIOperation[Any, Any, Any, Any]
 _ORDER = ("get", "put", "post", "patch", "delete")  # what takes away comes last
 _MODES = [GenerationMode.POSITIVE, GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 
 
-@pytest.fixture
-def server(sqlite_template: Path) -> Iterator[FuzzServer]:
-    made = FuzzServer(sqlite_template)
+@pytest.fixture(params=KINDS)
+def server(request: pytest.FixtureRequest) -> Iterator[FuzzServer]:
+    made = FuzzServer(new_database(request))
     made.start()
     yield made
     made.stop()
