@@ -252,6 +252,16 @@ async def test_what_others_may_do_is_for_those_who_work_on_it(accounts: AccountW
     )
 
 
+async def test_a13_only_members_see_the_teams_of_a_repository(accounts: AccountWorld) -> None:
+    """adam administers it and is no member."""
+    service = accounts.services.repositories
+    seen = {}
+    for name in ("olga", "adam"):
+        found, total = await service.list_teams(accounts.who(name), "acme", "web", limit=9, offset=0)
+        seen[name] = ([team.slug for team, _role in found], total)
+    assert seen == {"olga": (["writers"], 1), "adam": ([], 0)}
+
+
 async def test_of_many_creations_of_one_name_one_succeeds(accounts: AccountWorld) -> None:
     service = accounts.services.repositories
     calls = [

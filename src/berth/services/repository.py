@@ -308,8 +308,11 @@ class RepositoryService:
     async def list_teams(
         self, subject: Subject, owner: str, name: str, *, limit: int, offset: int
     ) -> tuple[list[tuple[Team, Role]], int]:
+        """Teams with a role on it. Only members of the organization may know its teams: others see none (A13)."""
         async with self._store.read() as connection:
             known = await find_decided(connection, subject, owner, name, Action.ADMINISTER)
+            if not known.facts.is_member:
+                return [], 0
             return await team_rows.list_repository_teams(connection, known.repository.id, limit=limit, offset=offset)
 
     async def open_git(self, subject: Subject | None, owner: str, name: str, action: Action) -> GitTarget:
