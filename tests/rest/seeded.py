@@ -55,7 +55,7 @@ class Seeded:
             await connection.execute(update(table).values(phase=phase, seen=table.c.generation))
 
 
-async def _seal(client: httpx.AsyncClient, path: str) -> dict[str, str]:
+async def seal(client: httpx.AsyncClient, path: str) -> dict[str, str]:
     key = (await client.get(f"{path}/public-key")).json()
     box = SealedBox(PublicKey(base64.b64decode(key["key"]))).encrypt(b"value")
     return {"key_id": key["key_id"], "encrypted_value": base64.b64encode(box).decode()}
@@ -103,7 +103,7 @@ async def make_seeded(berth: Berth) -> Seeded:
     await _expect(octo, "PUT", "/orgs/acme/teams/core/memberships/ada", {})
     await _expect(octo, "PUT", "/orgs/acme/teams/core/repos/acme/web", {})
     selected = {"visibility": "selected", "selected_repository_ids": [repository["id"]]}
-    sealed = {path: await _seal(octo, path) for path in _SECRETS}
+    sealed = {path: await seal(octo, path) for path in _SECRETS}
     for path, value in sealed.items():
         await _expect(octo, "PUT", f"{path}/ONE", {**value, **selected})
     token = await _expect(ada, "POST", "/user/tokens", {"scopes": ["repo"], "note": "laptop"})
