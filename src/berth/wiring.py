@@ -50,6 +50,7 @@ from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.fork import ForkService
 from berth.services.garbage import GarbageCollector
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
@@ -66,6 +67,7 @@ from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
 from berth.services.ports import BlobStore
+from berth.services.pull_request import PullRequestService
 from berth.services.reconcile import Reconciler
 from berth.services.registry_access import RegistryAccess
 from berth.services.registry_blob import RegistryBlobService
@@ -299,6 +301,8 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         teams=TeamService(store=store, clock=clock),
         repositories=repositories,
         repository_transfers=RepositoryTransferService(store=store, clock=clock),
+        forks=ForkService(store=store, clock=clock, git=git),
+        pull_requests=PullRequestService(store=store, clock=clock, git=git),
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=parts.tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),

@@ -108,6 +108,9 @@ WHO_READ = Who("who may read",     "401  404  ok   ok   ok   ok   ok   404",
 WHO_CREATE = Who("who may create", WHO_READ.cells, WHO_READ.public)
 PUSHERS = Who("who may push",      "401  404  ok   403  ok   ok   ok   404",
                                    "401  403  ok   403  ok   ok   ok   403")
+PUSHERS_OR_AUTHOR = Who("its author, and who may push", PUSHERS.cells, PUSHERS.public)  # the author is octo
+PUSHERS_TO_HEAD = Who("who may push to the head", PUSHERS.cells, PUSHERS.public)
+FORKERS = Who("who may read a public one", "401  404  403  403  403  403  403  404", WHO_READ.public)
 ADMINS = Who("administrators",     "401  404  ok   403  403  ok   ok   404",
                                    "401  403  ok   403  403  ok   ok   403")
 SEE_TEAMS = Who("administrators; {scope}; others than members see none", ADMINS.cells, ADMINS.public)
@@ -119,6 +122,7 @@ PACKAGE_ADMINS = Who("admins", ADMINS.cells, ADMINS.public)
 LISTERS = Who("admins who may read it", ADMINS.cells, ADMINS.public)
 
 _REPOSITORY = "/repos/{owner}/{repo}"
+_PULL = f"{_REPOSITORY}/pulls/{{pull_number}}"
 _TEAM = "/orgs/{org}/teams/{team_slug}"
 _REPO = "repo or public_repo"
 _ADMIN, _READ_ORG = "admin:org", "read:org"
@@ -199,6 +203,12 @@ _REPOSITORIES = {
     f"GET {_REPOSITORY}/contents/{{path:path}}":        Row(READERS, "repo", "ok ok 404", public="ok ok ok"),
     f"PUT {_REPOSITORY}/contents/{{path:path}}":        Row(PUSHERS, _REPO, "ok 403 403"),
     f"GET {_REPOSITORY}/branches/{{branch:path}}":      Row(READERS, "repo", "ok ok 404", public="ok ok ok"),
+    f"GET {_REPOSITORY}/forks":                         Row(READERS, "repo", "ok ok 404", public="ok ok ok"),
+    f"POST {_REPOSITORY}/forks":                        Row(FORKERS, _REPO),
+    f"GET {_REPOSITORY}/pulls":                         Row(READERS, "repo", "ok ok 404", public="ok ok ok"),
+    f"POST {_REPOSITORY}/pulls":                        Row(PUSHERS_TO_HEAD, _REPO, after=f"PATCH {_PULL}"),
+    f"GET {_PULL}":                                     Row(READERS, "repo", "ok ok 404", public="ok ok ok"),
+    f"PATCH {_PULL}":                                   Row(PUSHERS_OR_AUTHOR, _REPO),
 }
 _OWN_SECRETS, _SECRETS, _ORG_SECRETS = (
     f"{base}/codespaces/secrets" for base in ("/user", _REPOSITORY, "/orgs/{org}")
@@ -241,6 +251,7 @@ _SECRETS_AND_CODESPACES = {
     "POST /user/codespaces/{name}/exec":                Row(YOURS, "codespace"),
     f"GET {_REPOSITORY}/codespaces":                    Row(WHO_READ, "codespace"),
     f"POST {_REPOSITORY}/codespaces":                   Row(WHO_READ, "codespace"),
+    f"POST {_PULL}/codespaces":                         Row(WHO_READ, "codespace"),
     f"GET {_REPOSITORY}/codespaces/machines":           Row(WHO_READ, "codespace"),
     f"GET {_REPOSITORY}/codespaces/devcontainers":      Row(WHO_READ, "codespace"),
     f"GET {_REPOSITORY}/codespaces/new":                Row(WHO_CREATE, "codespace"),

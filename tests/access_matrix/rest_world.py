@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from tests.access_matrix.rest_rows import PERSONS, PRIVATE, PUBLIC, ROWS, Row
 from tests.package_world import insert_package, insert_version
 from tests.rest.berth_api import Berth, make_berth
-from tests.rest.seeded import EVERYTHING, Seeded, make_seeded, seal
+from tests.rest.seeded import EVERYTHING, Seeded, make_pull_request, make_seeded, seal
 from tests.rest.test_operations import ROWS as OPERATIONS
 from tests.rest.test_operations import Row as Operation
 from tests.rest.test_operations import row_key
@@ -268,6 +268,7 @@ async def _make_repositories(seeded: Seeded) -> str:
     site = await _expect(octo, "POST", "/orgs/acme/repos", {"name": "site"})
     for path, content in (("a", "YQ=="), (".devcontainer/devcontainer.json", "e30=")):
         await _expect(octo, "PUT", f"/repos/acme/site/contents/{path}", {"message": "m", "content": content})
+    await make_pull_request(seeded.berth, octo, site)
     await _expect(octo, "PUT", "/repos/acme/site/collaborators/ada", {"permission": "push"})
     await _expect(octo, "PUT", "/orgs/acme/teams/core/repos/acme/site", {})
     secrets = "/repos/acme/site/codespaces/secrets"

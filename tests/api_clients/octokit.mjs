@@ -137,6 +137,26 @@ async function beforeAndAfterACreation() {
   assert.equal((await codespaces.deleteFromOrganization({ org, username, codespace_name })).status, 202);
 }
 
+// A fork's pull request, and a codespace that shows it.
+async function aPullRequest() {
+  const name = `open-${facts.secret.toLowerCase()}`;
+  const { repos, pulls } = octokit.rest;
+  const write = (place, path) => repos.createOrUpdateFileContents({ ...place, path, message: "m", content: "YQ==" });
+  const { data: made } = await repos.createForAuthenticatedUser({ name });
+  const place = { owner: made.owner.login, repo: name };
+  await write(place, "a");
+  const { data: fork } = await repos.createFork({ ...place, organization: org });
+  assert.deepEqual([fork.full_name, fork.fork], [`${org}/${name}`, true]);
+  await write({ owner: org, repo: name }, "b");
+  const { data: pull } = await pulls.create({ ...place, title: "b", head: `${org}:main`, base: "main" });
+  assert.deepEqual([pull.commits, pull.changed_files, pull.head.repo.id], [1, 1, fork.id]);
+  assert.equal((await octokit.paginate(pulls.list, place)).length, 1);
+  const { data: shown } = await codespaces.createWithPrForAuthenticatedUser({ ...place, pull_number: pull.number });
+  assert.deepEqual([shown.git_status.ref, shown.pulls_url], [`refs/pull/${pull.number}/head`, pull.url]);
+  await codespaces.deleteForAuthenticatedUser({ codespace_name: shown.name });
+  assert.equal((await pulls.update({ ...place, pull_number: pull.number, state: "closed" })).data.state, "closed");
+}
+
 // The same of a package's three places; `named` are octokit's names of the operations there.
 async function lifeOfAPackage(place, package_name, named) {
   const one = { ...place, package_type: "container", package_name };
@@ -199,6 +219,7 @@ if (facts.everything) {
   await packagesOfAll();
   await lifeOfACodespace();
   await beforeAndAfterACreation();
+  await aPullRequest();
   const generated = ["codespaces", "packages"].flatMap((space) => Object.keys(octokit.rest[space]).map((name) => `${space}.${name}`));
   console.log(JSON.stringify(generated.filter((name) => !called.has(name)).sort()));
 }

@@ -26,10 +26,11 @@ from berth.domain.problem import Invalid
 NOW = datetime(2026, 11, 23, 8, 0, tzinfo=UTC)
 CODESPACE = Codespace(
     id=1, name="octo-hello-g4wpq6h95q", display_name="calm bay", environment_id="", owner_id=1, repository_id=2,
-    ref="main", commit_id=None, devcontainer_path=None, machine="standardLinux", location="WestEurope", recent_folders=(),
-    idle_timeout_minutes=30, retention_period_minutes=60, created_at=NOW, updated_at=NOW, last_used_at=NOW,
-    desired=Desired.RUNNING, generation=1, seen=1, phase=Phase.AVAILABLE, epoch=1, attempts=0, container_id="c",
-    image=None, remote_user=None, remote_folder=None, finding=None,
+    ref="main", commit_id=None, pull_request_number=None, from_fork=False, devcontainer_path=None,
+    machine="standardLinux", location="WestEurope", recent_folders=(), idle_timeout_minutes=30,
+    retention_period_minutes=60, created_at=NOW, updated_at=NOW, last_used_at=NOW, desired=Desired.RUNNING,
+    generation=1, seen=1, phase=Phase.AVAILABLE, epoch=1, attempts=0, container_id="c", image=None, remote_user=None,
+    remote_folder=None, finding=None,
 )  # fmt: skip
 
 

@@ -45,6 +45,14 @@ def test_s7_l9_a_session_has_the_secrets_and_the_token() -> None:
     assert environment["GIT_CONFIG_KEY_0"] == "credential.https://berth.corp.example:8443.helper"
 
 
+def test_s6_a_session_without_a_token_has_no_way_to_one() -> None:
+    environment = session_environment(IDENTITY, {}, None)
+    assert "GITHUB_TOKEN" not in environment
+    assert {name: environment[name] for name in L9} == L9
+    assert (environment["GIT_CONFIG_COUNT"], environment["GIT_CONFIG_KEY_0"]) == ("1", "safe.directory")
+    assert not any("credential" in str(value) for value in environment.values())
+
+
 def test_a_secret_cannot_replace_what_l9_promises() -> None:
     secrets = {"CODESPACES": SecretText("no"), "GH_HOST": SecretText("evil.example")}
     environment = session_environment(IDENTITY, secrets, SecretText("ghu_1"))

@@ -92,6 +92,21 @@ async def test_push_then_clone_and_the_default_branch_follows_the_first_push(ber
     assert await berth.repositories.find_commit(made["id"], "trunk") is not None
 
 
+async def test_s6_nobody_pushes_where_the_commits_of_pull_requests_are(berth: Berth, git: Git) -> None:
+    """Whose they are decides what a codespace gets; everybody may fetch them."""
+    octo, token = await berth.user("octo"), await berth.token("octo", "repo")
+    made = (await octo.post("/user/repos", json={"name": "r"})).json()
+    work = await git.commit("work")
+    await git.ok("push", "-q", git.url("octo/r", token), "main", cwd=work)
+    for target in ("refs/pull/1/head", "refs/pull/2/head"):
+        await berth.repositories.fetch(made["id"], {"refs/heads/main": "refs/pull/1/head"}, source_id=made["id"])
+        for pushed in (f"+main:{target}", f":{target}"):
+            _code, output = await git.run("push", git.url("octo/r", token), pushed, cwd=work)
+            assert "hidden ref" in output or "remote ref does not exist" in output, output
+    await git.ok("push", "-q", git.url("octo/r", token), "main:refs/heads/pull/2/head", cwd=work)
+    await git.ok("fetch", "-q", git.url("octo/r"), "refs/pull/1/head", cwd=work)
+
+
 async def test_a_compressed_request_body_and_protocol_2_work(berth: Berth, git: Git) -> None:
     await berth.user("octo")
     token = await berth.token("octo", "repo")

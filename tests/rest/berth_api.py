@@ -29,6 +29,7 @@ from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.fork import ForkService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
@@ -37,6 +38,7 @@ from berth.services.package_policy import PackagePolicyService
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
@@ -122,6 +124,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         teams=TeamService(store=store, clock=clock),
         repositories=repositories,
         repository_transfers=RepositoryTransferService(store=store, clock=clock),
+        forks=ForkService(store=store, clock=clock, git=git),
+        pull_requests=PullRequestService(store=store, clock=clock, git=git),
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),

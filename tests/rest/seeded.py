@@ -88,6 +88,15 @@ async def _make_codespace(berth: Berth, octo: httpx.AsyncClient) -> str:
     return name
 
 
+async def make_pull_request(berth: Berth, client: httpx.AsyncClient, repository: dict[str, Any]) -> int:
+    """From a branch `topic`, with a commit of its own, to main; its number."""
+    path, number = f"/repos/{repository['full_name']}", int(repository["id"])
+    await berth.repositories.fetch(number, {"refs/heads/main": "refs/heads/topic"}, source_id=number)
+    await _expect(client, "PUT", f"{path}/contents/b", {"message": "m", "content": "Yg==", "branch": "topic"})
+    pull = {"title": "t", "head": "topic", "base": "main"}
+    return int((await _expect(client, "POST", f"{path}/pulls", pull))["number"])
+
+
 async def make_seeded(berth: Berth) -> Seeded:
     octo, ada = await berth.user("octo", *EVERYTHING), await berth.user("ada", *EVERYTHING)
     accounts = {"acme": int((await berth.organization("acme", "octo"))["id"])}
@@ -98,6 +107,8 @@ async def make_seeded(berth: Berth) -> Seeded:
     dev_container = base64.b64encode(b'{"image": "debian"}').decode()
     path = "/repos/acme/web/contents/.devcontainer/devcontainer.json"
     await _expect(octo, "PUT", path, {"message": "m", "content": dev_container})
+    pull_number = await make_pull_request(berth, octo, repository)
+    await _expect(ada, "POST", "/user/repos", {"name": "open"})
     await _expect(octo, "PUT", "/repos/acme/web/collaborators/ada", {"permission": "push"})
     await _expect(octo, "POST", "/orgs/acme/teams", {"name": "core"})
     await _expect(octo, "PUT", "/orgs/acme/teams/core/memberships/ada", {})
@@ -123,6 +134,7 @@ async def make_seeded(berth: Berth) -> Seeded:
         "id": str(mine["id"]),
         "repository_id": str(repository["id"]),
         "repository_number": str(repository["id"]),
+        "pull_number": str(pull_number),
         "name": await _make_codespace(berth, octo),
     }
     return Seeded(berth, octo, values, await _make_packages(berth, accounts, repository["id"]), sealed)

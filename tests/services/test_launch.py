@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, update
 from tests.codespace_world import HOST, IMAGE, ORIGIN, OWN_HOST, PASSWORD, CodespaceWorld, make_codespace_world
+from tests.domain.test_pull_request import pull_request
 from tests.fakes.engine import FakeDevContainers
 from tests.fakes.registry_client import DIGEST, SEEN
 from tests.secret_world import ACME, MINE, WEB
@@ -481,3 +482,32 @@ async def test_an_organization_that_says_so_while_a_container_is_made_gives_it_n
     assert code(await world.step(name)) == "codespace.access"
     assert world.engine.environments == []
     assert world.nothing_left(name)
+
+
+@pytest.mark.parametrize("from_fork", [False, True], ids=["the positive control", "S6 a fork's pull request"])
+async def test_s6_a_forks_pull_request_gets_nothing(world: CodespaceWorld, from_fork: bool) -> None:
+    """No secret, no token, no registry credential: not at the launch, not at a start. Its commits are what is checked out."""
+    await world.secrets.put("olga", WEB, "DATABASE_PASSWORD", "hunter2")
+    repository = world.secrets.repositories["acme/web"]
+    world.registry.passwords[f"{HOST}/open/dev"] = None
+
+    async def move(source: str, target: str) -> None:
+        await world.git.fetch(repository, {source: target}, source_id=repository)
+
+    await move("refs/heads/main", "refs/before")
+    theirs = await world.configure("acme/web", image=f"{HOST}/open/dev:1")
+    await move("refs/heads/main", "refs/pull/1/head" if from_fork else "refs/heads/topic")
+    await move("refs/before", "refs/heads/main")
+    pull = pull_request(repository_id=repository, head_repository_id=repository + from_fork, number=1)
+    launched = await world.launch(pull_request=pull)
+    assert launched.commit_id == theirs
+    (request,) = world.dev_containers.requests
+    assert "open/dev" in (request.workspace / ".devcontainer/devcontainer.json").read_text()
+    for codespace in (launched, await again(world, launched.name)):
+        assert codespace.state is State.AVAILABLE, codespace.finding
+        environment = world.engine.environments[-1]
+        for name in ("DATABASE_PASSWORD", "CORP_CONTAINER_REGISTRY_PASSWORD", "GITHUB_TOKEN"):
+            assert (name in environment) is not from_fork, name
+        assert (config_of(world) == {}) is from_fork
+    assert ("(S6)" in await world.log_text(launched.name)) is from_fork
+    assert all(isinstance(credential, Anonymous) is from_fork for credential, _token in world.engine.logins)

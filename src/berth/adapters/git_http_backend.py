@@ -17,7 +17,7 @@ from berth.services.ports import GitRequest, GitResponse
 _CHUNK_BYTES = 64 * 1024
 _PROTOCOL = re.compile(r"[a-z0-9=:.-]{1,100}")
 _HEADERS = frozenset({"content-type", "cache-control", "expires", "pragma"})
-_SETTINGS = CONFIGURATION | {"receive.fsckObjects": "true", "http.uploadpack": "true"}
+_SETTINGS = CONFIGURATION | {"receive.fsckObjects": "true", "http.uploadpack": "true", "receive.hideRefs": "refs/pull"}
 MAX_PUSH_BYTES = 2 * 1024**3  # counted after inflation. Source: GitHub docs, "Troubleshooting the 2 GB push limit"
 _PATIENCE_S = 3
 

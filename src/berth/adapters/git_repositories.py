@@ -12,6 +12,7 @@ from berth.adapters.disk import translating_disk_full
 from berth.adapters.git_process import run_git
 from berth.domain.git_object import Commit, Signature, TreeEntry, WrittenFile
 from berth.domain.problem import Conflict, LimitReached, NotFound, UpstreamFailed
+from berth.domain.pull_request import Comparison
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_ENTRIES = 1000
@@ -86,6 +87,28 @@ class BareGitRepositories:
             if len(words) == 3 and words[1] == "commit":
                 return words[0]
         return None
+
+    async def find_own_commit(self, repository_id: int, ref: str) -> str | None:
+        commit = await self.find_commit(repository_id, ref)
+        if commit is None or not commit.startswith(ref):
+            return commit
+        leads = ["--count=1", f"--contains={commit}", "--format=%(refname)", "refs/heads/", "refs/tags/"]
+        return commit if await self._git(repository_id, "for-each-ref", *leads) else None
+
+    async def fetch(self, repository_id: int, refs: Mapping[str, str], *, source_id: int) -> None:
+        arguments = [f"--git-dir={self.path(repository_id)}", "-c", "protocol.file.allow=always", "fetch", "--quiet"]
+        options = ["--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--no-recurse-submodules"]
+        specifications = [f"+{theirs}:{ours}" for theirs, ours in refs.items()]
+        source = str(self.path(source_id))
+        await run_git([*arguments, *options, "--", source, *specifications], timeout_s=_CLONE_TIMEOUT_S)
+
+    async def compare(self, repository_id: int, base: str, head: str) -> Comparison:
+        count = int(await self._git(repository_id, "rev-list", "--count", f"{base}..{head}"))
+        is_related = count < int(await self._git(repository_id, "rev-list", "--count", head))
+        between = [f"{base}...{head}"] if is_related else [base, head]
+        said = (await self._git(repository_id, "diff", "--no-ext-diff", "--shortstat", *between)).decode()
+        files, additions, deletions = (_number_before(word, said) for word in ("file", "insertion", "deletion"))
+        return Comparison(commits=count, additions=additions, deletions=deletions, changed_files=files)
 
     async def find_entry(self, repository_id: int, commit: str, path: str) -> TreeEntry | None:
         entries = await self._list(repository_id, commit, path.strip("/"))
@@ -237,6 +260,9 @@ class BareGitRepositories:
         clone = ["clone", "--quiet", "--no-checkout", "--no-local", "--template=", "--", source, str(partial)]
         await run_git([*allow, *clone], timeout_s=_CLONE_TIMEOUT_S)
         inside = ["-C", str(partial)]
+        if branch is not None and branch.startswith("refs/"):  # what a clone does not bring
+            fetch = ["fetch", "--quiet", "--no-tags", "origin", f"+{branch}:{branch}"]
+            await run_git([*allow, *inside, *fetch], timeout_s=_CLONE_TIMEOUT_S)
         known = branch is not None and await self.find_commit(repository_id, f"refs/heads/{branch}") is not None
         where = ["-B", str(branch)] if known else ["--detach"]
         await run_git([*inside, "checkout", "--quiet", "--force", *where, commit, "--"], timeout_s=_CLONE_TIMEOUT_S)
@@ -244,6 +270,11 @@ class BareGitRepositories:
             await run_git([*inside, "branch", "--quiet", f"--set-upstream-to=origin/{branch}", str(branch)])
         await run_git([*inside, "config", "remote.origin.url", origin])
         partial.rename(target)  # also onto an empty directory
+
+
+def _number_before(word: str, text: str) -> int:
+    match = re.search(rf"(\d+) {word}", text)
+    return int(match[1]) if match else 0
 
 
 def _can_name(path: str) -> bool:

@@ -32,6 +32,8 @@ class Codespace:
     repository_id: int | None
     ref: str
     commit_id: str | None
+    pull_request_number: int | None  # of its repository, that it was created for
+    from_fork: bool  # it shows the pull request of a fork: a stranger's code, and no secrets for it (S6)
     devcontainer_path: str | None
     machine: str
     location: str

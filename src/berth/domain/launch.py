@@ -42,20 +42,23 @@ _GIT_HELPER = '!f() { test "$1" = get && echo username=x-access-token && echo "p
 
 
 def session_environment(
-    identity: CodespaceIdentity, secrets: Mapping[str, SecretText], token: SecretText
+    identity: CodespaceIdentity, secrets: Mapping[str, SecretText], token: SecretText | None
 ) -> dict[str, str | SecretText]:
     """What terminals, `exec` sessions and the hooks after creation get (S7): the secrets, the token, git's way to it.
 
     A secret cannot replace what L9 promises: its names begin with GITHUB_, which no secret's does (S1), or come last.
+    Without a token git has nothing to show us.
     """
-    git = {
-        "GIT_CONFIG_COUNT": "2",
-        "GIT_CONFIG_KEY_0": f"credential.{identity.origin}.helper",
-        "GIT_CONFIG_VALUE_0": _GIT_HELPER,
-        "GIT_CONFIG_KEY_1": "safe.directory",  # the checkout belongs to the user, its parent to the engine
-        "GIT_CONFIG_VALUE_1": "*",
-    }
-    return {**secrets, **git, **container_environment(identity), "GITHUB_TOKEN": token}
+    settings: dict[str, str] = {}
+    held: dict[str, str | SecretText] = {}
+    if token is not None:
+        settings[f"credential.{identity.origin}.helper"] = _GIT_HELPER
+        held["GITHUB_TOKEN"] = token
+    settings["safe.directory"] = "*"  # the checkout belongs to the user, its parent to the engine
+    git = {"GIT_CONFIG_COUNT": str(len(settings))}
+    for index, (key, value) in enumerate(settings.items()):
+        git |= {f"GIT_CONFIG_KEY_{index}": key, f"GIT_CONFIG_VALUE_{index}": value}
+    return {**secrets, **git, **container_environment(identity), **held}
 
 
 # Who can mend a failed launch, by the first words of the problem's code; the longest match wins.

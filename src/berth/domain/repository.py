@@ -33,6 +33,7 @@ class Repository:
     created_at: datetime
     updated_at: datetime
     pushed_at: datetime
+    parent_id: int | None = None  # what it is a fork of
 
     @property
     def full_name(self) -> str:

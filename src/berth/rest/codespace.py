@@ -12,6 +12,7 @@ from berth.domain.access import Action
 from berth.domain.codespace import LogEntry
 from berth.domain.machine import Machine
 from berth.domain.problem import Invalid
+from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.rest.app import Route
@@ -23,6 +24,13 @@ from berth.services.codespace_request import CodespaceRequest
 
 _SCOPES = frozenset({Scope.CODESPACE})
 _MAX_ID = 2**63 - 1
+
+
+class ChosenPullRequest(msgspec.Struct, kw_only=True):
+    """The pull request that a creation names."""
+
+    pull_request_number: int
+    repository_id: int
 
 
 class CreateCodespace(msgspec.Struct, kw_only=True):
@@ -37,7 +45,7 @@ class CreateCodespace(msgspec.Struct, kw_only=True):
     geo: str | None = None
     idle_timeout_minutes: int | None = None
     retention_period_minutes: int | None = None
-    pull_request: dict[str, Any] | None = None
+    pull_request: ChosenPullRequest | None = None  # null: go-github sends it (references, GITHUB_API section 2.2)
 
 
 class UpdateCodespace(msgspec.Struct, kw_only=True):
@@ -57,32 +65,41 @@ class ExecCommand(msgspec.Struct, kw_only=True):
 
 async def create(call: Call) -> Response:
     body = await call.json(CreateCodespace)
-    _refuse_pull_request(body)
-    if body.repository_id is None:
+    wanted = body.repository_id if body.pull_request is None else body.pull_request.repository_id
+    if wanted is None:
         raise Invalid("repository_id is missing.", field="repository_id", reason="missing_field")
-    known = body.repository_id if 0 < body.repository_id <= _MAX_ID else -1  # which is never found
+    known = wanted if 0 < wanted <= _MAX_ID else -1  # which is never found
     repository = await call.services.repositories.get_by_id(call.user, known, Action.READ)
-    return await _create(call, repository, body)
+    if body.pull_request is None:
+        return await _create(call, repository, body)
+    return await _create_of(call, repository, body.pull_request.pull_request_number, body)
 
 
 async def create_in_repository(call: Call) -> Response:
     body = await call.json(CreateCodespace)
-    _refuse_pull_request(body)
+    if body.pull_request is not None:
+        raise Invalid(
+            "The address names the repository; a pull request of it has an address of its own.",
+            field="pull_request",
+            code="codespace.pull_request",
+            remedy="POST …/pulls/{pull_number}/codespaces.",
+        )
     return await _create(call, await _repository(call), body)
 
 
-def _refuse_pull_request(body: CreateCodespace) -> None:
-    """Null means "not given": go-github sends it (references, GITHUB_API section 2.2)."""
-    if body.pull_request is not None:
-        raise Invalid(
-            "Creating from a pull request is not supported by this version of Berth.",
-            field="pull_request",
-            code="codespace.pull_request",
-            remedy="Name its branch with `ref`.",
-        )
+async def create_of_pull_request(call: Call) -> Response:
+    body = await call.json(CreateCodespace)
+    return await _create_of(call, await _repository(call), call.path_id("pull_number"), body)
 
 
-async def _create(call: Call, repository: Repository, body: CreateCodespace) -> Response:
+async def _create_of(call: Call, repository: Repository, number: int, body: CreateCodespace) -> Response:
+    view = await call.services.pull_requests.get(call.user, repository.owner_login, repository.name, number)
+    return await _create(call, view.repository, body, view.pull_request)
+
+
+async def _create(
+    call: Call, repository: Repository, body: CreateCodespace, pull_request: PullRequest | None = None
+) -> Response:
     wanted = CodespaceRequest(
         ref=body.ref,
         devcontainer_path=body.devcontainer_path,
@@ -92,6 +109,7 @@ async def _create(call: Call, repository: Repository, body: CreateCodespace) -> 
         geo=body.geo,
         idle_timeout_minutes=body.idle_timeout_minutes,
         retention_period_minutes=body.retention_period_minutes,
+        pull_request=pull_request,
     )
     view = await call.services.codespaces.create(call.user, repository, wanted)
     # 201, not 202: after 202 gh waits two minutes at most, and a pull takes longer (references, GITHUB_API section 4.4).
@@ -222,4 +240,5 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/repos/{owner}/{repo}/codespaces", list_in_repository, _SCOPES),
     Route("GET", "/repos/{owner}/{repo}/codespaces/machines", list_machines_of_repository, _SCOPES),
     Route("POST", "/repos/{owner}/{repo}/codespaces", create_in_repository, _SCOPES),
+    Route("POST", "/repos/{owner}/{repo}/pulls/{pull_number}/codespaces", create_of_pull_request, _SCOPES),
 )

@@ -41,7 +41,7 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "start_url": f"{url}/start",
         "stop_url": f"{url}/stop",
         "publish_url": None,
-        "pulls_url": None,
+        "pulls_url": _pull_request_url(call, view),
         "recent_folders": list(codespace.recent_folders),
         "runtime_constraints": {"allowed_port_privacy_settings": None},
         "pending_operation": codespace.is_busy,
@@ -54,6 +54,11 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
     if codespace.finding is not None:
         body["finding"] = json.loads(finding_to_json(codespace.finding))
     return body
+
+
+def _pull_request_url(call: Call, view: CodespaceView) -> str | None:
+    number = view.codespace.pull_request_number
+    return None if number is None else call.links.api(f"/repos/{view.repository.full_name}/pulls/{number}")
 
 
 def billable_owner(call: Call, repository: Repository, owner: Account) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def minimal_repository(links: Links, repository: Repository) -> dict[str, Any]:
         "private": repository.visibility is not Visibility.PUBLIC,
         "html_url": links.web(f"/{repository.full_name}"),
         "description": repository.description or None,
-        "fork": False,
+        "fork": repository.parent_id is not None,
         "url": url,
         **{key: f"{url}{path}" for key, path in _URLS.items()},
     }

@@ -77,7 +77,9 @@ class CodespaceService:
         if subject.token_kind is not TokenKind.PERSONAL:
             raise Denied("The token of a codespace or a workflow creates no codespaces.", code="codespace.by_token")
         ref = short_branch(wanted.ref or "") or repository.default_branch
-        commit = await self._git.find_commit(repository.id, ref)
+        if wanted.pull_request is not None:
+            ref = wanted.pull_request.codespace_ref
+        commit = await self._git.find_own_commit(repository.id, ref)
         if commit is None:
             raise Invalid(
                 f"The repository {repository.full_name} has no branch, tag or commit '{ref[:100]}'.",

@@ -18,6 +18,7 @@ from berth.domain.codespace import (
     make_name,
 )
 from berth.domain.machine import Machine
+from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
 from berth.services.ports import Entropy
 
@@ -43,6 +44,7 @@ class CodespaceRequest:
     geo: str | None = None
     idle_timeout_minutes: int | None = None
     retention_period_minutes: int | None = None
+    pull_request: PullRequest | None = None  # of the repository; it takes the place of `ref`
 
 
 def new_values(
@@ -65,6 +67,8 @@ def new_values(
         "owner_id": subject.account_id,
         "repository_id": repository.id,
         "ref": ref,
+        "pull_request_number": None if wanted.pull_request is None else wanted.pull_request.number,
+        "from_fork": wanted.pull_request is not None and wanted.pull_request.is_from_fork,
         "devcontainer_path": check_path(wanted.devcontainer_path),
         "machine": machine.name,
         "location": choose_location(wanted.location, wanted.geo),

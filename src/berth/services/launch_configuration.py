@@ -21,7 +21,7 @@ class LaunchConfiguration:
 
     async def find_commit(self, codespace: Codespace, repository: Repository) -> str:
         """Raises LaunchFailed."""
-        commit = await self._git.find_commit(repository.id, codespace.ref)
+        commit = await self._git.find_own_commit(repository.id, codespace.ref)
         if commit is None:
             raise LaunchFailed(
                 Finding(

@@ -10,19 +10,24 @@ from berth.services.access_token import AccessTokenService
 from berth.services.creation_log import CreationLog
 from berth.services.secret import OpenedSecrets, SecretService
 
+_FROM_FORK = (
+    "This codespace shows a fork's pull request: it gets no secrets, no token and no registry credentials (S6). "
+    "Public images only."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchCredentials:
     """Opened at one moment; opened again where time has passed."""
 
     opened: OpenedSecrets
-    token: SecretText
+    token: SecretText | None  # None: a stranger's code gets none
     registries: RegistryCredentials
 
     def mask(self, log: CreationLog) -> None:
         """From now on the log hides them, as they are and as a docker config holds them."""
         log.mask(secret.value for secret in self.opened.secrets if not names_a_registry(secret))
-        log.mask((self.token,))
+        log.mask(() if self.token is None else (self.token,))
         for credential in self.registries.chosen.values():
             pair = f"{credential.user}:{credential.password.reveal()}".encode()
             log.mask((credential.password, SecretText(base64.b64encode(pair).decode())))
@@ -49,7 +54,11 @@ class CodespaceCredentials:
         """What its owner may have for this repository now (S3, S6), with a new token; older ones are void.
 
         The token does not wait for a right to secrets: it opens what A7 says, which reading the repository is enough for.
+        A fork's pull request is a stranger's code, whoever looks at it: nothing is put where that could read it.
         """
+        if codespace.from_fork:
+            nothing = OpenedSecrets(secrets=(), withheld_reason=_FROM_FORK)
+            return LaunchCredentials(opened=nothing, token=None, registries=assemble(()))
         opened = await self._secrets.open_for_codespace(codespace.owner_id, repository_id)
         token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
         registries = add_codespace_token(assemble(opened.secrets), host=self._own_host, login=owner_login, token=token)

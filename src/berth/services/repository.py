@@ -111,6 +111,21 @@ async def find_locked_by_id(
     return _decide(subject, await rows.find_known_by_id(connection, subject.account_id, repository_id), action)
 
 
+async def find_owner_for_creation(connection: AsyncConnection, subject: Subject, owner: str) -> Account:
+    """The account in which the subject makes a repository: his own, or an organization of his. Raises Denied."""
+    account = await get_account(connection, owner)
+    if account.id == subject.account_id:
+        return account
+    facts = await account_rows.organization_facts(connection, account.id, subject.account_id)
+    if not facts.is_member:
+        raise Denied(
+            f"You are not a member of {account.login}.",
+            code="repository.create_denied",
+            remedy=f"Ask an owner of {account.login}.",
+        )
+    return account
+
+
 def view_of(subject: Subject | None, known: KnownRepository) -> RepositoryView:
     return RepositoryView(repository=known.repository, role=effective_role(subject, known.facts))
 
@@ -175,7 +190,7 @@ class RepositoryService:
         visibility = wanted.visibility or Visibility.PUBLIC
         _check_create_scope(subject, visibility)
         async with self._store.begin() as connection:
-            account = await self._owner_for_creation(connection, subject, owner)
+            account = await find_owner_for_creation(connection, subject, owner)
             _check_visibility(visibility, account.type is AccountType.ORGANIZATION)
             repository_id = await rows.insert_repository(
                 connection,
@@ -195,19 +210,6 @@ class RepositoryService:
             await self._record(connection, subject, "repository.create", known.repository, visibility)
         return view_of(subject, known)
 
-    async def _owner_for_creation(self, connection: AsyncConnection, subject: Subject, owner: str) -> Account:
-        account = await get_account(connection, owner)
-        if account.id == subject.account_id:
-            return account
-        facts = await account_rows.organization_facts(connection, account.id, subject.account_id)
-        if not facts.is_member:
-            raise Denied(
-                f"You are not a member of {account.login}.",
-                code="repository.create_denied",
-                remedy=f"Ask an owner of {account.login}.",
-            )
-        return account
-
     async def update(self, subject: Subject, owner: str, name: str, change: RepositoryChange) -> RepositoryView:
         """Rename, describe, open or close, or choose another default branch. Its id stays."""
         async with self._store.begin() as connection:
@@ -219,6 +221,7 @@ class RepositoryService:
                 values["description"] = _check_description(change.description)
             if change.visibility is not None:
                 _check_visibility(change.visibility, known.repository.owner_is_organization)
+                _check_fork(known.repository, change.visibility)
                 _check_create_scope(subject, change.visibility)
                 values["visibility"] = change.visibility
             if change.default_branch is not None:
@@ -356,6 +359,12 @@ def _check_visibility(visibility: Visibility, owner_is_organization: bool) -> No
         raise Invalid(
             "Only an organization's repository can be internal.", field="visibility", code="repository.visibility"
         )
+
+
+def _check_fork(repository: Repository, visibility: Visibility) -> None:
+    """A fork is made of what everybody could read; pull requests bring it back there."""
+    if repository.parent_id is not None and visibility is not Visibility.PUBLIC:
+        raise Invalid("The visibility of a fork cannot be changed.", field="visibility", code="fork.visibility")
 
 
 def _check_description(text: str) -> str:

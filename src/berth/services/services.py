@@ -9,6 +9,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.fork import ForkService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
@@ -17,6 +18,7 @@ from berth.services.package_policy import PackagePolicyService
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
@@ -33,6 +35,8 @@ class Services:
     teams: TeamService
     repositories: RepositoryService
     repository_transfers: RepositoryTransferService
+    forks: ForkService
+    pull_requests: PullRequestService
     contents: ContentsService
     access_tokens: AccessTokenService
     workflow_tokens: WorkflowTokenService

@@ -15,6 +15,7 @@ from berth.adapters.store.tables import (
     accounts,
     codespaces,
     collaborators,
+    forks,
     memberships,
     repositories,
     team_members,
@@ -31,7 +32,13 @@ from berth.domain.role import Role
 from berth.domain.scope import Scope
 from berth.domain.workflow_permissions import WorkflowPermission
 
+_parents = forks.alias("parents")
 _COLUMNS = [
+    select(_parents.c.parent_id)
+    .where(_parents.c.repository_id == repositories.c.id)
+    .correlate(repositories)
+    .scalar_subquery()
+    .label("parent_id"),
     *(column for column in repositories.c if column.name != "name_key"),
     accounts.c.login.label("owner_login"),
     accounts.c.type.label("owner_type"),
@@ -62,6 +69,7 @@ def to_repository(row: Row[Any]) -> Repository:
         created_at=row.created_at,
         updated_at=row.updated_at,
         pushed_at=row.pushed_at,
+        parent_id=row.parent_id,
     )
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy import false as sa_false
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData(
@@ -139,6 +140,37 @@ repositories = Table(
     sqlite_autoincrement=True,
 )
 
+# What a repository is a fork of. A fork whose parent is gone is a repository like others.
+forks = Table(
+    "forks",
+    metadata,
+    Column("repository_id", Id, cascade("repositories.id"), primary_key=True, autoincrement=False),
+    Column("parent_id", Id, cascade("repositories.id"), nullable=False, index=True),
+)
+
+pull_requests = Table(
+    "pull_requests",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("repository_id", Id, cascade("repositories.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("author_id", Id, cascade("accounts.id"), nullable=False, index=True),
+    Column("title", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("state", String(6), nullable=False),
+    Column("base_ref", String(244), nullable=False),
+    Column("base_sha", String(64), nullable=False),
+    # NULL: it is gone, and nobody sees the pull request any more; only its number stays taken.
+    Column("head_repository_id", Id, ForeignKey("repositories.id", ondelete="SET NULL"), index=True),
+    Column("head_ref", String(244), nullable=False),
+    Column("head_sha", String(64), nullable=False),
+    Column("created_at", UTCTime, nullable=False),
+    Column("updated_at", UTCTime, nullable=False),
+    Column("closed_at", UTCTime),
+    UniqueConstraint("repository_id", "number"),
+    sqlite_autoincrement=True,
+)
+
 collaborators = Table(
     "collaborators",
     metadata,
@@ -215,6 +247,8 @@ codespaces = Table(
     Column("repository_id", Id, ForeignKey("repositories.id", ondelete="SET NULL"), index=True),
     Column("ref", Text, nullable=False),
     Column("commit_id", String(64)),  # what was checked out
+    Column("pull_request_number", Integer),  # that it was created for
+    Column("from_fork", Boolean, nullable=False, server_default=sa_false()),  # a stranger's pull request (S6)
     Column("devcontainer_path", Text),
     Column("machine", String(64), nullable=False),
     Column("location", String(16), nullable=False),

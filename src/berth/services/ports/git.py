@@ -1,12 +1,13 @@
 """Git repositories, and git's own protocol."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from berth.domain.git_object import Commit, Signature, TreeEntry, WrittenFile
+from berth.domain.pull_request import Comparison
 
 
 class GitRepositories(Protocol):
@@ -24,6 +25,21 @@ class GitRepositories(Protocol):
         """The full commit id that a branch, tag or (abbreviated) id names; None if there is none. `ref` may be hostile."""
         ...
 
+    async def find_own_commit(self, repository_id: int, ref: str) -> str | None:
+        """The same, but a commit's id counts only where a branch or a tag leads to it: pull requests bring strangers'."""
+        ...
+
+    async def fetch(self, repository_id: int, refs: Mapping[str, str], *, source_id: int) -> None:
+        """Bring refs of another of these repositories (names or patterns with `*`), and what they need, under our names.
+
+        What is there under such a name is replaced.
+        """
+        ...
+
+    async def compare(self, repository_id: int, base: str, head: str) -> Comparison:
+        """What the commit `head` has over the commit `base`, from where they parted; without such a place, from `base`."""
+        ...
+
     async def read_file(self, repository_id: int, commit: str, path: str) -> bytes | None:
         """A regular file's bytes at a commit (symlinks are not followed: None). At most 1 MiB, else LimitReached."""
         ...
@@ -36,6 +52,8 @@ class GitRepositories(Protocol):
         self, repository_id: int, commit: str, *, branch: str | None, target: Path, origin: str
     ) -> None:
         """A working clone at `target` (absent or empty before) whose `origin` is that URL. Holds no credential.
+
+        On `branch` where that is one, else at the commit; it may be a whole ref that a clone does not bring.
 
         Interrupted, it leaves a directory that the next call replaces.
         """
