@@ -74,12 +74,11 @@ class BareGitRepositories:
         return await run_git([f"--git-dir={self.path(repository_id)}", *arguments], stdin=stdin, extra=extra)
 
     async def find_commit(self, repository_id: int, ref: str) -> str | None:
-        if not ref or len(ref) > 500 or _BAD_REF.search(ref):
+        return await self._find_commit(repository_id, [*_ref_names(ref), *_ids(ref)])
+
+    async def _find_commit(self, repository_id: int, names: Sequence[str]) -> str | None:
+        if not names:
             return None
-        if ref.startswith("refs/"):
-            names = [ref]
-        else:
-            names = [f"refs/heads/{ref}", f"refs/tags/{ref}", *([ref] if _COMMIT.fullmatch(ref) else [])]
         lines = "".join(f"{name}^{{commit}}\n" for name in names)
         output = await self._git(repository_id, "cat-file", "--batch-check", stdin=lines.encode())
         for line in output.decode(errors="replace").splitlines():
@@ -89,9 +88,12 @@ class BareGitRepositories:
         return None
 
     async def find_own_commit(self, repository_id: int, ref: str) -> str | None:
-        commit = await self.find_commit(repository_id, ref)
-        if commit is None or not commit.startswith(ref):
+        commit = await self._find_commit(repository_id, _ref_names(ref))
+        if commit is not None:
             return commit
+        commit = await self._find_commit(repository_id, _ids(ref))
+        if commit is None:
+            return None
         leads = ["--count=1", f"--contains={commit}", "--format=%(refname)", "refs/heads/", "refs/tags/"]
         return commit if await self._git(repository_id, "for-each-ref", *leads) else None
 
@@ -270,6 +272,17 @@ class BareGitRepositories:
             await run_git([*inside, "branch", "--quiet", f"--set-upstream-to=origin/{branch}", str(branch)])
         await run_git([*inside, "config", "remote.origin.url", origin])
         partial.rename(target)  # also onto an empty directory
+
+
+def _ref_names(ref: str) -> list[str]:
+    """The refs that clients may mean; none for what can be none."""
+    if not ref or len(ref) > 500 or _BAD_REF.search(ref):
+        return []
+    return [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
+
+
+def _ids(text: str) -> list[str]:
+    return [text] if _COMMIT.fullmatch(text) else []
 
 
 def _number_before(word: str, text: str) -> int:
