@@ -5,10 +5,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from sqlalchemy import insert, select
 from tests.rest.berth_api import Berth
 from tests.rest.package_api import Packages, base_of, links, make_packages
 from tests.rest.schema import check_body
 
+from berth.adapters.store.package_tables import packages as table
 from berth.domain.repository import Visibility
 from berth.front import make_front
 
@@ -98,6 +100,34 @@ async def test_a_list_needs_a_type_and_is_not_endless(packages: Packages, query:
     for path in ("/orgs/acme/packages", "/users/octo/packages", "/user/packages"):
         answer = await packages.octo.get(f"{path}?{query}")
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_links_of_a_long_list_lead_to_pages_that_are_answered(packages: Packages) -> None:
+    """GITHUB_API section 2.5 of the references: the bound is 10 000, of which 30 is no part."""
+    await packages.make("acme/app")
+    await make_copies(packages, 9_999)
+    first = await packages.octo.get("/orgs/acme/packages", params={"package_type": "container"})
+    assert links(first)["last"].endswith("page=334")
+    last = await packages.octo.get(links(first)["last"])
+    assert (last.status_code, len(last.json())) == (200, 10)
+    assert links(last).keys() == {"first", "prev"}
+    await make_copies(packages, 21, start=9_999)
+    again = await packages.octo.get("/orgs/acme/packages", params={"package_type": "container"})
+    assert links(again) == links(first), "a page behind the bound is no last one"
+    last = await packages.octo.get(links(again)["last"])
+    assert (last.status_code, len(last.json())) == (200, 30)
+    assert links(last).keys() == {"first", "prev", "next"}, "or its reader would take this for the end"
+    refused = await packages.octo.get(links(last)["next"])
+    assert (refused.status_code, refused.json()["code"]) == (400, "package.page")
+
+
+async def make_copies(packages: Packages, count: int, *, start: int = 0) -> None:
+    """Of acme/app."""
+    async with packages.berth.store.begin() as connection:
+        row = (await connection.execute(select(table).where(table.c.name == "app"))).one()._asdict()
+        del row["id"]
+        names = (f"copy-{number}" for number in range(start, start + count))
+        await connection.execute(insert(table), [{**row, "name": name} for name in names])
 
 
 async def test_unknown_accounts_and_types_are_404(packages: Packages) -> None:

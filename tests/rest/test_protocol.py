@@ -312,14 +312,35 @@ async def test_2_5_relations(spoken: Spoken, page: int, expected: Mapping[str, i
         ("", 4),
         ("?per_page=3", 3),
         ("?per_page=0", 1),
+        ("?per_page=-1", 1),
+        ("?per_page=-9223372036854775809", 1),
+        ("?per_page=003", 3),
         ("?per_page=1000", 4),
+        ("?per_page=9223372036854775808", 4),
+        (f"?per_page={'9' * 4000}", 4),
         ("?per_page=x&page=-1", 4),
+        ("?per_page=&page=", 4),
+        ("?per_page=1e0", 4),
+        ("?per_page=1.0", 4),
+        ("?per_page=%2B1", 4),
+        ("?per_page=--1", 4),
+        ("?per_page=%D9%A1", 4),
+        ("?per_page=%FF", 4),
         ("?page=0", 4),
+        ("?page=-9223372036854775809", 4),
     ],
 )
 async def test_2_5_pages_are_clamped_not_refused(spoken: Spoken, query: str, size: int) -> None:
     reply = await spoken.ask(f"{API}/user/repos{query}")
     assert (reply.status, len(body_of(reply)), "link" in reply.headers) == (200, size, size < 4)
+
+
+@pytest.mark.parametrize("page", ["1000000", "4294967296", "9223372036854775807", "9223372036854775808", "9" * 4000])
+async def test_2_5_behind_the_last_page_nothing_is(spoken: Spoken, page: str) -> None:
+    reply = await spoken.ask(f"{API}/user/repos?per_page=3&page={page}")
+    base = f"http://berth.test{API}/user/repos?per_page=3&page="
+    assert (reply.status, body_of(reply)) == (200, [])
+    assert relations(reply) == {"first": f"{base}1", "prev": f"{base}2"}
 
 
 async def test_2_5_and_9_an_object_has_the_total_and_one_list(spoken: Spoken) -> None:

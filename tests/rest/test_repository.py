@@ -23,6 +23,19 @@ async def test_bodies_have_every_key_that_github_requires(berth: Berth) -> None:
     check_body((await octo.get("/repos/acme/web/collaborators")).json(), "collaborator", is_list=True)
 
 
+async def test_a_search_is_paged_by_links_like_every_other_list(berth: Berth) -> None:
+    octo = await berth.user("octo")
+    for number in range(3):
+        await octo.post("/user/repos", json={"name": f"web-{number}"})
+    answer = await octo.get("/search/repositories", params={"q": "web user:octo", "per_page": 2})
+    assert list(answer.json()) == ["total_count", "incomplete_results", "items"], "the items stand last: octokit"
+    assert answer.json()["total_count"] == 3
+    url = "http://api.berth.test/search/repositories?q=web+user%3Aocto&per_page=2&page=2"
+    assert answer.headers["link"] == f'<{url}>; rel="next", <{url}>; rel="last"'
+    assert [item["name"] for item in (await octo.get(url)).json()["items"]] == ["web-2"]
+    assert "link" not in (await octo.get("/search/repositories?q=web")).headers
+
+
 async def test_a13_a_private_repository_is_not_found_for_others_and_found_for_its_owner(berth: Berth) -> None:
     octo, stranger = await berth.user("octo"), await berth.user("stranger")
     await octo.post("/user/repos", json={"name": "hidden", "private": True})

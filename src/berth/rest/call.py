@@ -20,14 +20,19 @@ Struct = TypeVar("Struct", bound=msgspec.Struct)
 MAX_BODY_BYTES = 1024 * 1024
 DEFAULT_PER_PAGE = 30
 MAX_PER_PAGE = 100
+_MAX_PAGE = 1_000_000  # so that no offset is too large for a database
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list: `limit` rows from `offset`. Source: GitHub REST docs, "Using pagination in the REST API"."""
+    """Which part of a list: `limit` rows from `offset`. Source: GitHub REST docs, "Using pagination in the REST API".
+
+    `deepest`: no page of the list begins behind that many rows; None: every page is answered.
+    """
 
     number: int
     per_page: int
+    deepest: int | None = None
 
     @property
     def offset(self) -> int:
@@ -36,6 +41,11 @@ class Page:
     @property
     def limit(self) -> int:
         return self.per_page
+
+    def last(self, total: int) -> int:
+        """The number of the last page that is answered, of a list of that many rows."""
+        reached = total if self.deepest is None else min(total, self.deepest)
+        return max(1, ceil(reached / self.per_page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +124,33 @@ class Call:
     def page(self) -> Page:
         """`page` and `per_page`, clamped like GitHub does."""
         return Page(
-            _positive(self.query("page"), 1, 1_000_000),
-            _positive(self.query("per_page"), DEFAULT_PER_PAGE, MAX_PER_PAGE),
+            _clamped(self.query("page"), 1, _MAX_PAGE),
+            _clamped(self.query("per_page"), DEFAULT_PER_PAGE, MAX_PER_PAGE),
         )
 
-    def list_response(self, items: Sequence[Any], total: int, page: Page, *, key: str | None = None) -> Response:
-        """A page of a list: `{total_count, <key>: [...]}`, or a bare array; with a Link header if there are more pages."""
-        body: Any = {"total_count": total, key: items} if key else items
-        last = max(1, ceil(total / page.per_page))
-        headers = {"Link": self._link(page.number, last)} if last > 1 else {}
-        return json_response(body, headers=headers)
+    def list_response(
+        self, items: Sequence[Any], total: int, page: Page, *, key: str | None = None, **beside: Any
+    ) -> Response:
+        """A page of a list: a bare array, or `{total_count, …, <key>: [...]}` with what stands `beside` before the items.
 
-    def _link(self, number: int, last: int) -> str:
-        targets = []
-        if number < last:
-            targets += [("next", number + 1), ("last", last)]
-        if number > 1:
-            targets += [("first", 1), ("prev", min(number - 1, last))]
+        With a Link header if there are more pages.
+        """
+        body: Any = {"total_count": total, **beside, key: items} if key else items
+        links = self._link(page, total)
+        return json_response(body, headers={"Link": links} if links else {})
+
+    def _link(self, page: Page, total: int) -> str:
+        """Empty for a list of one page. `next` also stands where the deepest page is not the list's end.
+
+        Who walks a list is then told that there is more, and does not take what he has for all of it.
+        """
+        last, targets = page.last(total), []
+        if page.number * page.per_page < total:
+            targets.append(("next", page.number + 1))
+        if page.number < last:
+            targets.append(("last", last))
+        if page.number > 1 and last > 1:
+            targets += [("first", 1), ("prev", min(page.number - 1, last))]
         return ", ".join(f'<{self._page_url(target)}>; rel="{name}"' for name, target in targets)
 
     def _page_url(self, number: int) -> str:
@@ -156,9 +176,15 @@ def _id(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
 
 
-def _positive(text: str, default: int, most: int) -> int:
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else default
-    return min(max(number, 1), most)
+def _clamped(text: str, default: int, most: int) -> int:
+    """The number that is nearest to the one given, of 1 to `most`; the default for what is no whole number."""
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdecimal()):
+        return default
+    if text.startswith("-"):
+        return 1
+    significant = digits.lstrip("0")
+    return most if len(significant) > len(str(most)) else min(max(int(significant or "0"), 1), most)
 
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

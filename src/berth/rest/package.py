@@ -1,5 +1,7 @@
 """Packages and their versions. Source: GitHub REST docs, "Packages". Settings: `rest/package_settings.py`."""
 
+from dataclasses import replace
+
 from starlette.responses import Response
 
 from berth.domain.package import parse_visibility
@@ -14,7 +16,9 @@ from berth.rest.package_views import PACKAGE_TYPE, package_body, version_body
 # What GitHub has registries for. We have one, so lists of the others are empty.
 _TYPES = frozenset({"npm", "maven", "rubygems", "docker", "nuget", PACKAGE_TYPE})
 _STATES = {"active": False, "deleted": True}
-_DEEPEST = 10_000  # GitHub's bound of per_page * page
+# GitHub's bound of per_page * page. Decided: a page is answered if it begins before it, or the last page of a list of
+# exactly that many would be refused for being 334 times 30.
+_DEEPEST = 10_000
 
 
 async def list_packages(call: Call) -> Response:
@@ -35,9 +39,9 @@ async def list_packages(call: Call) -> Response:
 
 
 def _shallow_page(call: Call) -> Page:
-    page = call.page()
-    if page.number * page.per_page > _DEEPEST:
-        raise Invalid(f"per_page multiplied by page cannot be greater than {_DEEPEST}.", code="package.page")
+    page = replace(call.page(), deepest=_DEEPEST)
+    if page.offset >= _DEEPEST:
+        raise Invalid(f"A list of packages has no page that begins behind its {_DEEPEST}th.", code="package.page")
     return page
 
 

@@ -97,7 +97,7 @@ async def search(call: Call) -> Response:
         call.subject, " ".join(words)[:100], limit=page.limit, offset=page.offset
     )
     items = [{**repository_item(call.links, view), "score": 1.0} for view in found]
-    return json_response({"total_count": total, "incomplete_results": False, "items": items})
+    return call.list_response(items, total, page, key="items", incomplete_results=False)
 
 
 async def create_own(call: Call) -> Response:
