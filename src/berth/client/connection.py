@@ -73,12 +73,12 @@ class Connection:
         found: list[Shape] = []
         for page in range(1, _MAX_PAGES + 1):
             pages = {**(query or {}), "per_page": str(_PER_PAGE), "page": str(page)}
-            raw = self.request("GET", path, query=pages).content
+            response = self.request("GET", path, query=pages)
+            raw = response.content
             if key:
                 raw = bytes(decode(raw, dict[str, msgspec.Raw]).get(key, msgspec.Raw(b"null")))
-            answer = decode(raw, list[shape])  # type: ignore[valid-type]
-            found += answer
-            if len(answer) < _PER_PAGE:
+            found += decode(raw, list[shape])  # type: ignore[valid-type]
+            if "next" not in response.links:
                 break
         return found
 
