@@ -55,9 +55,9 @@ class Seeded:
             await connection.execute(update(table).values(phase=phase, seen=table.c.generation))
 
 
-async def seal(client: httpx.AsyncClient, path: str) -> dict[str, str]:
+async def seal(client: httpx.AsyncClient, path: str, value: bytes = b"value") -> dict[str, str]:
     key = (await client.get(f"{path}/public-key")).json()
-    box = SealedBox(PublicKey(base64.b64decode(key["key"]))).encrypt(b"value")
+    box = SealedBox(PublicKey(base64.b64decode(key["key"]))).encrypt(value)
     return {"key_id": key["key_id"], "encrypted_value": base64.b64encode(box).decode()}
 
 

@@ -261,9 +261,11 @@ class CodespaceService:
         """The whole creation log so far."""
         view = await self.get(subject, name)
         entries: list[LogEntry] = []
-        while page := await self._log_page(view.codespace.id, entries[-1].id if entries else 0):
+        while True:
+            page = await self._log_page(view.codespace.id, entries[-1].id if entries else 0)
             entries += page
-        return entries
+            if len(page) < _LOG_PAGE:
+                return entries
 
     async def follow_log(self, subject: Subject, name: str, *, after: int) -> AsyncIterator[LogEntry]:
         """The lines after `after` as they come, then one of kind `end` with the state, once the codespace rests."""
