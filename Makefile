@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock openapi chaos fuzz bench bench-registry clean
+.PHONY: help setup demo test check fix unit lock openapi chaos fuzz bench bench-registry bench-listing clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ bench: ## Measure all that has a bar, beside what it is compared with (minutes)
 bench-registry: ## Measure the built-in registry beside CNCF distribution (minutes; ARGS=--help for options)
 	@dev/setup test
 	$(BIN)/python bench/registry.py $(ARGS)
+
+bench-listing: ## Measure pages of 30 items beside pages of one, on both databases (minutes; ARGS=--help for options)
+	@dev/setup test
+	$(BIN)/python bench/listing.py $(ARGS)
 
 clean: ## Remove everything that was made here
 	rm -rf .venv node_modules .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
