@@ -51,6 +51,7 @@ from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
+from berth.services.former_name import FormerNameService
 from berth.services.garbage import GarbageCollector
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
@@ -303,6 +304,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         repository_transfers=RepositoryTransferService(store=store, clock=clock),
         forks=ForkService(store=store, clock=clock, git=git),
         pull_requests=PullRequestService(store=store, clock=clock, git=git),
+        former_names=FormerNameService(store=store),
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=parts.tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),

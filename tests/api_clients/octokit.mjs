@@ -211,7 +211,20 @@ async function theProtocol() {
   assert.equal(pages, Math.ceil(repositories.length / 2));
 }
 
+// fetch follows 301 and 307, and sends the body again.
+async function aFormerName() {
+  const { data: made } = await octokit.rest.repos.createForAuthenticatedUser({ name: `old-${facts.secret}`, private: true });
+  const old = { owner: username, repo: made.name };
+  await octokit.rest.repos.update({ ...old, name: `new-${facts.secret}` });
+  assert.equal((await octokit.rest.repos.get(old)).data.id, made.id);
+  assert.equal((await octokit.rest.repos.update({ ...old, description: "d" })).data.description, "d");
+  assert.equal((await codespaces.listRepoSecrets(old)).data.total_count, 0);
+  await octokit.rest.repos.delete({ owner: username, repo: `new-${facts.secret}` });
+  await refused(octokit.rest.repos.get(old), 404);
+}
+
 await theProtocol();
+await aFormerName();
 if (facts.everything) {
   await usersSecret();
   await organizationsSecret();

@@ -141,6 +141,18 @@ def test_bodies_of_all_kinds(gh: Gh) -> None:
     assert "Not Found (HTTP 404)" in gh.fail("api", "repos/acme/nothing")
 
 
+async def test_a_renamed_repository_is_found_under_its_old_name(api_world: ApiWorld, gh: Gh) -> None:
+    """By REST, where Go follows with the body and the token, and by GraphQL."""
+    repository, number = await api_world.new_repository()
+    gh("repo", "rename", f"{repository[5:]}-2", "-R", repository, "--yes")
+    assert gh("api", f"repos/{repository}", "--jq", ".full_name").strip() == f"{repository}-2"
+    gh("api", "-X", "PATCH", f"repos/{repository}", "-f", "description=typed")
+    assert gh("api", f"repositories/{number}", "--jq", ".description").strip() == "typed"
+    gh("secret", "set", "one", "-R", repository, "--app", "codespaces", "--body", "x")
+    assert "ONE" in gh("secret", "list", "-R", repository, "--app", "codespaces")
+    assert gh("repo", "view", repository, "--json", "name", "--jq", ".name").strip() == f"{repository[5:]}-2"
+
+
 async def test_packages(api_world: ApiWorld, gh: Gh) -> None:
     name = await api_world.new_package()
     package = f"orgs/{ORGANIZATION}/packages/container/{name.replace('/', '%2F')}"

@@ -48,6 +48,26 @@ def test_what_it_has_classes_for(api_world: ApiWorld, connect: Callable[[str], G
         assert len(key.key) == 44
 
 
+async def test_a_renamed_repository_is_found_under_its_old_name(
+    api_world: ApiWorld, connect: Callable[[str], Github]
+) -> None:
+    """It follows 301, to the same scheme and host, but no 307: what it gets then says where the repository is."""
+    repository, number = await api_world.new_repository()
+    await asyncio.to_thread(_rename, connect(api_world.token), repository, number)
+
+
+def _rename(github: Github, repository: str, number: int) -> None:
+    found = github.get_repo(repository)
+    found.edit(name=f"{found.name}-2")
+    again = github.get_repo(repository)
+    assert (again.id, again.full_name) == (number, f"{repository}-2")
+    assert [team.name for team in again.get_teams()] == []
+    _, body = github.requester.requestJsonAndCheck("PATCH", f"/repos/{repository}", input={"description": "d"})
+    assert body["url"].endswith(f"/api/v3/repositories/{number}")
+    again.edit(description="d")
+    assert github.get_repo(number).description == "d"
+
+
 def test_its_exceptions(api_world: ApiWorld, connect: Callable[[str], Github]) -> None:
     with connect(api_world.token) as github, pytest.raises(UnknownObjectException):
         github.get_repo("acme/nothing")

@@ -215,3 +215,71 @@ async def test_a_pushed_hook_or_configuration_does_not_run_and_check_out_works(
     assert (target / "a").read_text() == "a"
     assert await git.ok("-C", str(target), "remote", "get-url", "origin") == "http://x/own.git\n"
     assert await git.ok("-C", str(target), "rev-parse", "--abbrev-ref", "@{u}") == "origin/main\n"
+
+
+@pytest.fixture
+async def renamed(berth: Berth, git: Git) -> Path:
+    """A clone of octo/old, which is octo/new now, and private; its remote has no credential in it."""
+    octo = await berth.user("octo")
+    await octo.post("/user/repos", json={"name": "old", "private": True})
+    await octo.put("/repos/octo/old/contents/a", json={"message": "m", "content": "YQ=="})
+    await git.ok("clone", "-q", git.url("octo/old", await berth.token("octo", "repo")), "clone")
+    clone = git.folder / "clone"
+    await git.ok("remote", "set-url", "origin", git.url("octo/old"), cwd=clone)
+    assert (await octo.patch("/repos/octo/old", json={"name": "new"})).status_code == 200
+    return clone
+
+
+def with_helper(git: Git, token: str) -> tuple[str, ...]:
+    """As in a codespace: a credential for the server's address, whatever the path."""
+    helper = f"!f() {{ echo username=any; echo password={token}; }}; f"
+    return ("-c", f"credential.http://{git.address}.helper={helper}")
+
+
+@pytest.mark.parametrize("way", ["helper", "address"])
+@pytest.mark.parametrize("version", ["0", "2"])
+async def test_git_follows_a_rename_with_its_credential(
+    berth: Berth, git: Git, renamed: Path, way: str, version: str
+) -> None:
+    token = await berth.token("octo", "repo")
+    options = ("-c", f"protocol.version={version}", *(with_helper(git, token) if way == "helper" else ()))
+    if way == "address":
+        await git.ok("remote", "set-url", "origin", git.url("octo/old", token), cwd=renamed)
+    await git.ok("commit", "-q", "--allow-empty", "-m", "two", cwd=renamed)
+    await git.ok(*options, "push", "-q", "origin", "main", cwd=renamed)
+    await git.ok(*options, "fetch", "-q", "origin", cwd=renamed)
+    await git.ok(*options, "pull", "-q", cwd=renamed)
+    await git.ok(*options, "ls-remote", "origin", cwd=renamed)
+    url = git.url("octo/OLD", token if way == "address" else None)
+    await git.ok(*options, "clone", "-q", url, "copy")
+    head = (await git.ok("rev-parse", "HEAD", cwd=renamed)).strip()
+    assert (await git.ok("rev-parse", "HEAD", cwd=git.folder / "copy")).strip() == head
+
+
+async def test_git_follows_with_the_tokens_of_codespaces_and_jobs(berth: Berth, git: Git, renamed: Path) -> None:
+    octo = berth.client(await berth.token("octo", "repo"))
+    repository = (await octo.get("/repos/octo/new")).json()
+    _id, inside = await codespace_token(berth, repository["id"], repository["owner"]["id"])
+    made = await octo.post("/repos/octo/new/workflow-tokens", json={"permissions": {"contents": "write"}})
+    for token in (inside, str(made.json()["token"])):
+        await git.ok("commit", "-q", "--allow-empty", "-m", "more", cwd=renamed)
+        await git.ok(*with_helper(git, token), "push", "-q", "origin", "main", cwd=renamed)
+        await git.ok(*with_helper(git, token), "fetch", "-q", cwd=renamed)
+
+
+async def test_a13_a_former_name_is_as_missing_for_git(berth: Berth, git: Git, renamed: Path) -> None:
+    await berth.user("stranger")
+    stranger = await berth.token("stranger", "repo")
+    for token in (None, stranger, await berth.token("octo", "public_repo")):
+        said = {}
+        for name in ("old", "xyz"):
+            _code, output = await git.run("clone", git.url(f"octo/{name}", token), "x")
+            said[name] = output.replace(f"/{name}.git", "/NAME.git")
+        assert said["old"] == said["xyz"]
+    octo = berth.client(await berth.token("octo", "repo"))
+    await octo.patch("/repos/octo/new", json={"private": False})
+    await git.ok("clone", "-q", git.url("octo/old"), "anonymous")
+    await git.ok("clone", "-q", git.url("octo/old", stranger), "copy")
+    code, output = await git.run("push", git.url("octo/old", stranger), "main", cwd=git.folder / "copy")
+    assert code
+    assert "403" in output

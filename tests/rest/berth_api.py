@@ -30,6 +30,7 @@ from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
+from berth.services.former_name import FormerNameService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
@@ -126,6 +127,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         repository_transfers=RepositoryTransferService(store=store, clock=clock),
         forks=ForkService(store=store, clock=clock, git=git),
         pull_requests=PullRequestService(store=store, clock=clock, git=git),
+        former_names=FormerNameService(store=store),
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),

@@ -134,7 +134,7 @@ async def test_a_transfer_answers_202_with_the_repository_under_its_new_owner(be
     check_body(moved.json(), "minimal-repository")
     assert (moved.json()["id"], moved.json()["full_name"]) == (made["id"], "acme/site")
     assert moved.json()["permissions"]["admin"] is True
-    assert (await octo.get("/repos/octo/web")).status_code == 404
+    assert (await octo.get("/repos/octo/web")).headers["location"].endswith(f"/repositories/{made['id']}")
     back = await octo.post(f"/repositories/{made['id']}/transfer", json={"new_owner": "octo", "new_name": None})
     assert (back.status_code, back.json()["full_name"]) == (202, "octo/site")
 

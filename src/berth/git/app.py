@@ -1,7 +1,8 @@
 """`/{owner}/{repo}.git/…` for git: who asks, what he may do, then `git http-backend` answers.
 
 Source: gitprotocol-http(5). An access token is the password of Basic; the user name does not matter. Whoever may not
-read gets 401 without a credential and 404 with one (A13).
+read gets 401 without a credential and 404 with one (A13). Under a name that a repository had, git's first request is sent
+on to the present one: more than the first git would not follow (git-config(1), `http.followRedirects`).
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berth.domain.access import Action, Subject
 from berth.domain.problem import Denied, NotFound, Problem, Unauthenticated
+from berth.domain.repository import Repository
 from berth.domain.secret_text import SecretText
 from berth.services.ports import GitBackend, GitRequest
 from berth.services.repository import GitTarget
@@ -51,9 +53,12 @@ async def _respond(services: Services, backend: GitBackend, scope: Scope, receiv
     try:
         match, action = _parse(scope)
         subject = await _authenticate(services, headers.get("authorization", ""))
-        target = await _open(services, subject, match["owner"], match["name"], action)
+        target = await _open(services, subject, match, action)
     except Problem as problem:
         await _refuse(send, problem)
+        return
+    if isinstance(target, Repository):
+        await _send_on(send, target, scope["query_string"])
         return
     request = GitRequest(
         repository=target.path,
@@ -109,13 +114,41 @@ async def _authenticate(services: Services, header: str) -> Subject | None:
     return subject
 
 
-async def _open(services: Services, subject: Subject | None, owner: str, name: str, action: Action) -> GitTarget:
+async def _open(
+    services: Services, subject: Subject | None, match: re.Match[str], action: Action
+) -> GitTarget | Repository:
+    """Where git finds it; only the repository, if the client is to be sent on to its present name."""
     try:
-        return await services.repositories.open_git(subject, owner, name, action)
+        return await _find(services, subject, match, action)
     except (NotFound, Denied):
         if subject is None:
             raise Unauthenticated("Authentication required.") from None
         raise
+
+
+async def _find(
+    services: Services, subject: Subject | None, match: re.Match[str], action: Action
+) -> GitTarget | Repository:
+    owner, name = match["owner"], match["name"]
+    try:
+        return await services.repositories.open_git(subject, owner, name, action)
+    except NotFound:
+        renamed = await services.former_names.find(subject, owner, name)
+        if renamed is None:
+            raise
+    now = renamed.repository
+    if match["service"] == "info/refs":
+        return now
+    # Git that had to log in first was sent on, but comes back here with the rest. Observed with git 2.39, http_request_reauth.
+    return await services.repositories.open_git(subject, now.owner_login, now.name, action)
+
+
+async def _send_on(send: Send, repository: Repository, query: bytes) -> None:
+    """To the same host, whatever the client calls it: the path alone."""
+    location = f"/{repository.full_name}.git/info/refs?".encode() + query
+    headers = [(b"location", location), (b"content-length", b"0"), (b"cache-control", b"no-cache")]
+    await send({"type": "http.response.start", "status": 301, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
 
 
 class _Body:

@@ -77,6 +77,9 @@ async def _find_repository(call: Call, field: Field) -> RepositoryView:
     if "\0" not in owner + name:  # nothing is called so, and PostgreSQL cannot even be asked
         with suppress(NotFound):
             return await call.services.repositories.view(call.user, owner, name)
+        renamed = await call.services.former_names.find(call.user, owner, name)
+        if renamed is not None and field.arguments.get("followRenames") is not False:
+            return renamed
     text = f"Could not resolve to a Repository with the name '{owner[:40]}/{name[:100]}'."
     raise NotFound(text, code="repository.not_found")
 

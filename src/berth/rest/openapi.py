@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
+from berth.rest.former_name import Moved
 from berth.rest.own_operations import FINDING, OWN_OPERATIONS, OwnOperation, request_schema
 
 _BY_NAME = "/repos/{owner}/{repo}"
@@ -26,6 +27,8 @@ _PACKAGE = re.compile(r"/(orgs/\{org\}|users/\{username\}|user)/packages/contain
 _IDS = {"repository_number", "repository_id", "package_version_id", "id"}
 _PROBLEM = {"$ref": "#/components/responses/problem"}
 _STATUSES = ("400", "401", "403", "404", "422", "default")
+
+_MOVED = {"$ref": "#/components/responses/moved"}
 
 # What our bodies have beside what GitHub's description has.
 _ADDED: dict[str, dict[str, Any]] = {"codespace": {"finding": FINDING}, "package": {"internal": {"type": "boolean"}}}
@@ -82,7 +85,7 @@ def describe(routes: tuple[Route, ...]) -> dict[str, Any]:
 
 def _components() -> dict[str, Any]:
     held = github()["components"]
-    schemas = {**held["schemas"], "problem": _PROBLEM_SCHEMA}
+    schemas = {**held["schemas"], "problem": _PROBLEM_SCHEMA, "moved": request_schema(Moved, {})}
     for name, added in _ADDED.items():
         schemas[name] = {**schemas[name], "properties": {**schemas[name]["properties"], **added}}
     problem = {
@@ -94,8 +97,16 @@ def _components() -> dict[str, Any]:
         "password": {"type": "http", "scheme": "basic", "description": "The token as the password."},
     }
     bare = [name for name, answer in held["responses"].items() if "content" not in answer and name != "not_modified"]
-    responses = {**held["responses"], **dict.fromkeys(bare, problem), "problem": problem}
+    responses = {**held["responses"], **dict.fromkeys(bare, problem), "problem": problem, "moved": _moved()}
     return {**held, "schemas": schemas, "responses": responses, "securitySchemes": schemes}
+
+
+def _moved() -> dict[str, Any]:
+    return {
+        "description": "The repository has another name now; the same by its id",
+        "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
+        "content": _json({"$ref": "#/components/schemas/moved"}),
+    }
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +169,8 @@ def _resolved(described: dict[str, Any]) -> dict[str, Any]:
 def _responses(route: Route, described: dict[str, Any]) -> dict[str, Any]:
     """GitHub's, and what any operation may answer. An error has a body, also where GitHub describes none."""
     answers = {**dict.fromkeys(_STATUSES, _PROBLEM), **described}
+    if route.path.startswith(_BY_NAME):
+        answers["301" if route.method == "GET" else "307"] = _MOVED
     if route.method == "GET":
         answers.setdefault("304", {"description": "The client has it already"})
     bare = [

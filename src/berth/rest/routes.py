@@ -1,4 +1,7 @@
-"""Every route of the API, in one table. `/repositories/{id}/…` is an alias of every `/repos/{owner}/{repo}/…`."""
+"""Every route of the API, in one table. `/repositories/{id}/…` is an alias of every `/repos/{owner}/{repo}/…`.
+
+That is also where a request by a former name of the repository is sent on to (former_name.py).
+"""
 
 from dataclasses import replace
 
@@ -31,6 +34,7 @@ from berth.rest import (
 )
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler
+from berth.rest.former_name import follow
 from berth.rest.openapi import with_description
 
 _BY_NAME = "/repos/{owner}/{repo}"
@@ -76,7 +80,10 @@ def _by_id(handler: Handler) -> Handler:
 
 ROUTES: tuple[Route, ...] = with_description(
     (
-        *_NAMED,
+        *(
+            replace(route, handler=follow(route.handler)) if route.path.startswith(_BY_NAME) else route
+            for route in _NAMED
+        ),
         *(
             replace(route, path=route.path.replace(_BY_NAME, _BY_ID, 1), handler=_by_id(route.handler))
             for route in _NAMED

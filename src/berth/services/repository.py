@@ -1,6 +1,7 @@
 """Use cases of repositories: look, create, change, delete, and who has which role on them."""
 
 import contextlib
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -232,11 +233,25 @@ class RepositoryService:
                 await token_rows.revoke_workflow_tokens(connection, known.repository.id)
             found = await rows.find_known_by_id(connection, subject.account_id, known.repository.id)
             changed = _decide(subject, found, Action.READ)
-            detail = " ".join(sorted(values.keys() - {"updated_at"}))
-            await self._record(connection, subject, "repository.update", changed.repository, detail)
+            await self._record_update(connection, subject, known.repository, changed.repository, values.keys())
             if change.default_branch is not None:
                 await self._git.set_default_branch(changed.repository.id, changed.repository.default_branch)
         return view_of(subject, changed)
+
+    async def _record_update(
+        self,
+        connection: AsyncConnection,
+        actor: Subject,
+        before: Repository,
+        after: Repository,
+        changed: AbstractSet[str],
+    ) -> None:
+        renamed = before.name != after.name
+        if renamed:
+            await self._record(connection, actor, "repository.rename", before, after.full_name)
+        others = changed - {"updated_at", *(["name"] if renamed else [])}
+        if others or not renamed:
+            await self._record(connection, actor, "repository.update", after, " ".join(sorted(others)))
 
     async def _check_branch(self, repository: Repository, branch: str) -> str:
         parsed = parse_branch_name(branch, field="default_branch")

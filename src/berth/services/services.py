@@ -10,6 +10,7 @@ from berth.services.codespace_access import CodespaceAccessService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
+from berth.services.former_name import FormerNameService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
@@ -37,6 +38,7 @@ class Services:
     repository_transfers: RepositoryTransferService
     forks: ForkService
     pull_requests: PullRequestService
+    former_names: FormerNameService
     contents: ContentsService
     access_tokens: AccessTokenService
     workflow_tokens: WorkflowTokenService

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.account import to_account
+from berth.adapters.store.former_name import leaving_name, take_name, was_named
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.tables import (
     accounts,
@@ -165,10 +166,10 @@ async def gather_facts_of_many(
 
 
 async def find_known(
-    connection: AsyncConnection, account_id: int | None, owner_login: str, name: str
+    connection: AsyncConnection, account_id: int | None, owner_login: str, name: str, *, formerly: bool = False
 ) -> KnownRepository | None:
-    """A repository by name with the facts about an account. One query."""
-    return await _find_known(connection, account_id, _is_named(owner_login, name))
+    """A repository by name, or by one that it had, with the facts about an account. One query."""
+    return await _find_known(connection, account_id, (was_named if formerly else _is_named)(owner_login, name))
 
 
 async def find_known_by_id(
@@ -306,7 +307,7 @@ async def insert_repository(
     default_branch: str,
     now: datetime,
 ) -> int:
-    """A new repository's id. Raises Invalid (already_exists)."""
+    """A new repository's id; a former name of another is its own now. Raises Invalid (already_exists)."""
     statement = insert(repositories).values(
         owner_id=owner_id,
         name=name,
@@ -319,18 +320,21 @@ async def insert_repository(
         pushed_at=now,
     )
     try:
-        return int((await connection.execute(statement.returning(repositories.c.id))).scalar_one())
+        repository_id = int((await connection.execute(statement.returning(repositories.c.id))).scalar_one())
     except IntegrityError as error:
         raise _name_taken(name) from error
+    await take_name(connection, repository_id)
+    return repository_id
 
 
 async def update_repository(connection: AsyncConnection, repository_id: int, values: Mapping[str, Any]) -> None:
-    """Change columns; a new `name` brings its key along. Raises Invalid (already_exists)."""
+    """Change columns; a new `name` brings its key along, the former one leads here. Raises Invalid (already_exists)."""
     changed = dict(values)
     if "name" in changed:
         changed["name_key"] = str(changed["name"]).lower()
     try:
-        await connection.execute(update(repositories).where(repositories.c.id == repository_id).values(**changed))
+        async with leaving_name(connection, repository_id, changed):
+            await connection.execute(update(repositories).where(repositories.c.id == repository_id).values(**changed))
     except IntegrityError as error:
         raise _name_taken(str(changed.get("name"))) from error
 

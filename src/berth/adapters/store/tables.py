@@ -171,6 +171,16 @@ pull_requests = Table(
     sqlite_autoincrement=True,
 )
 
+# Where a repository was before it was renamed or given away: former_name.py.
+former_names = Table(
+    "former_names",
+    metadata,
+    Column("owner_id", Id, cascade("accounts.id"), nullable=False),
+    Column("name_key", String(100), nullable=False),  # lower case
+    Column("repository_id", Id, cascade("repositories.id"), nullable=False, index=True),
+    PrimaryKeyConstraint("owner_id", "name_key"),
+)
+
 collaborators = Table(
     "collaborators",
     metadata,
