@@ -28,6 +28,7 @@ EFFECTS = [
     pytest.param(("token", "revoke", "7"), "DELETE /user/tokens/7>", id="token revoke"),
     pytest.param(("token", "list"), "GET /user/tokens>", id="token list"),
     pytest.param(("repo", "create", "acme/new"), "POST /orgs/acme/repos>acme/new", id="repo create"),
+    pytest.param(("repo", "rename", "acme/shop", "mall"), "PATCH /repos/acme/shop>acme/mall", id="repo rename"),
     pytest.param(("secret", "list", "--user"), "GET /user/codespaces/secrets>", id="secret list"),
     pytest.param(
         ("admin", "create-user", "bob", "--email", "b@example.com", "--token-scopes", "repo"),
@@ -243,6 +244,45 @@ def test_a_new_repository_says_where_to_push(berth: Berth, server: GitHubLike) -
     assert url in result.stderr
     assert "token" in result.stderr
     assert "'shop' is not OWNER/NAME." in berth("repo", "create", "shop").stderr
+
+
+def test_a_renamed_repository_says_how_clones_get_the_new_address(berth: Berth, server: GitHubLike) -> None:
+    url = "https://berth.example.com/acme/mall.git"
+    server.answers["PATCH /repos/acme/shop"] = (200, {"id": 11, "full_name": "acme/mall", "clone_url": url})
+    result = berth("repo", "rename", "acme/shop", "mall", "--json")
+    assert json.loads(result.stdout) == {"id": 11, "full_name": "acme/mall", "clone_url": url}
+    assert f"git remote set-url origin {url}" in result.stderr
+
+
+def test_a_repositorys_former_name_is_as_good(berth: Berth, server: GitHubLike) -> None:
+    """Secrets go by the id that the server names."""
+    berth("secret", "set", "NPM", "--repo", "acme/old", stdin="value")
+    assert server.values() == {"/repos/acme/shop/codespaces/secrets/NPM": "value"}
+    assert "PUT /repositories/11/codespaces/secrets/NPM" in server.requests
+    berth("secret", "set", "A", "--org", "acme", "--repos", "old", stdin="x")
+    assert server.secrets["/orgs/acme/codespaces/secrets/A"]["selected_repository_ids"] == [11]
+
+
+def test_of_a_redirect_the_id_is_taken_and_nothing_else(berth: Berth, server: GitHubLike) -> None:
+    """The token goes to our own server only, whatever host and path the link has."""
+    server.moved_to = "http://evil.invalid/api/v3/repositories/11/../../user?x"
+    assert berth("secret", "list", "--repo", "acme/old").exit_code == 0
+    assert server.requests[-2:] == [
+        "GET /repositories/11/codespaces/secrets",
+        "GET /repos/acme/shop/codespaces/secrets",
+    ]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[evil/api/v3/repositories/11", "https://evil.invalid/repositories/11", "/api/v3/repositories/x", "/"],
+)
+def test_a_redirect_that_names_no_repository_is_a_failure(berth: Berth, server: GitHubLike, url: str) -> None:
+    server.moved_to = url
+    result = berth("secret", "list", "--repo", "acme/old")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("berth: ")
+    assert [each for each in server.requests if "acme/old" not in each] == []
 
 
 def test_json_has_no_key_that_the_server_did_not_send(berth: Berth) -> None:

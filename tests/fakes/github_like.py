@@ -52,6 +52,7 @@ class GitHubLike:
     changes: list[tuple[str, Any]] = field(default_factory=list)  # of packages: request and body, in order
     teams_hidden: bool = False
     queries: list[str] = field(default_factory=list)
+    moved_to: str = ""  # where acme/old is, if not at acme/shop's id
 
     def codespace(self) -> dict[str, Any]:
         body: dict[str, Any] = {
@@ -90,6 +91,9 @@ class GitHubLike:
             (r"GET /user", lambda _: (200, {"login": "ada", "id": 1, "type": "User"})),
             (r"GET /repos/acme/(shop|site)", lambda _, name: (200, _repository(name))),
             (r"POST /orgs/acme/repos", lambda body: (201, _repository(body["name"]))),
+            (r"PATCH /repos/acme/(?:shop|site)", lambda body: (200, _repository(body["name"]))),
+            (r"(GET|POST|PUT|DELETE) /repos/acme/old(/.+)?", self._send_on),
+            (r"(GET|POST|PUT|DELETE) /repositories/11(/.+)?", self._get_by_id),
             (r"GET (/.+/codespaces/secrets|/user/codespaces/secrets)/public-key", self._public_key),
             (r"GET (/.*codespaces/secrets)", self._list_secrets),
             (r"PUT (/.*codespaces/secrets/\w+)", self._put_secret),
@@ -113,6 +117,13 @@ class GitHubLike:
             (r"(P\w+|DELETE) /users/acme/packages/container/tools%2Fdev(.*)", self._change_package),
             (r"POST /admin/organizations", lambda body: (201, {"id": 8, "login": body["login"]})),
         ]
+
+    def _send_on(self, _: Any, method: str, below: str | None) -> Answer:
+        url = self.moved_to or f"{self.url}/api/v3/repositories/11{below or ''}"
+        return (301 if method == "GET" else 307), {"message": "Moved Permanently", "url": url}
+
+    def _get_by_id(self, body: dict[str, Any], method: str, below: str | None) -> Answer:
+        return self.answer(method, f"/repos/acme/shop{below or ''}", body)
 
     def _public_key(self, _: Any, path: str) -> Answer:
         return 200, {"key_id": "42", "key": base64.b64encode(bytes(self.key.public_key)).decode()}
@@ -228,6 +239,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json; charset=utf-8")
         self.send_header("Content-Length", str(len(raw)))
+        if status in {301, 307} and "url" in body:
+            self.send_header("Location", body["url"])
         self.end_headers()
         self.wfile.write(raw)
 

@@ -3,8 +3,8 @@
 Decided: synchronous. The command line does one thing at a time, Ctrl-C arrives where the program is, and no loop has to
 be started; a program that wants many requests at once has httpx and octokit.
 
-The token goes to the one origin that the client was made for: redirects are not followed, and lists are paged by number,
-not by the server's links. Every failure is a Problem with the server's own text.
+The token goes to the one origin that the client was made for: of a redirect only the id of a repository that has another
+name now is taken, and lists are paged by number, not by the server's links. Every failure is a Problem with the server's own text.
 """
 
 from berth.client.account import AccessToken, User

@@ -1,5 +1,6 @@
 """The connection to one server, with one token: requests, pages, and answers of the server as types or Problems."""
 
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, Self, TypeVar
@@ -23,6 +24,8 @@ from berth.domain.secret_text import SecretText
 _PER_PAGE = 100
 _MAX_PAGES = 1000
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_BY_NAME = re.compile(r"/repos/[^/]+/[^/]+")
+_BY_ID = re.compile(r"/api/v3(/repositories/[0-9]{1,19})(?:[/?].*)?", re.DOTALL)
 _PROBLEMS: Mapping[int, type[Problem]] = {
     400: Invalid, 401: Unauthenticated, 403: Denied, 404: NotFound, 409: Conflict,
     413: LimitReached, 422: Invalid, 429: LimitReached,
@@ -85,15 +88,34 @@ class Connection:
     def request(
         self, method: str, path: str, body: Body = None, *, query: Body = None, timeout_s: float | None = 30
     ) -> httpx.Response:
-        timeout = httpx.Timeout(30, read=timeout_s)
-        try:
-            response = self.http.request(method, path, json=body, params=query, timeout=timeout)
-        except (httpx.RequestError, httpx.InvalidURL) as error:
-            text = f"{self.origin} cannot be reached: {str(error) or type(error).__name__}."
-            raise UpstreamFailed(text, code="client.unreachable", retryable=True) from error
+        """The answer, if it is a success. A repository that has another name now is asked for by its id."""
+        response = self._request(method, path, body, query, timeout_s)
+        moved = _path_by_id(path, response)
+        if moved is not None:
+            response = self._request(method, moved, body, query, timeout_s)
         if response.status_code // 100 != 2:
             raise problem_of(response)
         return response
+
+    def _request(self, method: str, path: str, body: Body, query: Body, timeout_s: float | None) -> httpx.Response:
+        timeout = httpx.Timeout(30, read=timeout_s)
+        try:
+            return self.http.request(method, path, json=body, params=query, timeout=timeout)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            text = f"{self.origin} cannot be reached: {str(error) or type(error).__name__}."
+            raise UpstreamFailed(text, code="client.unreachable", retryable=True) from error
+
+
+def _path_by_id(path: str, response: httpx.Response) -> str | None:
+    """Where the server says that a repository is now, if it says so. Nothing of its link is used but the id."""
+    named = _BY_NAME.match(path)
+    if named is None or response.status_code not in {301, 307}:
+        return None
+    try:
+        found = _BY_ID.fullmatch(urlsplit(response.headers.get("location", "")).path)
+    except ValueError:  # no address at all
+        return None
+    return None if found is None else f"{found[1]}{path[named.end() :]}"
 
 
 def decode(raw: bytes, shape: type[Shape]) -> Shape:

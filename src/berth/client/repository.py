@@ -20,6 +20,9 @@ class RepositoryCalls(AccountCalls):
     def get_repository(self, full_name: str) -> Repository:
         return self.send("GET", repository_path(full_name), Repository)
 
+    def rename_repository(self, full_name: str, name: str) -> Repository:
+        return self.send("PATCH", repository_path(full_name), Repository, {"name": name})
+
     def create_repository(self, full_name: str, *, private: bool) -> Repository:
         owner = repository_path(full_name).split("/")[2]
         path = "/user/repos" if owner.lower() == self.get_user().login.lower() else f"/orgs/{owner}/repos"
