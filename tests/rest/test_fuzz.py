@@ -73,12 +73,12 @@ def send(server: FuzzServer, case: Case[Any], chance: int) -> int:
 @pytest.mark.timeout(max(60, SECONDS * 3))
 @pytest.mark.filterwarnings("ignore")
 def test_no_request_finds_a_bug_or_an_undescribed_answer(server: FuzzServer) -> None:
-    until = time.monotonic() + SECONDS
     first = int(os.environ.get("BERTH_FUZZ_SEED", random.SystemRandom().randrange(2**32)))
     statuses: Counter[int] = Counter()
     failures: dict[str, str] = {}
     everything, rounds = operations(), 0
-    while time.monotonic() < until:
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until or not rounds:
         if rounds:
             server.seed()
         for operation in everything:

@@ -72,20 +72,20 @@ async def strangers(berth: Berth) -> dict[str, httpx.AsyncClient]:
     }
 
 
+@pytest.mark.parametrize("owner", ["acme", "octo"])
 async def test_a_hidden_repository_is_as_missing_on_every_route(
-    berth: Berth, strangers: dict[str, httpx.AsyncClient]
+    berth: Berth, strangers: dict[str, httpx.AsyncClient], owner: str
 ) -> None:
     octo = berth.client(await berth.token("octo", *ALL))
-    numbers = {owner: str((await octo.get(f"/repos/{owner}/hidden")).json()["id"]) for owner in ("acme", "octo")}
+    number = str((await octo.get(f"/repos/{owner}/hidden")).json()["id"])
     assert len(OF_REPOSITORIES) > 40
     for route in OF_REPOSITORIES:
-        for owner, number in numbers.items():
-            hidden = fill(route, owner=owner, repo="hidden", repository_number=number)
-            absent = fill(route, owner=owner, repo="absent", repository_number="999999")
-            for name, client in strangers.items():
-                seen, missing = await answer(client, route, hidden), await answer(client, route, absent)
-                assert seen == missing, f"{name}: {route.method} {hidden}"
-                assert seen[0] in {401, 403, 404, 422}, f"{name}: {route.method} {hidden}"
+        hidden = fill(route, owner=owner, repo="hidden", repository_number=number)
+        absent = fill(route, owner=owner, repo="absent", repository_number="999999")
+        for name, client in strangers.items():
+            seen, missing = await answer(client, route, hidden), await answer(client, route, absent)
+            assert seen == missing, f"{name}: {route.method} {hidden}"
+            assert seen[0] in {401, 403, 404, 422}, f"{name}: {route.method} {hidden}"
 
 
 @pytest.fixture
