@@ -160,7 +160,7 @@ async def test_a_failed_one_carries_its_finding(api: API) -> None:
         ("/repos/octo/r/codespaces", {"ref": "a\0b"}, 422, "request.invalid"),
         ("/repos/octo/r/codespaces", {"machine": "huge"}, 422, "codespace.machine"),
         ("/repos/octo/r/codespaces", {"display_name": "x" * 49}, 422, "codespace.display_name"),
-        ("/repos/octo/r/codespaces", {"devcontainer_path": "/a"}, 422, "codespace.devcontainer_path"),
+        ("/repos/octo/r/codespaces", {"devcontainer_path": "a\nb"}, 422, "codespace.devcontainer_path"),
         ("/repos/octo/r/codespaces", {"idle_timeout_minutes": 1}, 422, "codespace.minutes"),
         ("/repos/octo/r/codespaces", {"idle_timeout_minutes": "1"}, 422, "request.invalid"),
         ("/repos/octo/r/codespaces", [], 400, "request.malformed"),
@@ -169,8 +169,8 @@ async def test_a_failed_one_carries_its_finding(api: API) -> None:
         ("/user/codespaces", {"repository_id": 999_999}, 404, None),
         ("/user/codespaces", {"repository_id": 10**30}, 404, None),
         ("/user/codespaces", {"repository_id": -1}, 404, None),
-        ("/user/codespaces", {"pull_request": {"pull_request_number": 1, "repository_id": 1}}, 422, None),
-        ("/repos/octo/r/codespaces", {"pull_request": {"pull_request_number": 1}}, 422, None),
+        ("/user/codespaces", {"pull_request": {"pull_request_number": 1, "repository_id": 1}}, 404, "pull_request.not_found"),
+        ("/repos/octo/r/codespaces", {"pull_request": {"pull_request_number": 1}}, 422, "request.invalid"),
     ],
 )
 async def test_what_creation_refuses(api: API, url: str, body: Any, status: int, code: str | None) -> None:
