@@ -1,6 +1,9 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
-from berth.domain.account import RESERVED_LOGINS, parse_login, team_slug
+from berth.domain.account import RESERVED_LOGINS, Account, AccountType, parse_login, team_slug
 from berth.domain.problem import Invalid
 
 
@@ -33,3 +36,14 @@ def test_a_team_gets_its_slug(name: str, slug: str) -> None:
 def test_a_team_needs_a_letter_or_digit(name: str) -> None:
     with pytest.raises(Invalid):
         team_slug(name)
+
+
+def test_whose_commits_are_whose() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    octo = Account(
+        id=7, login="octo", type=AccountType.USER, name="Octo Cat", email="o@example.com", site_admin=False,
+        created_at=at, updated_at=at,
+    )  # fmt: skip
+    assert (octo.git_name, octo.git_email) == ("Octo Cat", "o@example.com")
+    bare = replace(octo, name=None, email="")
+    assert (bare.git_name, bare.git_email) == ("octo", "7+octo@users.noreply.localhost")

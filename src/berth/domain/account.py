@@ -50,6 +50,16 @@ class Account:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def git_name(self) -> str:
+        """What his commits say."""
+        return self.name or self.login
+
+    @property
+    def git_email(self) -> str:
+        """The same; one that reaches nobody, if he has told none."""
+        return self.email or f"{self.id}+{self.login}@users.noreply.localhost"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Team:

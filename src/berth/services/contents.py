@@ -88,7 +88,6 @@ class ContentsService:
         now = self._clock.now()
         async with self._store.read() as connection:
             account = await get_account(connection, subject.login, AccountType.USER)
-        email = account.email or f"{account.id}+{account.login}@users.noreply.localhost"
         written = await self._git.write_file(
             repository.id,
             branch=branch,
@@ -97,7 +96,7 @@ class ContentsService:
             expected=change.expected,
             message=change.message,
             author=clean_signature(
-                change.author_name or account.name or account.login, change.author_email or email, now
+                change.author_name or account.git_name, change.author_email or account.git_email, now
             ),
         )
         await self._repositories.note_push(repository)

@@ -286,8 +286,8 @@ class Launcher:
         return CodespaceIdentity(
             name=codespace.name,
             user_login=owner.login,
-            user_name=owner.name or owner.login,
-            user_email=owner.email or f"{owner.id}+{owner.login}@users.noreply.localhost",
+            user_name=owner.git_name,
+            user_email=owner.git_email,
             repository_full_name=source.repository.full_name,
             origin=self._origin,
         )
