@@ -88,3 +88,8 @@ class UpstreamFailed(Problem):
     def __init__(self, message: str, *, retryable: bool = False, code: str | None = None, remedy: str = "") -> None:
         super().__init__(message, code=code, remedy=remedy)
         self.retryable = retryable
+
+
+def is_passing(problem: Problem) -> bool:
+    """Whether the same again may succeed without anybody doing anything."""
+    return problem.code == "store.full" or (isinstance(problem, UpstreamFailed) and problem.retryable)

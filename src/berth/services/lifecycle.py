@@ -12,7 +12,7 @@ from berth.domain.codespace import LABEL, Codespace, finding_to_json
 from berth.domain.finding import Finding
 from berth.domain.launch import INTERNAL, LOST, finding_of
 from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
-from berth.domain.problem import Problem, UpstreamFailed
+from berth.domain.problem import Problem, is_passing
 from berth.services.creation_log import CreationLog
 from berth.services.launch import Launcher
 from berth.services.launch_failure import LaunchFailed
@@ -150,7 +150,7 @@ class CodespaceWorker:
     ) -> Outcome:
         """Back to the loop with what may pass; all else is an answer, and nothing half-made is left (L8)."""
         await log.flush()
-        if isinstance(error, Problem) and _is_passing(error) and claim.attempts < _MAX_ATTEMPTS:
+        if isinstance(error, Problem) and is_passing(error) and claim.attempts < _MAX_ATTEMPTS:
             raise error
         await self._clean_up(codespace, await self._launcher.look(codespace))
         return await self._failed(
@@ -185,8 +185,3 @@ def _world(codespace: Codespace, containers: tuple[Container, ...]) -> World:
             running = container.status is ContainerStatus.RUNNING
             return World.RUNNING if running else World.STOPPED
     return World.ABSENT
-
-
-def _is_passing(problem: Problem) -> bool:
-    """Whether the same again may succeed without anybody doing anything."""
-    return problem.code == "store.full" or (isinstance(problem, UpstreamFailed) and problem.retryable)
