@@ -66,11 +66,13 @@ async def workflow_token(api: httpx.AsyncClient, full_name: str, packages: str =
     return str(answer.json()["token"])
 
 
-async def publish(world: World, api: httpx.AsyncClient, full_name: str, package: str = "dev") -> str:
+async def publish(
+    world: World, api: httpx.AsyncClient, full_name: str, package: str = "dev", *, layer: bytes | None = None
+) -> str:
     """Push the image as `docker push` in a job of the repository does; its name. The engine keeps no copy."""
     image = f"{own_host(world)}/{full_name.partition('/')[0]}/{package}:1"
     name, _, tag = image.rpartition(":")
-    await import_image(world.docker_host, name, tag)
+    await import_image(world.docker_host, name, tag, layer=layer)
     await push(world.docker_host, image, "ci", await workflow_token(api, full_name))
     return image
 

@@ -130,15 +130,20 @@ def _file(tar: tarfile.TarFile, name: str, text: str) -> None:
 
 
 async def import_image(
-    docker_host: str, repository: str, tag: str, *instructions: str, labels: dict[str, str] | None = None
+    docker_host: str,
+    repository: str,
+    tag: str,
+    *instructions: str,
+    labels: dict[str, str] | None = None,
+    layer: bytes | None = None,
 ) -> str:
-    """An image of busybox in the engine, under this name; `instructions` are lines of a Dockerfile."""
+    """An image in the engine under this name, of busybox if no layer is given; `instructions` are lines of a Dockerfile."""
     labelled = [f"LABEL {key}={json.dumps(value)}" for key, value in (labels or {}).items()]
     changes = ["ENV PATH=/bin", *labelled, *instructions]
     query: list[tuple[str, str | int | float | bool | None]] = [("fromSrc", "-"), ("repo", repository), ("tag", tag)]
     query += [("changes", change) for change in changes]
     async with engine_api(docker_host) as engine:
-        answer = await engine.post("/images/create", params=query, content=busybox_layer())
+        answer = await engine.post("/images/create", params=query, content=layer or busybox_layer())
         assert answer.status_code == 200, answer.text
     return f"{repository}:{tag}"
 

@@ -47,6 +47,8 @@ from berth.services.chore import Chore, ChoreWorker
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_export import CodespaceExportService
+from berth.services.codespace_export_worker import CodespaceExportWorker
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
@@ -173,7 +175,8 @@ async def make_berth(settings: Settings) -> Berth:
     chores = _make_chores(parts, server_id)
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}"
     reconciler = Reconciler(parts.store, worker, holder=holder)
-    services = _make_services(parts, reconciler.wake)
+    exports = Reconciler(parts.store, _make_export_worker(parts), holder=holder)
+    services = _make_services(parts, reconciler.wake, exports.wake)
     registry = _make_registry(parts, resources)
     app = make_front(
         rest=make_rest_app(services, ROUTES, settings.external_url),
@@ -185,7 +188,7 @@ async def make_berth(settings: Settings) -> Berth:
         store=parts.store,
         services=services,
         worker=worker,
-        reconcilers=(reconciler, Reconciler(parts.store, chores, holder=holder)),
+        reconcilers=(reconciler, exports, Reconciler(parts.store, chores, holder=holder)),
         chores=chores,
         engine=parts.engine,
         dev_containers=dev_containers,
@@ -279,7 +282,13 @@ def _make_chores(parts: _Parts, server_id: str) -> ChoreWorker:
     return ChoreWorker(store=parts.store, chores={"garbage": Chore(every_s=_COLLECT_EVERY_S, do=garbage.collect)})
 
 
-def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
+def _make_export_worker(parts: _Parts) -> CodespaceExportWorker:
+    return CodespaceExportWorker(
+        store=parts.store, clock=parts.clock, git=parts.git, executor=parts.executor, origin=parts.origin
+    )
+
+
+def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callable[[], None]) -> Services:
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
     limits = CodespaceLimits(
@@ -312,6 +321,9 @@ def _make_services(parts: _Parts, wake: Callable[[], None]) -> Services:
         registry_credentials=RegistryCredentialService(store=store, secrets=parts.secrets, own_host=parts.own.host),
         codespaces=codespaces,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
+        codespace_exports=CodespaceExportService(
+            store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
+        ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),

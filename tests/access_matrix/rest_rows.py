@@ -249,6 +249,8 @@ _SECRETS_AND_CODESPACES = {
     "POST /user/codespaces/{name}/stop":                Row(YOURS, "codespace"),
     "GET /user/codespaces/{name}/logs":                 Row(YOURS, "codespace"),
     "POST /user/codespaces/{name}/exec":                Row(YOURS, "codespace"),
+    "POST /user/codespaces/{name}/exports":             Row(YOURS, "codespace"),
+    "GET /user/codespaces/{name}/exports/{export_id}":  Row(YOURS, "codespace"),
     f"GET {_REPOSITORY}/codespaces":                    Row(WHO_READ, "codespace"),
     f"POST {_REPOSITORY}/codespaces":                   Row(WHO_READ, "codespace"),
     f"POST {_PULL}/codespaces":                         Row(WHO_READ, "codespace"),

@@ -93,6 +93,22 @@ async function until(codespace_name, state) {
   return assert.fail(`${codespace_name} is not ${state}`);
 }
 
+// The image has no git, so it ends with that; tests/main_job/test_export.py has one that has.
+async function anExport(codespace_name) {
+  const { data: begun, status } = await codespaces.exportForAuthenticatedUser({ codespace_name });
+  assert.deepEqual([status, begun.branch, begun.sha], [202, `codespace-${codespace_name}`, null]);
+  for (let tries = 0; tries < 300; tries += 1) {
+    const { data } = await codespaces.getExportDetailsForAuthenticatedUser({ codespace_name, export_id: "latest" });
+    assert.equal(data.id, begun.id);
+    if (data.state !== "in_progress") {
+      assert.deepEqual([data.state, data.finding.code], ["failed", "export.no_git"]);
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail("the export does not end");
+}
+
 async function lifeOfACodespace() {
   const { data: first } = await codespaces.createForAuthenticatedUser({ repository_id: facts.repository_id });
   const { data: second, status } = await codespaces.createWithRepoForAuthenticatedUser({ owner, repo, display_name: "by octokit" });
@@ -103,7 +119,10 @@ async function lifeOfACodespace() {
   assert.ok(there.total_count >= 2);
   const codespace_name = first.name;
   await until(codespace_name, "Available");
+  await anExport(codespace_name);
+  await until(codespace_name, "Available");
   await codespaces.stopForAuthenticatedUser({ codespace_name });
+  await refused(codespaces.exportForAuthenticatedUser({ codespace_name }), 422, /Start it/);
   await until(codespace_name, "Shutdown");
   await codespaces.startForAuthenticatedUser({ codespace_name });
   await until(codespace_name, "Available");

@@ -21,8 +21,6 @@ NODE = Path(sys.executable).with_name("node")
 
 # Generated methods of operations that this server does not have, and why: docs/api.md.
 NOT_SERVED = {
-    "codespaces.exportForAuthenticatedUser",
-    "codespaces.getExportDetailsForAuthenticatedUser",
     "codespaces.publishForAuthenticatedUser",
 }
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -131,3 +132,23 @@ LOCATIONS = {
 @pytest.mark.parametrize(("location", "geo", "chosen"), LOCATIONS.values(), ids=LOCATIONS.keys())
 def test_the_location_is_one_of_github_s(location: str | None, geo: str | None, chosen: str) -> None:
     assert choose_location(location, geo) == chosen
+
+
+@pytest.mark.parametrize(
+    ("changes", "running"),
+    [
+        ({}, True),
+        ({"exporting": True}, True),
+        ({"phase": Phase.SHUTDOWN}, False),
+        ({"desired": Desired.STOPPED, "generation": 2}, False),
+        ({"container_id": None}, False),
+    ],
+    ids=["available", "exporting", "stopped", "asked to stop", "without a container"],
+)
+def test_is_running(changes: dict[str, Any], running: bool) -> None:
+    assert replace(CODESPACE, **changes).is_running is running
+
+
+def test_an_export_is_a_pending_operation() -> None:
+    exporting = replace(CODESPACE, exporting=True)
+    assert (exporting.state, exporting.is_busy) == (State.EXPORTING, True)

@@ -88,3 +88,15 @@ STATES = {
 @pytest.mark.parametrize(("desired", "phase", "changed", "state"), STATES.values(), ids=STATES.keys())
 def test_state_of(desired: Desired, phase: Phase, changed: bool, state: State) -> None:
     assert state_of(desired, phase, changed=changed) is state
+
+
+@pytest.mark.parametrize(
+    ("desired", "phase", "changed"),
+    list(product(Desired, Phase, (True, False))),
+)
+def test_an_export_shows_on_what_would_be_available_and_hides_nothing_else(
+    desired: Desired, phase: Phase, changed: bool
+) -> None:
+    before = state_of(desired, phase, changed=changed)
+    expected = State.EXPORTING if before is State.AVAILABLE else before
+    assert state_of(desired, phase, changed=changed, exporting=True) is expected

@@ -49,6 +49,9 @@ class FakeEngine:
     faults: dict[str, BaseException] = field(default_factory=dict)
     exit_codes: dict[str, int] = field(default_factory=dict)  # a hook's or command's text → its exit code
     chunks: tuple[bytes, ...] = ()
+    on_execute: Callable[[Executed], Awaitable[ExecResult | None]] | None = (
+        None  # what a command does; None: as without it
+    )
     install_result: ExecResult = field(default_factory=lambda: ExecResult(0, b""))
     image_labels: dict[str, str] = field(default_factory=dict)
     image_user: str = ""
@@ -146,6 +149,11 @@ class FakeEngine:
         self.executed.append(Executed(container_id, tuple(command), user, text))
         if INSTALL_SCRIPT in command:
             return self.install_result
+        said = None if self.on_execute is None else await self.on_execute(self.executed[-1])
+        if said is not None:
+            if on_output is not None:
+                await on_output(said.output)
+            return said
         for chunk in self.chunks:
             if on_output is not None:
                 await on_output(chunk)

@@ -49,6 +49,9 @@ class GitHubLike:
     requests: list[str] = field(default_factory=list)
     registries: list[dict[str, Any]] = field(default_factory=list)
     withheld: str | None = None
+    exports: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # what each look at the export answers; the last one stays
     changes: list[tuple[str, Any]] = field(default_factory=list)  # of packages: request and body, in order
     teams_hidden: bool = False
     queries: list[str] = field(default_factory=list)
@@ -105,6 +108,8 @@ class GitHubLike:
             (f"DELETE {one}", lambda _: (202, {})),
             (f"POST {one}/(start|stop)", lambda _, verb: (200, self.codespace() | {"state": f"{verb}ing"})),
             (f"POST {one}/exec", self._exec),
+            (f"POST {one}/exports", lambda body: (202, _export(branch=body.get("branch", f"codespace-{CODESPACE}")))),
+            (f"GET {one}/exports/7", lambda _: (200, _export(**self._next_export()))),
             (f"GET {one}/logs", lambda _: (200, [_log_body(*entry) for entry in self.log])),
             (r"GET /user/tokens", lambda _: (200, self.tokens)),
             (r"POST /user/tokens", lambda body: (201, {"id": 7, "token": "berth_new_token", **body})),
@@ -176,6 +181,9 @@ class GitHubLike:
         self.changes.append((f"{method} {path}", body))
         return (200, _SETTINGS) if method == "PATCH" else (204, None)
 
+    def _next_export(self) -> dict[str, Any]:
+        return self.exports.pop(0) if len(self.exports) > 1 else self.exports[0]
+
     def _exec(self, body: dict[str, Any]) -> Answer:
         self.executed.append(body)
         return 200, self.exec_answer
@@ -204,6 +212,10 @@ def _package() -> dict[str, Any]:
         "version_count": 1,
         "updated_at": "2026-11-23T08:15:50Z",
     }
+
+
+def _export(**changes: Any) -> dict[str, Any]:
+    return {"id": "7", "state": "in_progress", "branch": f"codespace-{CODESPACE}", "sha": None, **changes}
 
 
 def _repository(name: str) -> dict[str, Any]:

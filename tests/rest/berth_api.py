@@ -26,6 +26,7 @@ from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
+from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
@@ -135,6 +136,9 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         registry_credentials=RegistryCredentialService(store=store, secrets=secrets, own_host=OWN_HOST),
         codespaces=codespaces,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
+        codespace_exports=CodespaceExportService(
+            store=store, clock=clock, git=git, codespaces=codespaces, wake=lambda: None
+        ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),

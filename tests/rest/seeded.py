@@ -13,7 +13,9 @@ from tests.fakes.engine import FakeEngine
 from tests.package_world import insert_package, insert_version
 from tests.rest.berth_api import Berth
 
+from berth.adapters.store.tables import codespace_exports as exports
 from berth.adapters.store.tables import codespaces as table
+from berth.domain.codespace_export import ExportState
 from berth.domain.lifecycle import Phase
 from berth.domain.scope import Scope
 from berth.services.codespace_exec import CodespaceExec
@@ -97,6 +99,14 @@ async def make_pull_request(berth: Berth, client: httpx.AsyncClient, repository:
     return int((await _expect(client, "POST", f"{path}/pulls", pull))["number"])
 
 
+async def _make_export(berth: Berth, octo: httpx.AsyncClient, codespace: str) -> str:
+    """One that has ended, so that another may begin."""
+    made = await _expect(octo, "POST", f"/user/codespaces/{codespace}/exports", {})
+    async with berth.store.begin() as connection:
+        await connection.execute(update(exports).values(state=ExportState.SUCCEEDED, sha="a" * 40, next_at=None))
+    return str(made["id"])
+
+
 async def make_seeded(berth: Berth) -> Seeded:
     octo, ada = await berth.user("octo", *EVERYTHING), await berth.user("ada", *EVERYTHING)
     accounts = {"acme": int((await berth.organization("acme", "octo"))["id"])}
@@ -137,4 +147,5 @@ async def make_seeded(berth: Berth) -> Seeded:
         "pull_number": str(pull_number),
         "name": await _make_codespace(berth, octo),
     }
+    values["export_id"] = await _make_export(berth, octo, values["name"])
     return Seeded(berth, octo, values, await _make_packages(berth, accounts, repository["id"]), sealed)

@@ -89,6 +89,7 @@ ROWS: dict[str, Row] = {
     },
     "DELETE /repos/{owner}/{repo}/codespaces/secrets/{secret_name}": Row(),
     "POST /user/codespaces/{name}/exec": Row(body={"command": ["true"]}, status=200, phase=Phase.AVAILABLE),
+    "POST /user/codespaces/{name}/exports": Row(body={"branch": "saved"}, status=202, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/stop": Row(status=200, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/start": Row(status=200, phase=Phase.SHUTDOWN),
     "PATCH /user/codespaces/{name}": Row(body={"display_name": "mine"}, status=200),

@@ -1,19 +1,22 @@
 """`berth codespace`."""
 
 import sys
+import time
 from typing import Annotated
 
 import typer
 
 from berth.cli.hosts import connect
-from berth.cli.launch_progress import plain_text, read_finding, show_finding, show_launch
+from berth.cli.launch_progress import plain_text, read_finding, show_finding, show_launch, show_waiting
 from berth.cli.options import AsJSON, Yes, confirm
 from berth.cli.problems import FAILED
 from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say
-from berth.client import Client, Codespace, Finding
+from berth.client import Client, Codespace, CodespaceExport, Finding
 from berth.domain.problem import NotFound
 
 app = typer.Typer(help="Codespaces.", no_args_is_help=True)
+
+_LOOK_EVERY_S = 0.3
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As berth codespace list shows it.")]
 
@@ -169,6 +172,44 @@ def _show_change(codespace: Codespace, as_json: bool) -> None:
     else:
         say(f"Codespace {name} is {clean_line(codespace.state)}.")
     say(f"See how it goes on: berth codespace logs --follow {name}")
+
+
+@app.command()
+def export(
+    name: Name,
+    branch: Annotated[str | None, typer.Option("--branch", help="A new branch; otherwise codespace-NAME.")] = None,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is pushed.")] = True,
+    as_json: AsJSON = False,
+) -> None:
+    """Commit everything in a codespace's checkout, push it to a new branch, and print the branch."""
+    with connect() as client:
+        made = client.export_codespace(name, branch)
+        say(f"Exporting {clean_line(name)} to {clean_line(made.branch or '')}")
+        if wait:
+            made = _until_exported(client, name, made.id)
+    if as_json:
+        out_json(made)
+    elif made.state != "failed":
+        out(clean_line(made.branch or ""))
+    if made.state == "succeeded":
+        say(f"Pushed {clean_line(made.sha or '')}.")
+    if made.state == "failed":
+        say("The export failed; the codespace is as it was.")
+        if made.finding is not None:
+            show_finding(made.finding)
+        raise typer.Exit(FAILED)
+
+
+def _until_exported(client: Client, name: str, export_id: str) -> CodespaceExport:
+    """The export at its end. Ctrl-C leaves it running."""
+    try:
+        with show_waiting("Committing and pushing"):
+            while (made := client.get_export(name, export_id)).state == "in_progress":
+                time.sleep(_LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        say(f"The export goes on without you. Its state: berth codespace view {clean_line(name)}")
+        raise typer.Exit(FAILED) from None
+    return made
 
 
 @app.command()

@@ -111,6 +111,19 @@ def show_launch() -> Iterator[LaunchProgress]:
         yield LaunchProgress(live)
 
 
+@contextmanager
+def show_waiting(what: str) -> Iterator[None]:
+    """What is waited for, and how long already, while the block runs. On a terminal only."""
+    console = err_console()
+    if not console.is_terminal:
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as live:
+        live.add_task(escape(what), total=None)
+        yield
+
+
 def show_finding(finding: Finding) -> None:
     """What went wrong, who can mend it, and how."""
     say(f"{clean_line(finding.sentence)} ({clean_line(finding.code)})")

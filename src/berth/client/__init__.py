@@ -9,7 +9,16 @@ name now is taken, and lists are paged by number, not by the server's links. Eve
 
 from berth.client.account import AccessToken, User
 from berth.client.client import Client
-from berth.client.codespace import Codespace, ExecResult, Finding, GitStatus, LogEntry, PullProgress, parse_events
+from berth.client.codespace import (
+    Codespace,
+    CodespaceExport,
+    ExecResult,
+    Finding,
+    GitStatus,
+    LogEntry,
+    PullProgress,
+    parse_events,
+)
 from berth.client.package import (
     Package,
     PackageAccess,
@@ -28,6 +37,7 @@ __all__ = [
     "AccessToken",
     "Client",
     "Codespace",
+    "CodespaceExport",
     "ExecResult",
     "Finding",
     "GitStatus",

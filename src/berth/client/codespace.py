@@ -44,6 +44,19 @@ class Codespace(msgspec.Struct, kw_only=True):
     finding: Finding | None = None
 
 
+class CodespaceExport(msgspec.Struct, kw_only=True):
+    """A push of a codespace's changes to a branch; `state` is in_progress, succeeded or failed."""
+
+    id: str
+    state: str
+    branch: str | None = None
+    sha: str | None = None
+    completed_at: str | None = None
+    export_url: str = ""
+    html_url: str | None = None
+    finding: Finding | None = None
+
+
 class LogEntry(msgspec.Struct, kw_only=True):
     """A line of the creation log; `kind` is phase, output, progress, finding or end."""
 
@@ -90,6 +103,14 @@ class CodespaceCalls(Connection):
 
     def delete_codespace(self, name: str) -> None:
         self.request("DELETE", _codespace_path(name))
+
+    def export_codespace(self, name: str, branch: str | None = None) -> CodespaceExport:
+        """Begin one; without a branch it gets one of its own."""
+        body = {} if branch is None else {"branch": branch}
+        return self.send("POST", f"{_codespace_path(name)}/exports", CodespaceExport, body)
+
+    def get_export(self, name: str, export_id: str = "latest") -> CodespaceExport:
+        return self.send("GET", f"{_codespace_path(name)}/exports/{part(export_id)}", CodespaceExport)
 
     def execute(self, name: str, command: Sequence[str], stdin: bytes | None = None) -> ExecResult:
         """Run a command to its end, however long that takes."""

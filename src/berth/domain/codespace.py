@@ -54,10 +54,16 @@ class Codespace:
     remote_user: str | None
     remote_folder: str | None
     finding: Finding | None
+    exporting: bool = False  # an export of it is in progress
 
     @property
     def state(self) -> State:
-        return state_of(self.desired, self.phase, changed=self.generation != self.seen)
+        return state_of(self.desired, self.phase, changed=self.generation != self.seen, exporting=self.exporting)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether commands can run in it."""
+        return self.state in {State.AVAILABLE, State.EXPORTING} and self.container_id is not None
 
     @property
     def is_busy(self) -> bool:

@@ -38,7 +38,7 @@ def container_environment(identity: CodespaceIdentity) -> dict[str, str]:
 
 
 # git asks this helper for a password to our own origin and to no other.
-_GIT_HELPER = '!f() { test "$1" = get && echo username=x-access-token && echo "password=$GITHUB_TOKEN"; }; f'
+GIT_HELPER = '!f() { test "$1" = get && echo username=x-access-token && echo "password=$GITHUB_TOKEN"; }; f'
 
 
 def session_environment(
@@ -52,7 +52,7 @@ def session_environment(
     settings: dict[str, str] = {}
     held: dict[str, str | SecretText] = {}
     if token is not None:
-        settings[f"credential.{identity.origin}.helper"] = _GIT_HELPER
+        settings[f"credential.{identity.origin}.helper"] = GIT_HELPER
         held["GITHUB_TOKEN"] = token
     settings["safe.directory"] = "*"  # the checkout belongs to the user, its parent to the engine
     git = {"GIT_CONFIG_COUNT": str(len(settings))}
@@ -66,6 +66,8 @@ _FIXERS = {
     "codespace": Fixer.DEVELOPER,
     "credential": Fixer.DEVELOPER,
     "container": Fixer.DEVELOPER,
+    "export": Fixer.DEVELOPER,
+    "export.read_only": Fixer.REPOSITORY_ADMIN,
     "devcontainer": Fixer.DEVELOPER,
     "devcontainer.not_installed": Fixer.SITE_ADMIN,
     "engine": Fixer.SITE_ADMIN,
@@ -88,7 +90,7 @@ _NEXT_STEPS = {
 
 
 def finding_of(problem: Problem) -> Finding:
-    """The finding for a problem that ended a launch or a start."""
+    """The finding for a problem that ended a launch, a start or an export."""
     words = problem.code.split(".")
     fixer = Fixer.SITE_ADMIN
     for length in range(1, len(words) + 1):

@@ -126,12 +126,14 @@ _PENDING = {
 }
 
 
-def state_of(desired: Desired, phase: Phase, *, changed: bool) -> State:
-    """What the API shows: the phase, or the way to what was asked for."""
+def state_of(desired: Desired, phase: Phase, *, changed: bool, exporting: bool = False) -> State:
+    """What the API shows: the phase, or the way to what was asked for; an export, where there would be nothing to wait for."""
     if desired is Desired.DELETED:
         return State.DELETED
     if desired is Desired.STOPPED and phase is Phase.QUEUED and not changed:
         return State.SHUTDOWN  # stopped before it was ever launched
     if changed and (desired, phase) in _PENDING:
         return _PENDING[desired, phase]
+    if exporting and phase is Phase.AVAILABLE:
+        return State.EXPORTING
     return _STATES[phase]

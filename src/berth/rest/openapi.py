@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
+from berth.rest.codespace_export import StartExport
 from berth.rest.former_name import Moved
 from berth.rest.own_operations import FINDING, OWN_OPERATIONS, OwnOperation, request_schema
 
@@ -31,7 +32,13 @@ _STATUSES = ("400", "401", "403", "404", "422", "default")
 _MOVED = {"$ref": "#/components/responses/moved"}
 
 # What our bodies have beside what GitHub's description has.
-_ADDED: dict[str, dict[str, Any]] = {"codespace": {"finding": FINDING}, "package": {"internal": {"type": "boolean"}}}
+_ADDED: dict[str, dict[str, Any]] = {
+    "codespace": {"finding": FINDING},
+    "codespace-export-details": {"finding": FINDING},
+    "package": {"internal": {"type": "boolean"}},
+}
+# What operations take beside what GitHub's description has; nothing of it is required.
+_ADDED_BODIES: dict[str, type[msgspec.Struct]] = {"POST /user/codespaces/{name}/exports": StartExport}
 _PROBLEM_SCHEMA = {
     "type": "object",
     "properties": {
@@ -122,6 +129,8 @@ def _operation(route: Route) -> dict[str, Any] | None:
         if own is None:
             return None
         found = _own(own)
+    elif (body := _ADDED_BODIES.get(f"{route.method} {by_name}")) is not None:
+        found = {**found, "requestBody": {"required": False, "content": _json(request_schema(body, {}))}}
     parameters = _path_parameters(path, found["parameters"])
     return {
         **found,

@@ -31,7 +31,7 @@ from berth.services.ports import Clock, Entropy, ExecResult, GitRepositories
 
 _FOLLOW_EVERY_S = 0.1
 _LOG_PAGE = 500
-_AT_REST = frozenset({State.AVAILABLE, State.SHUTDOWN, State.FAILED})
+_AT_REST = frozenset({State.AVAILABLE, State.EXPORTING, State.SHUTDOWN, State.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,16 +291,21 @@ class CodespaceService:
 
     async def execute(self, subject: Subject, name: str, command: list[str], stdin: bytes) -> ExecResult:
         """Run a command as the codespace's user, with its secrets in the environment. Raises Conflict unless it runs."""
-        view = await self._get_readable(subject, name)
-        if not _may_manage(subject, view.codespace):
-            raise Denied("This token runs commands in no codespace but its own.", code="codespace.by_token")
-        if view.codespace.state is not State.AVAILABLE or view.codespace.container_id is None:
+        view = await self.get_to_run(subject, name)
+        if not view.codespace.is_running:
             raise Conflict(
                 f"The codespace is {view.codespace.state}, not Available.",
                 code="codespace.not_running",
                 remedy="Start it, or wait until it is.",
             )
         return await self._executor.run_in(view.codespace, command, stdin)
+
+    async def get_to_run(self, subject: Subject, name: str) -> CodespaceView:
+        """One of the caller's own that he, with this token, may run something in. Raises NotFound, Denied."""
+        view = await self._get_readable(subject, name)
+        if not _may_manage(subject, view.codespace):
+            raise Denied("This token runs commands in no codespace but its own.", code="codespace.by_token")
+        return view
 
     async def _view(self, connection: AsyncConnection, codespace: Codespace) -> CodespaceView | None:
         owner = await account_rows.find_account_by_id(connection, codespace.owner_id)

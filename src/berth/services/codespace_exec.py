@@ -67,7 +67,14 @@ class CodespaceExec:
             on_output=on_output,
         )
 
-    async def run_in(self, codespace: Codespace, command: Sequence[str], stdin: bytes) -> ExecResult:
+    async def run_in(
+        self,
+        codespace: Codespace,
+        command: Sequence[str],
+        stdin: bytes,
+        *,
+        on_output: Callable[[bytes], Awaitable[None]] | None = None,
+    ) -> ExecResult:
         """Run a command in a codespace that is available."""
         return await self.run(
             codespace.container_id or "",
@@ -75,6 +82,7 @@ class CodespaceExec:
             folder=codespace.remote_folder or "",
             command=command,
             stdin=stdin,
+            on_output=on_output,
         )
 
 

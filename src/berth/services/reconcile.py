@@ -65,7 +65,7 @@ class Claim:
         self.epoch: int = row.epoch
         self.generation: int = row.generation
         self.attempts: int = row.attempts
-        self.subject: str = str(getattr(row, "name", row.id))  # what the log calls it
+        self.subject: str = str(getattr(row, "name", f"{table.name} {row.id}"))  # what the log calls it
 
     async def note(self, **values: Any) -> None:
         """Store something on the way. Raises Fenced."""

@@ -7,6 +7,7 @@ from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
+from berth.services.codespace_export import CodespaceExportService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
@@ -46,6 +47,7 @@ class Services:
     registry_credentials: RegistryCredentialService
     codespaces: CodespaceService
     codespace_access: CodespaceAccessService
+    codespace_exports: CodespaceExportService
     organization_codespaces: OrganizationCodespaceService
     dev_containers: DevContainerService
     packages: PackageService

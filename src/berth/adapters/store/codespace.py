@@ -5,26 +5,33 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, select, update
+from sqlalchemy import Row, delete, exists, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.paging import fetch_page
-from berth.adapters.store.tables import accounts, codespace_log, codespaces, repositories
+from berth.adapters.store.tables import accounts, codespace_exports, codespace_log, codespaces, repositories
 from berth.adapters.store.work import database_now
 from berth.domain.codespace import Codespace, LogEntry, finding_from_json
+from berth.domain.codespace_export import ExportState
 from berth.domain.lifecycle import Desired, Phase
 from berth.domain.problem import Conflict
 
 _COLUMNS_OF_LOOP = {"next_at", "lease", "holder"}
+_EXPORTING = (
+    exists()
+    .where(codespace_exports.c.codespace_id == codespaces.c.id, codespace_exports.c.state == ExportState.IN_PROGRESS)
+    .label("exporting")
+)
 
 
 def to_codespace(row: Row[Any]) -> Codespace:
-    """A row as the domain's value."""
+    """A row as the domain's value; that of a claim does not tell of exports."""
     fields: dict[str, Any] = {k: v for k, v in row._asdict().items() if k not in _COLUMNS_OF_LOOP}
     fields["desired"] = Desired(fields["desired"])
     fields["phase"] = Phase(fields["phase"])
     fields["recent_folders"] = tuple(json.loads(fields["recent_folders"]))
+    fields["exporting"] = bool(fields.get("exporting"))
     fields["finding"] = finding_from_json(fields["finding"]) if fields["finding"] else None
     return Codespace(**fields)
 
@@ -41,7 +48,7 @@ async def insert_codespace(connection: AsyncConnection, values: Mapping[str, Any
 
 async def find_codespace(connection: AsyncConnection, owner_id: int, name: str) -> Codespace | None:
     """One that its owner can still see: not deleted, its repository there."""
-    statement = select(codespaces).where(
+    statement = select(codespaces, _EXPORTING).where(
         codespaces.c.name == name,
         codespaces.c.owner_id == owner_id,
         codespaces.c.desired != Desired.DELETED,
@@ -52,7 +59,9 @@ async def find_codespace(connection: AsyncConnection, owner_id: int, name: str) 
 
 
 async def find_codespace_by_id(connection: AsyncConnection, codespace_id: int) -> Codespace | None:
-    row = (await connection.execute(select(codespaces).where(codespaces.c.id == codespace_id))).one_or_none()
+    row = (
+        await connection.execute(select(codespaces, _EXPORTING).where(codespaces.c.id == codespace_id))
+    ).one_or_none()
     return None if row is None else to_codespace(row)
 
 
@@ -76,7 +85,7 @@ async def list_codespaces(
     if organization_id is not None:
         theirs = select(repositories.c.id).where(repositories.c.owner_id == organization_id)
         wanted.append(codespaces.c.repository_id.in_(theirs))
-    statement = select(codespaces).where(*wanted).order_by(codespaces.c.id.desc())
+    statement = select(codespaces, _EXPORTING).where(*wanted).order_by(codespaces.c.id.desc())
     rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
     return [to_codespace(row) for row in rows], total
 

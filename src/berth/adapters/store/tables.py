@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy import false as sa_false
 from sqlalchemy.types import TypeEngine
@@ -297,6 +298,32 @@ codespace_access_users = Table(
     Column("organization_id", Id, cascade("accounts.id"), nullable=False),
     Column("user_id", Id, cascade("accounts.id"), nullable=False, index=True),
     PrimaryKeyConstraint("organization_id", "user_id"),
+)
+
+# What is in progress, one for each codespace at most, and the last ones that ended.
+codespace_exports = Table(
+    "codespace_exports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("codespace_id", Id, cascade("codespaces.id"), nullable=False),
+    Column("state", String(12), nullable=False),  # domain.codespace_export.ExportState
+    Column("branch", Text, nullable=False),
+    Column("branch_is_wanted", Boolean, nullable=False),
+    Column("sha", String(64)),
+    Column("finding", Text),  # JSON of the finding that it failed with
+    Column("created_at", UTCTime, nullable=False),
+    Column("completed_at", UTCTime),
+    *work_columns(),
+    Index(None, "codespace_id", "id"),
+    Index(None, "next_at"),
+    Index(
+        "uq_codespace_exports_in_progress",
+        "codespace_id",
+        unique=True,
+        sqlite_where=text("state = 'in_progress'"),
+        postgresql_where=text("state = 'in_progress'"),
+    ),
+    sqlite_autoincrement=True,
 )
 
 codespace_log = Table(
