@@ -40,6 +40,13 @@ class Machine:
         memory = (f"--memory={self.memory_bytes}", f"--memory-swap={self.memory_bytes}") if self.memory_bytes else ()
         return (*cpus, *memory)
 
+    @property
+    def engine_limits(self) -> dict[str, int]:
+        """The same in the engine's own words. Source: Docker Engine API 1.41, HostConfig."""
+        cpus = {"NanoCpus": self.cpus * 10**9} if self.cpus else {}
+        memory = {"Memory": self.memory_bytes, "MemorySwap": self.memory_bytes} if self.memory_bytes else {}
+        return {**cpus, **memory}
+
 
 UNLIMITED = Machine(name="standardLinux", display_name="As much of the server as it gives")
 
