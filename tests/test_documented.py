@@ -10,6 +10,7 @@ import pytest
 from berth.adapters import registry_http
 from berth.domain.access import Action
 from berth.domain.dev_container_keys import REFUSED
+from berth.domain.engine_request import Rule as EngineRule
 from berth.domain.package_access import PackageAction
 from berth.domain.problem import Problem
 from berth.domain.registry_credential import _BROKEN
@@ -216,6 +217,11 @@ def test_every_rule_is_in_docs_access_rules() -> None:
     documented = first_cells("access-rules.md")
     assert not (missing := sorted(all_rules() - documented)), f"add to docs/access-rules.md: {missing}"
     assert not (gone := sorted(documented - all_rules())), f"remove from docs/access-rules.md: {gone}"
+
+
+def test_every_rule_of_the_engine_filter_is_in_docs_codespaces() -> None:
+    documented = {cell for cell in first_cells("codespaces.md") if cell.startswith("engine.")}
+    assert documented == set(EngineRule)
 
 
 DOCUMENTS = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]

@@ -3,16 +3,19 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.server import free_port
 from tests.world import command_lines, engine_api, import_image
 
 from berth.adapters.dev_container_cli import DevContainerCLI, _Owner
@@ -62,8 +65,16 @@ class Launch:
             machine=self.machine,
         )
 
-    def request(self, configuration: dict[str, object]) -> UpRequest:
-        return UpRequest(codespace=self.name, workspace=self.workspace, configuration=configuration, labels=self.labels)
+    def request(self, configuration: dict[str, object], labels: dict[str, str] | None = None) -> UpRequest:
+        return UpRequest(
+            codespace=self.name,
+            workspace=self.workspace,
+            folder="/workspaces/r",
+            image=self.image,
+            machine=self.machine,
+            configuration=configuration,
+            labels=labels or self.labels,
+        )
 
     async def on_line(self, line: str) -> None:
         self.lines.append(line)
@@ -186,12 +197,7 @@ async def test_a_container_that_cannot_be_made(launch: Launch, values: dict[str,
 
 async def test_the_name_of_another_container_is_not_taken_over(launch: Launch) -> None:
     await launch.up()
-    request = UpRequest(
-        codespace=launch.name,
-        workspace=launch.workspace,
-        configuration=launch.configuration(),
-        labels={"test.codespace": f"{launch.name}-other"},
-    )
+    request = launch.request(launch.configuration(), {"test.codespace": f"{launch.name}-other"})
     with pytest.raises(UpstreamFailed, match="already in use"):
         await launch.cli().up(request, launch.on_line)
 
@@ -211,7 +217,7 @@ async def test_what_is_not_installed_is_named(launch: Launch, docker_host: str) 
 
 
 async def test_an_id_label_for_which_the_cli_would_wait_for_ever_is_refused(launch: Launch) -> None:
-    request = UpRequest(codespace="x", workspace=launch.workspace, configuration={}, labels={"a": "b=c"})
+    request = launch.request({}, {"a": "b=c"})
     with pytest.raises(ValueError, match="cannot hold '='"):
         await launch.cli().up(request, launch.on_line)
 
@@ -334,6 +340,171 @@ def launch_less() -> DevContainerConfig:
     return parse_dev_container(text)
 
 
+# -- the second wall: `devcontainer up` with what a review that let everything pass would give it
+
+
+async def host_config(launch: Launch) -> dict[str, Any] | None:
+    """What the engine knows of the container; None if there is none."""
+    async with engine_api(launch.docker_host) as api:
+        answer = await api.get(f"/containers/berth-{launch.name}/json")
+    return dict(answer.json()["HostConfig"]) if answer.status_code == 200 else None
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]] = {
+    "privileged": ({"privileged": True}, lambda host: host["Privileged"]),
+    "capAdd": ({"capAdd": ["SYS_ADMIN"]}, lambda host: host["CapAdd"] == ["SYS_ADMIN"]),
+    "securityOpt": ({"securityOpt": ["seccomp=unconfined"]}, lambda host: "seccomp=unconfined" in host["SecurityOpt"]),
+    "mounts": (
+        {"mounts": ["type=bind,source=/etc,target=/hostetc"]},
+        lambda host: "/etc" in [mount["Source"] for mount in host["Mounts"]],
+    ),
+    "workspaceMount": (
+        {"workspaceMount": "type=bind,source=/etc,target=/workspaces/r"},
+        lambda host: host["Mounts"][0]["Source"] == "/etc",
+    ),
+    "appPort": ({"appPort": [18765]}, lambda host: "18765/tcp" in host["PortBindings"]),
+}
+ARGUMENTS = {
+    "--pid=host": lambda host: host["PidMode"] == "host",
+    "--network=host": lambda host: host["NetworkMode"] == "host",
+    "--ipc=host": lambda host: host["IpcMode"] == "host",
+    "--uts=host": lambda host: host["UTSMode"] == "host",
+    "--device=/dev/null:/dev/x": lambda host: bool(host["Devices"]),
+    "--volume=/var/run:/hostrun": lambda host: host["Binds"] == ["/var/run:/hostrun"],
+    "--memory=64g": lambda host: host["Memory"] == 64 * 2**30,
+}
+
+
+def hostile(launch: Launch, values: dict[str, Any]) -> dict[str, Any]:
+    return {**launch.configuration(), **values}
+
+
+def with_argument(launch: Launch, argument: str) -> dict[str, Any]:
+    return {"runArgs": [f"--name=berth-{launch.name}", argument]}
+
+
+async def assert_only_the_filter_stops(
+    launch: Launch, values: dict[str, Any], has_it: Callable[[dict[str, Any]], bool], rule: str = "engine.create"
+) -> None:
+    with pytest.raises(UpstreamFailed, match=rf"Berth refuses this: .*\({rule}\)") as caught:
+        await launch.up_unreviewed(**values)
+    assert caught.value.code == "devcontainer.up_failed"
+    assert await host_config(launch) is None
+    bare(launch, hostile(launch, values))  # it may fail to start, but it was made
+    made = await host_config(launch)
+    assert made is not None, "the positive control: without the wall the engine makes it"
+    assert has_it(made), "and as it was asked for"
+
+
+@pytest.mark.parametrize("key", HOSTILE)
+async def test_l4_a_hostile_configuration_is_stopped_by_the_filter_alone(launch: Launch, key: str) -> None:
+    values, has_it = HOSTILE[key]
+    await assert_only_the_filter_stops(launch, values, has_it)
+
+
+@pytest.mark.parametrize("argument", ARGUMENTS)
+async def test_l4_a_hostile_argument_is_stopped_by_the_filter_alone(launch: Launch, argument: str) -> None:
+    await assert_only_the_filter_stops(launch, with_argument(launch, argument), ARGUMENTS[argument])
+
+
+async def test_l4_a_hostile_label_is_stopped_by_the_filter_alone(launch: Launch) -> None:
+    label = [{"privileged": True, "capAdd": ["SYS_ADMIN"], "mounts": ["type=bind,source=/etc,target=/hostetc"]}]
+    labels = {"devcontainer.metadata": json.dumps(label)}
+    launch.image = await import_image(launch.docker_host, "localhost/hostile", "1", labels=labels)
+    await assert_only_the_filter_stops(launch, {}, lambda host: bool(host["Privileged"]))
+
+
+async def test_another_s_container_is_not_joined(launch: Launch) -> None:
+    labels = {"test.codespace": f"{launch.name}-victim"}
+    async with engine_api(launch.docker_host) as api:
+        body = {"Image": launch.image, "Cmd": ["sleep", "600"], "Labels": labels, "HostConfig": {"Init": True}}
+        victim = (await api.post("/containers/create", json=body)).raise_for_status().json()["Id"]
+        try:
+            (await api.post(f"/containers/{victim}/start")).raise_for_status()
+            await assert_only_the_filter_stops(
+                launch,
+                with_argument(launch, f"--network=container:{victim}"),
+                lambda host: host["NetworkMode"] == f"container:{victim}",
+            )
+        finally:
+            await api.delete(f"/containers/{victim}?force=1")
+
+
+async def test_l2_another_image_is_stopped_by_the_filter_alone(launch: Launch) -> None:
+    """The image that Berth proved the user's right to is the only one there is."""
+    other = await import_image(launch.docker_host, "localhost/other", "1")
+    with pytest.raises(UpstreamFailed):
+        await launch.up_unreviewed(image=other)
+    assert await host_config(launch) is None
+    assert bare(launch, hostile(launch, {"image": other})).returncode == 0, "the positive control"
+
+
+async def test_a_build_is_stopped_by_the_filter_alone(launch: Launch) -> None:
+    (launch.workspace / "Dockerfile").write_text(f"FROM {launch.image}\nRUN true\n")
+    values = {"build": {"dockerfile": str(launch.workspace / "Dockerfile"), "context": str(launch.workspace)}}
+    configuration = {key: value for key, value in launch.configuration().items() if key != "image"} | values
+    with pytest.raises(UpstreamFailed):
+        await launch.cli().up(launch.request(configuration), launch.on_line)
+    assert await host_config(launch) is None
+    assert bare(launch, configuration).returncode == 0, "the positive control"
+
+
+CLIENTS = sorted({path for folder in ("/usr/bin", None) if (path := shutil.which("docker", path=folder))})
+
+
+@pytest.mark.parametrize("docker_path", CLIENTS)
+async def test_the_filter_changes_nothing_about_a_harmless_container(launch: Launch, docker_path: str) -> None:
+    launch.machine = Machine(name="m", display_name="m", cpus=1, memory_bytes=2**28)
+    configuration = launch.configuration(containerEnv={"A": "x"}, containerUser="dev", onCreateCommand="touch ~/made")
+
+    async def made() -> Any:
+        async with engine_api(launch.docker_host) as api:
+            found = (await api.get(f"/containers/berth-{launch.name}/json")).json()
+            (await api.delete(f"/containers/{found['Id']}?force=1")).raise_for_status()
+        del found["Config"]["Hostname"]  # the container's own id
+        found["Config"]["Env"].sort()  # the client's order differs from run to run
+        return found["Config"], found["HostConfig"], found["Path"], found["Args"]
+
+    done = bare(launch, configuration)
+    assert done.returncode == 0, done.stdout
+    without = await made()
+    await launch.cli(docker_path=docker_path).up(launch.request(configuration), launch.on_line)
+    config, host, *command = await made()
+    assert (config, command) == (without[0], list(without[2:]))
+    for one in (host, without[1]):  # here the client names the engine's own choice
+        assert one.pop("MemorySwappiness") in {-1, None}
+        assert one.pop("RestartPolicy") in ({"Name": name, "MaximumRetryCount": 0} for name in ("no", ""))
+    asked, asked_without = ({key: one[key] for key in one if one[key]} for one in (host, without[1]))
+    assert asked == asked_without
+
+
+async def test_the_sandbox_reaches_one_socket_and_it_is_the_filter(launch: Launch) -> None:
+    """The third wall: names in the file system, abstract names, and ports of this machine."""
+    abstract, port, probe = f"\0berth-{launch.name}", free_port(), launch.workspace / "probe.js"
+    servers = [socket.socket(family) for family in (socket.AF_UNIX, socket.AF_INET)]
+    addresses: tuple[Any, ...] = (abstract, ("127.0.0.1", port))
+    try:
+        for server, address in zip(servers, addresses, strict=True):
+            server.bind(address)
+            server.listen()
+        probe.write_text(
+            f"const net = require('net'); const at = [{json.dumps(abstract)}, {{port: {port}, host: '127.0.0.1'}}];\n"
+            "at.forEach((a, i) => { const s = net.connect(typeof a === 'string' ? {path: a} : a);\n"
+            "s.on('connect', () => { console.log('reached', i); s.destroy() }); s.on('error', () => {}) })\n"
+        )
+        control = subprocess.run([NODE, probe], capture_output=True, text=True, check=True, timeout=20)  # noqa: ASYNC221 it is short
+        assert sorted(control.stdout.split("\n")) == ["", "reached 0", "reached 1"], "the positive control"
+        # What is mounted has a type of its own, so each file is asked; standard input is a socket of node's.
+        others = r"\( -path /usr -o -path /proc -o -path /dev -o -path /berth/node_modules \) -prune"
+        script = f"/berth/node {probe} > reached 2>&1; find / {others} -o -exec test -S {{}} \\; -print > sockets 2>/dev/null; true"
+        await launch.up_unreviewed(initializeCommand=script)
+    finally:
+        for server in servers:
+            server.close()
+    assert read_probe(launch, "reached") == ""
+    assert read_probe(launch, "sockets").split() == ["/run/docker.sock"]
+
+
 # -- what is left
 
 
@@ -363,12 +534,16 @@ SERVER = """
     import asyncio, json, sys
     from pathlib import Path
     from berth.adapters.dev_container_cli import DevContainerCLI
+    from berth.domain.machine import UNLIMITED
     from berth.services.ports import UpRequest
 
     async def main():
         docker_host, modules, scratch, node, workspace, configuration, name = sys.argv[1:]
         values, labels = json.loads(configuration), {"test.codespace": name}
-        request = UpRequest(codespace=name, workspace=Path(workspace), configuration=values, labels=labels)
+        request = UpRequest(
+            codespace=name, workspace=Path(workspace), folder="/workspaces/r", image=values["image"], machine=UNLIMITED,
+            configuration=values, labels=labels,
+        )
         async def on_line(line): pass
         await DevContainerCLI(docker_host, Path(modules), Path(scratch), node=node).up(request, on_line)
 
@@ -399,6 +574,7 @@ async def test_after_kill_9_the_sweep_leaves_no_process_and_no_file(launch: Laun
         process.kill()
         await process.wait()
     assert launch.leftovers(), "the positive control: a killed server cannot tidy up"
+    assert [path.name for path in launch.scratch.glob("*/engine") if path.is_socket()] == ["engine"]
     await launch.cli().sweep()
     assert not launch.processes()
     assert not launch.leftovers()

@@ -1,8 +1,9 @@
 """The DevContainers port: `devcontainer up` in a sandbox (L5).
 
-The sandbox (bubblewrap) has a cleared environment, no network, no capability, its own processes, and of the files only
-/usr, node, the CLI, the checkout and one temporary directory; and the engine's socket. What the CLI reads instead of the
-repository's file was made by `domain/dev_container.py`; the image lies in the engine already, by digest.
+Three walls, each of which holds without the others. What the CLI reads instead of the repository's file was made by
+`domain/dev_container.py`; the image lies in the engine already, by digest. The engine's socket is the launch's own, behind
+`engine_filter.py`. The sandbox (bubblewrap) has a cleared environment, no network, no capability, its own processes, and of
+the files only /usr, node, the CLI, the checkout, one temporary directory and that socket.
 
 Observed with version 0.89.0 of the CLI:
 - A failed hook's marker is written before the hook runs: the next `up` on that container skips the hook and reports success.
@@ -28,6 +29,9 @@ from pathlib import Path
 
 from berth.adapters.dev_container_output import DevContainerOutput
 from berth.adapters.disk import translating_disk_full
+from berth.adapters.engine_filter import filtered_engine
+from berth.domain.dev_container import RUN_DIRECTORY, RUN_DIRECTORY_OPTIONS, container_name
+from berth.domain.engine_request import LaunchScope
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports import UpRequest, UpResult
 
@@ -36,6 +40,7 @@ _LINE_LIMIT_BYTES = 4 * 1024 * 1024  # the CLI repeats a whole configuration in 
 _PREFIX = "up-"
 _OWNER_FILE = "process"
 _USER = "berth"  # the name that /etc/passwd has in the sandbox
+_SOCKET = "engine"
 _INSIDE_SOCKET = "/run/docker.sock"
 _INSIDE_TOOLS = "/berth"
 _MANIFEST = '{"disallowedFeatures": [], "featureAdvisories": []}'
@@ -77,7 +82,10 @@ class DevContainerCLI:
         output = DevContainerOutput(on_line)
         async with _launch_directory(self._scratch) as directory:
             await asyncio.to_thread(_prepare, directory, request.configuration)
-            async with _running(self._sandbox(directory, request), directory) as process:
+            async with (
+                filtered_engine(self._docker_host, _scope(request), directory / _SOCKET),
+                _running(self._sandbox(directory, request), directory) as process,
+            ):
                 try:
                     async with asyncio.timeout(self._timeout_s):
                         answer, _ = await asyncio.gather(_read_all(process.stdout), output.follow(process.stderr))
@@ -102,32 +110,41 @@ class DevContainerCLI:
         if node is None:
             raise UpstreamFailed(f"The program {self._node} is not installed.", code="devcontainer.not_installed")
         cli = f"{_INSIDE_TOOLS}/node_modules/@devcontainers/cli/devcontainer.js"
-        socket = self._docker_host.removeprefix("unix://")
-        is_local = socket != self._docker_host
         environment = {
             "PATH": "/usr/bin:/bin",
             "HOME": "/tmp",  # noqa: S108 the sandbox's own
             "TMPDIR": "/tmp",  # noqa: S108 likewise
             "LANG": "C.UTF-8",
-            "DOCKER_HOST": f"unix://{_INSIDE_SOCKET}" if is_local else self._docker_host,
+            "DOCKER_HOST": f"unix://{_INSIDE_SOCKET}",
             "DOCKER_CONFIG": "/tmp/docker",  # noqa: S108 likewise
         }
         return [
             *("bwrap", "--die-with-parent", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
-            *(("--unshare-net",) if is_local else ()),
-            *("--cap-drop", "ALL", "--clearenv"),
+            *("--unshare-net", "--cap-drop", "ALL", "--clearenv"),
             *(part for name, value in environment.items() for part in ("--setenv", name, value)),
             *_system(self._docker_path),
             *("--ro-bind", str(directory / "passwd"), "/etc/passwd", "--proc", "/proc", "--dev", "/dev"),
             *("--bind", str(directory / "tmp"), "/tmp", "--bind", workspace, workspace),  # noqa: S108 likewise
             *("--ro-bind", str(Path(node).resolve()), f"{_INSIDE_TOOLS}/node"),
             *("--ro-bind", str(self._node_modules.resolve()), f"{_INSIDE_TOOLS}/node_modules"),
-            *(("--bind", socket, _INSIDE_SOCKET) if is_local else ()),
+            *("--bind", str(directory / _SOCKET), _INSIDE_SOCKET),
             *("--chdir", "/tmp", f"{_INSIDE_TOOLS}/node", cli, "up", *_FLAGS),  # noqa: S108 likewise
             *(f"--workspace-folder={workspace}", "--override-config=/tmp/devcontainer.json"),
             *(f"--docker-path={self._docker_path}",),
             *(f"--id-label={name}={value}" for name, value in request.labels.items()),
         ]
+
+
+def _scope(request: UpRequest) -> LaunchScope:
+    return LaunchScope(
+        container_name=container_name(request.codespace),
+        image=request.image,
+        labels=request.labels,
+        source=str(request.workspace),
+        target=request.folder,
+        tmpfs={RUN_DIRECTORY: RUN_DIRECTORY_OPTIONS},
+        machine=request.machine,
+    )
 
 
 def _system(docker_path: str) -> list[str]:

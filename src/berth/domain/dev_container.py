@@ -30,8 +30,10 @@ __all__ = [
     "DevContainerConfig",
     "Hook",
     "ImageMetadata",
+    "container_name",
     "find_remote_user",
     "lifecycle_commands",
+    "mounted_folder",
     "override_configuration",
     "parse_dev_container",
     "remote_environment",
@@ -41,7 +43,7 @@ __all__ = [
 
 METADATA_LABEL = "devcontainer.metadata"
 RUN_DIRECTORY = "/run/codespaces"  # a tmpfs: what lies in it is gone when the container stops
-RUN_DIRECTORY_SIZE = "16m"  # more than all secrets that one codespace can have (S2)
+RUN_DIRECTORY_OPTIONS = "mode=0755,size=16m"  # more than all secrets that one codespace can have (S2)
 _FILE = "devcontainer.json"
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _FOLDER_VARIABLES = ("localWorkspaceFolder", "containerWorkspaceFolder")
@@ -156,6 +158,16 @@ def lifecycle_commands(
     return tuple(command for value in values if (command := _command(value, folder)))
 
 
+def container_name(codespace: str) -> str:
+    """Follows from the codespace's, so that nothing can be made twice."""
+    return f"berth-{codespace}"
+
+
+def mounted_folder(repository_name: str) -> str:
+    """Where a container sees the checkout."""
+    return f"{WORKSPACES}/{repository_name}"
+
+
 def override_configuration(
     config: DevContainerConfig,
     *,
@@ -166,10 +178,11 @@ def override_configuration(
     environment: Mapping[str, str],
     machine: Machine,
 ) -> dict[str, object]:
-    """What the CLI is given instead of the repository's file. `image` is pinned by digest; raises Invalid for a folder
-    that will not be there. The container's name follows from the codespace's, so nothing can be made twice.
+    """What the CLI is given instead of the repository's file. `image` is pinned by digest.
+
+    Raises Invalid for a folder that will not be there.
     """
-    mounted = f"{WORKSPACES}/{repository_name}"
+    mounted = mounted_folder(repository_name)
     folder = posixpath.normpath(_in_folder(_text(config.values.get("workspaceFolder")) or mounted, mounted))
     if folder not in {WORKSPACES, mounted} and not folder.startswith(f"{mounted}/"):
         raise Invalid(
@@ -183,8 +196,8 @@ def override_configuration(
         "workspaceMount": f"type=bind,{_field(f'source={workspace.__fspath__()}')},{_field(f'target={mounted}')}",
         "workspaceFolder": folder,
         "runArgs": [
-            f"--name=berth-{codespace}",
-            f"--tmpfs={RUN_DIRECTORY}:mode=0755,size={RUN_DIRECTORY_SIZE}",
+            f"--name={container_name(codespace)}",
+            f"--tmpfs={RUN_DIRECTORY}:{RUN_DIRECTORY_OPTIONS}",
             *machine.engine_arguments,
         ],
         "init": config.values.get("init", True) is not False,

@@ -26,6 +26,7 @@ from berth.domain.dev_container import (
     ImageMetadata,
     find_remote_user,
     lifecycle_commands,
+    mounted_folder,
     override_configuration,
     remote_environment,
     review_image_metadata,
@@ -159,20 +160,7 @@ class Launcher:
         workspace = await self._check_out(codespace, source.repository, commit)
         await self._give_workspace(codespace, config, fetched)
         await log.phase("Creating the container")
-        request = UpRequest(
-            codespace=codespace.name,
-            workspace=workspace,
-            configuration=override_configuration(
-                config,
-                image=pinned.pull_name,
-                codespace=codespace.name,
-                workspace=workspace,
-                repository_name=source.repository.name,
-                environment=container_environment(identity),
-                machine=self._machines.resolve(codespace.machine),
-            ),
-            labels=self._labels(codespace),
-        )
+        request = self._up_request(codespace, source, config, fetched.image, identity, workspace)
         up = await self._dev_containers.up(request, log.output)
         launched = Launched(
             commit_id=commit,
@@ -190,6 +178,34 @@ class Launcher:
         for hook in (Hook.POST_CREATE, Hook.POST_START):
             await self._run_hook(hook, run, log)
         return launched
+
+    def _up_request(
+        self,
+        codespace: Codespace,
+        source: _Source,
+        config: DevContainerConfig,
+        image: ImageReference,
+        identity: CodespaceIdentity,
+        workspace: Path,
+    ) -> UpRequest:
+        machine = self._machines.resolve(codespace.machine)
+        return UpRequest(
+            codespace=codespace.name,
+            workspace=workspace,
+            folder=mounted_folder(source.repository.name),
+            image=image.pull_name,
+            machine=machine,
+            configuration=override_configuration(
+                config,
+                image=image.pull_name,
+                codespace=codespace.name,
+                workspace=workspace,
+                repository_name=source.repository.name,
+                environment=container_environment(identity),
+                machine=machine,
+            ),
+            labels=self._labels(codespace),
+        )
 
     async def start(self, codespace: Codespace, container: Container, log: CreationLog) -> None:
         """Start a stopped container, with the secrets of now (S8). Raises LaunchFailed or a Problem."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from berth.domain.machine import Machine
 from berth.domain.unix_user import UnixUser
 
 
@@ -14,6 +15,9 @@ class UpRequest:
 
     codespace: str  # name; deterministic label and lock key
     workspace: Path  # the checkout on this host, mounted at the same path into the sandbox
+    folder: str  # where the container sees it
+    image: str  # what the container runs, and nothing else: by digest or id
+    machine: Machine
     configuration: Mapping[str, object]  # what is written as the override configuration
     labels: Mapping[str, str]  # id labels of the container
 
@@ -28,7 +32,7 @@ class UpResult:
 
 
 class DevContainers(Protocol):
-    """The dev container CLI, contained: an empty environment (L5), a sandbox, its own process group."""
+    """The dev container CLI, contained: an empty environment (L5), a sandbox, a filtered engine, its own process group."""
 
     async def up(self, request: UpRequest, on_line: Callable[[str], Awaitable[None]]) -> UpResult:
         """Create and start the container, run onCreateCommand and updateContentCommand, no later hook.
