@@ -5,7 +5,8 @@ import contextlib
 import os
 import signal
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from berth.adapters.disk import disk_full, says_disk_full
 from berth.domain.problem import UpstreamFailed
@@ -48,22 +49,7 @@ async def run_git(
 
     Cancelled or too slow, its process group is killed.
     """
-    options = [word for name, value in CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *options,
-            *arguments,
-            stdin=PIPE if stdin else DEVNULL,  # a pipe that a quick program never reads breaks uvloop's write
-            stdout=PIPE,
-            stderr=PIPE,
-            env=git_environment(extra),
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise UpstreamFailed(
-            "git cannot be started.", code="git.missing", remedy="Install git on the server."
-        ) from error
+    process = await _start(arguments, extra, with_stdin=bool(stdin))
     try:
         async with asyncio.timeout(timeout_s):
             output, errors = await process.communicate(stdin or None)
@@ -81,9 +67,54 @@ async def run_git(
     return output
 
 
+@asynccontextmanager
+async def running_git(arguments: Sequence[str], *, with_stdin: bool = False) -> AsyncIterator[Process]:
+    """A git at work, to be read and written by the caller; at the end of the block it does not run any more."""
+    process = await _start(arguments, None, with_stdin=with_stdin)
+    try:
+        yield process
+    finally:
+        _kill(process)
+        await asyncio.shield(_end(process))
+
+
+async def _end(process: Process) -> None:
+    """Read what is in the pipes of a process that has ended: until then asyncio does not take it for ended."""
+    if process.stdin is not None:
+        process.stdin.close()
+    for pipe in (process.stdout, process.stderr):
+        while pipe is not None and await pipe.read(65536):
+            pass
+    await process.wait()
+
+
+async def _start(arguments: Sequence[str], extra: Mapping[str, str] | None, *, with_stdin: bool) -> Process:
+    options = [word for name, value in CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
+    try:
+        return await asyncio.create_subprocess_exec(
+            "git",
+            *options,
+            *arguments,
+            stdin=PIPE if with_stdin else DEVNULL,  # a pipe that a quick program never reads breaks uvloop's write
+            stdout=PIPE,
+            stderr=PIPE,
+            env=git_environment(extra),
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise UpstreamFailed(
+            "git cannot be started.", code="git.missing", remedy="Install git on the server."
+        ) from error
+
+
 async def kill_group(process: Process) -> None:
     """End a process and its children; nothing happens if it has ended."""
     if process.returncode is None:
+        _kill(process)
+        await asyncio.shield(process.wait())
+
+
+def _kill(process: Process) -> None:
+    if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await asyncio.shield(process.wait())

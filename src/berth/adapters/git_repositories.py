@@ -4,19 +4,19 @@ import asyncio
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from berth.adapters.disk import translating_disk_full
 from berth.adapters.git_process import run_git
-from berth.domain.git_object import Commit, Signature, TreeEntry, WrittenFile
+from berth.adapters.git_tree import MAX_LINK_BYTES, archive, list_tree
+from berth.domain.git_object import Commit, Signature, TreeEntry, TreeFile, WrittenFile
 from berth.domain.problem import Conflict, LimitReached, NotFound, UpstreamFailed
 from berth.domain.pull_request import Comparison
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_ENTRIES = 1000
-MAX_LINK_BYTES = 4096  # the longest that Linux follows
 _CLONE_TIMEOUT_S = 600
 _DISK_FULL = "git.disk_full"
 _ZERO = "0" * 40
@@ -173,6 +173,20 @@ class BareGitRepositories:
         if entry is None or entry.kind != "symlink" or entry.size_bytes > MAX_LINK_BYTES:
             return None
         return (await self._git(repository_id, "cat-file", "blob", entry.sha)).decode(errors="replace")
+
+    async def list_tree(self, repository_id: int, commit: str, path: str) -> tuple[TreeFile, ...] | None:
+        tree = f"{commit}^{{tree}}"
+        if path:
+            entry = await self.find_entry(repository_id, commit, path)
+            if entry is None or entry.kind != "dir":
+                return None
+            tree = entry.sha
+        return await list_tree(self.path(repository_id), tree)
+
+    def archive(
+        self, repository_id: int, files: Sequence[TreeFile], added: Mapping[str, bytes], *, modified_at: datetime
+    ) -> AsyncIterator[bytes]:
+        return archive(self.path(repository_id), files, added, modified_at)
 
     async def get_commit(self, repository_id: int, commit: str) -> Commit:
         if not _COMMIT.fullmatch(commit):

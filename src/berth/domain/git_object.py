@@ -20,6 +20,16 @@ class TreeEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TreeFile:
+    """Something below a directory, at any depth. `path` is relative to it; bytes that are no UTF-8 are surrogates."""
+
+    path: str
+    kind: str  # file, executable, symlink
+    sha: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
     """Who made a commit, and when."""
 

@@ -71,6 +71,8 @@ _FIXERS = {
     "devcontainer": Fixer.DEVELOPER,
     "devcontainer.not_installed": Fixer.SITE_ADMIN,
     "engine": Fixer.SITE_ADMIN,
+    "git.tree_malformed": Fixer.DEVELOPER,
+    "git.tree_too_large": Fixer.DEVELOPER,
     "image": Fixer.DEVELOPER,
     "image.pull_failed": Fixer.SITE_ADMIN,
     "image_reference": Fixer.DEVELOPER,

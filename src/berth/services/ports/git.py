@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from berth.domain.git_object import Commit, Signature, TreeEntry, WrittenFile
+from berth.domain.git_object import Commit, Signature, TreeEntry, TreeFile, WrittenFile
 from berth.domain.pull_request import Comparison
 
 
@@ -73,6 +74,20 @@ class GitRepositories(Protocol):
 
     async def read_blobs(self, repository_id: int, shas: Collection[str]) -> dict[str, bytes]:
         """The contents of blobs that are there, by id. The caller has looked at their sizes. One process."""
+        ...
+
+    async def list_tree(self, repository_id: int, commit: str, path: str) -> tuple[TreeFile, ...] | None:
+        """All files and links below a directory ("" is the root) at a commit, as git orders them; None if it is none.
+
+        Submodules are left out. Raises LimitReached(code="git.tree_too_large") beyond 100 000 of them, or 100 levels; Invalid
+        for a tree that no checkout could hold.
+        """
+        ...
+
+    def archive(
+        self, repository_id: int, files: Sequence[TreeFile], added: Mapping[str, bytes], *, modified_at: datetime
+    ) -> AsyncIterator[bytes]:
+        """A tar of these files, which are read as they are asked for, and of what is added; everything owned by root."""
         ...
 
     async def get_commit(self, repository_id: int, commit: str) -> Commit:
