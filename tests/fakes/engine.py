@@ -1,8 +1,12 @@
 """An engine and a dev container CLI in memory. They keep the ports' contracts; faults are set by the test."""
 
+import asyncio
+import io
 import shlex
+import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from berth.domain.codespace_environment import INSTALL_SCRIPT
@@ -14,12 +18,15 @@ from berth.services.ports import (
     Container,
     ContainerStatus,
     ExecResult,
+    ImageBuild,
+    ImageBuilt,
     LocalImage,
     PullProgress,
     UpRequest,
     UpResult,
 )
 
+BUILT = f"sha256:{'b' * 64}"  # the id of everything that is built
 PASSWD = b"root:x:0:0::/root:/bin/sh\ndev:x:1000:1000::/home/dev:/bin/sh\n"
 UNREACHABLE = UpstreamFailed("The container engine does not answer.", retryable=True, code="engine.unreachable")
 
@@ -32,6 +39,19 @@ class Executed:
     command: tuple[str, ...]
     user: str
     stdin: str
+
+
+@dataclass
+class Build:
+    """One build: what was asked for, and the context."""
+
+    asked: ImageBuild
+    files: dict[str, bytes]
+    members: dict[str, tarfile.TarInfo]
+
+    @property
+    def dockerfile(self) -> list[str]:
+        return self.files[self.asked.dockerfile].decode().splitlines()
 
 
 @dataclass
@@ -59,6 +79,12 @@ class FakeEngine:
     down: bool = False
     made: int = 0
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # container → processors, bytes of memory
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)  # when containers are made
+    triggers: tuple[str, ...] = ()  # of images that are pulled
+    builds: list[Build] = field(default_factory=list)
+    build_result: ImageBuilt = field(default_factory=lambda: ImageBuilt(image_id=BUILT))
+    build_takes_s: float = 0.0
+    pruned: list[tuple[Mapping[str, str], int]] = field(default_factory=list)
 
     def _check(self, verb: str) -> None:
         if self.down:
@@ -69,7 +95,12 @@ class FakeEngine:
     def make(self, labels: Mapping[str, str], status: ContainerStatus = ContainerStatus.RUNNING) -> Container:
         self.made += 1
         container = Container(
-            container_id=f"container-{self.made}", name=f"c{self.made}", status=status, labels=labels, image_id="i"
+            container_id=f"container-{self.made}",
+            name=f"c{self.made}",
+            status=status,
+            labels=labels,
+            image_id="i",
+            created_at=self.now,
         )
         self.containers[container.container_id] = container
         return container
@@ -105,8 +136,44 @@ class FakeEngine:
         self.pulled.append((image.pull_name, credential))
         if not self.loses_images:
             self.images[image.pull_name] = LocalImage(
-                image_id="i", labels=self.image_labels, architecture="amd64", user=self.image_user
+                image_id="i",
+                labels=self.image_labels,
+                architecture="amd64",
+                user=self.image_user,
+                triggers=self.triggers,
             )
+
+    async def build(
+        self, build: ImageBuild, context: AsyncIterator[bytes], on_output: Callable[[bytes], Awaitable[None]]
+    ) -> ImageBuilt:
+        self._check("build")
+        data = b"".join([chunk async for chunk in context])
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            members = {one.name: one for one in tar.getmembers()}
+            files = {name: tar.extractfile(one).read() for name, one in members.items() if one.isreg()}  # type: ignore[union-attr]
+        self.builds.append(Build(build, files, members))
+        for chunk in self.chunks:
+            await on_output(chunk)
+        await asyncio.sleep(self.build_takes_s)
+        if self.build_result.image_id is not None and not self.loses_images:
+            labels = {**self.image_labels, **build.labels}
+            built = LocalImage(image_id=BUILT, labels=labels, architecture="amd64", user=self.image_user)
+            self.images |= {BUILT: built, build.name: built}
+        return self.build_result
+
+    async def remove_image(self, name: str) -> None:
+        self._check("remove_image")
+        self.images.pop(name, None)
+
+    async def list_images(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        self._check("list_images")
+        return tuple(
+            name for name, one in self.images.items() if name != BUILT and labels.items() <= one.labels.items()
+        )
+
+    async def prune_images(self, labels: Mapping[str, str], *, older_than_s: int) -> None:
+        self._check("prune_images")
+        self.pruned.append((labels, older_than_s))
 
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
         self._check("list_containers")

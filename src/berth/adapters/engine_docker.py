@@ -15,18 +15,29 @@ import re
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
+from berth.adapters.engine_docker_build import build_image
 from berth.adapters.engine_docker_exec import converse, exit_code
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
-from berth.services.ports import Container, ContainerStatus, ExecResult, LocalImage, PullProgress
+from berth.services.ports import (
+    Container,
+    ContainerStatus,
+    ExecResult,
+    ImageBuild,
+    ImageBuilt,
+    LocalImage,
+    PullProgress,
+)
 
 _GO_MODE_TYPE = 0x8F280000  # the bits of Go's os.FileMode that are set for what is no regular file
 _MAX_FILE_BYTES = 1024 * 1024
@@ -70,6 +81,7 @@ class DockerEngine:
             labels=config.get("Labels") or {},
             architecture=image.get("Architecture", ""),
             user=config.get("User") or "",
+            triggers=tuple(config.get("OnBuild") or ()),
         )
 
     async def pull(
@@ -111,10 +123,35 @@ class DockerEngine:
                 await container.delete(force=True, v=True)
         return None
 
-    async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
-        filters = json.dumps({"label": [f"{name}={value}" for name, value in labels.items()]})
+    async def build(
+        self, build: ImageBuild, context: AsyncIterator[bytes], on_output: Callable[[bytes], Awaitable[None]]
+    ) -> ImageBuilt:
+        async with self._connected() as docker:
+            built = await build_image(docker, build, context, on_output)
+        if built is None:
+            raise _unreachable()
+        if "no space left on device" in built.reason:
+            raise UpstreamFailed("The engine's disk is full.", code="engine.disk_full")
+        return replace(built, reason=_readable(built.reason))
+
+    async def remove_image(self, name: str) -> None:
         async with self._bounded() as docker:
-            found = await docker.containers.list(all=True, filters=filters)
+            with _ignoring(404, 409):  # 409: a container needs it
+                await docker.images.delete(name)
+
+    async def list_images(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        async with self._bounded() as docker:
+            found = await docker.images.list(filters={"label": _pairs(labels)})
+        return tuple(name for image in found for name in image.get("RepoTags") or () if name != "<none>:<none>")
+
+    async def prune_images(self, labels: Mapping[str, str], *, older_than_s: int) -> None:
+        filters = {"dangling": ["true"], "until": [f"{older_than_s}s"], "label": _pairs(labels)}
+        async with self._bounded() as docker:
+            await docker._query_json("images/prune", "POST", params={"filters": json.dumps(filters)})  # noqa: SLF001 likewise
+
+    async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
+        async with self._bounded() as docker:
+            found = await docker.containers.list(all=True, filters=json.dumps({"label": _pairs(labels)}))
         return tuple(_container(one) for one in sorted(found, key=lambda one: int(one["Created"])))
 
     async def start_container(self, container_id: str) -> None:
@@ -245,7 +282,12 @@ def _container(listed: DockerContainer) -> Container:
         status=_STATUSES.get(listed["State"], ContainerStatus.OTHER),
         labels=listed["Labels"] or {},
         image_id=listed["ImageID"],
+        created_at=datetime.fromtimestamp(int(listed["Created"]), UTC),
     )
+
+
+def _pairs(labels: Mapping[str, str]) -> list[str]:
+    return [f"{name}={value}" for name, value in labels.items()]
 
 
 @contextlib.contextmanager

@@ -7,7 +7,16 @@ nothing but `Problem`s, translated at the boundary; what they return is a value 
 from berth.services.ports.blob_store import BlobStore, StoredBlob, UploadState, UploadWriter
 from berth.services.ports.clock import Clock, Entropy, Sealer
 from berth.services.ports.dev_container import DevContainers, UpRequest, UpResult, Workspaces
-from berth.services.ports.engine import Container, ContainerStatus, Engine, ExecResult, LocalImage, PullProgress
+from berth.services.ports.engine import (
+    Container,
+    ContainerStatus,
+    Engine,
+    ExecResult,
+    ImageBuild,
+    ImageBuilt,
+    LocalImage,
+    PullProgress,
+)
 from berth.services.ports.git import GitBackend, GitRepositories, GitRequest, GitResponse
 from berth.services.ports.registry_client import ImageRefused, RegistryClient, ResolvedImage
 from berth.services.ports.registry_token import RegistryTokenSigner
@@ -25,6 +34,8 @@ __all__ = [
     "GitRepositories",
     "GitRequest",
     "GitResponse",
+    "ImageBuild",
+    "ImageBuilt",
     "ImageRefused",
     "LocalImage",
     "PullProgress",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -28,6 +29,7 @@ class LocalImage:
     labels: Mapping[str, str]
     architecture: str
     user: str  # as the image has it: empty, a name, a number, either with a group
+    triggers: tuple[str, ...] = ()  # what ONBUILD left in it: steps of every build from it
 
 
 class ContainerStatus(StrEnum):
@@ -48,6 +50,7 @@ class Container:
     status: ContainerStatus
     labels: Mapping[str, str]
     image_id: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,27 @@ class ExecResult:
 
     exit_code: int
     output: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageBuild:
+    """One build: by the engine's own builder, of local images only, without any credential."""
+
+    name: str  # what the image will be called
+    dockerfile: str  # its path in the context
+    arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    cpus: int  # 0: no limit, as for memory
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageBuilt:
+    """How a build ended: with an image, or with the reason, and the step that it came to. Both are the engine's words."""
+
+    image_id: str | None
+    step: str = ""
+    reason: str = ""
 
 
 class Engine(Protocol):
@@ -85,6 +109,27 @@ class Engine(Protocol):
 
         With a token the credential is not used: an engine sends a password wherever a registry tells it to (C7).
         """
+        ...
+
+    async def build(
+        self, build: ImageBuild, context: AsyncIterator[bytes], on_output: Callable[[bytes], Awaitable[None]]
+    ) -> ImageBuilt:
+        """Build an image from a context, a tar; nothing is left running, also if it is cancelled or this process dies.
+
+        Layers of a build that failed stay as a cache, for whoever has the same labels.
+        """
+        ...
+
+    async def remove_image(self, name: str) -> None:
+        """Take the name away, and with the last one the image and its layers, unless a container needs them."""
+        ...
+
+    async def list_images(self, labels: Mapping[str, str]) -> tuple[str, ...]:
+        """The names of all images that carry these labels."""
+        ...
+
+    async def prune_images(self, labels: Mapping[str, str], *, older_than_s: int) -> None:
+        """Remove images with these labels that have no name, no container, and nothing built upon them."""
         ...
 
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
