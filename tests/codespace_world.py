@@ -12,6 +12,7 @@ from tests.fakes.registry_client import FakeRegistryClient
 from tests.secret_world import ACME, SecretWorld, make_secret_world
 
 from berth.adapters.entropy_system import SystemEntropy
+from berth.adapters.git_process import run_git
 from berth.adapters.git_repositories import BareGitRepositories
 from berth.adapters.store import codespace as rows
 from berth.adapters.store import package as package_rows
@@ -31,9 +32,11 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest
 from berth.services.image_access import ImageAccess
+from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
+from berth.services.launch_image import LaunchImages
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.package_refusal import PackageRefusals
 from berth.services.reconcile import Claim, Reconciler
@@ -45,6 +48,7 @@ SERVER_ID = "server-1"
 ORIGIN = "http://berth.test:8080"
 OWN_HOST = "berth.test:8080"  # of the built-in registry
 LIMIT = 3
+BUILD_TIMEOUT_S = 2.0
 MACHINES = Machines(
     (
         Machine(name="small", display_name="small", cpus=1, memory_bytes=2**29),
@@ -85,7 +89,12 @@ class CodespaceWorld:
         return found
 
     async def configure(self, full_name: str, path: str = ".devcontainer/devcontainer.json", **config: Any) -> str:
-        """Commit a configuration; the commit's id."""
+        """Commit a configuration, with the image unless another way to get one is given; the commit's id."""
+        image = {} if config.keys() & {"build", "dockerFile"} else {"image": IMAGE}
+        return await self.write(full_name, path, json.dumps({**image, **config}).encode())
+
+    async def write(self, full_name: str, path: str, data: bytes) -> str:
+        """Commit a file; the commit's id."""
         repository_id = self.secrets.repositories[full_name]
         head = await self.git.find_commit(repository_id, "main")
         entry = None if head is None else await self.git.find_entry(repository_id, head, path)
@@ -93,12 +102,26 @@ class CodespaceWorld:
             repository_id,
             branch="main",
             path=path,
-            data=json.dumps({"image": IMAGE, **config}).encode(),
+            data=data,
             expected=None if entry is None else entry.sha,
             message="configure",
             author=Signature(name="olga", email="olga@example.com", at=datetime(2026, 1, 1, tzinfo=UTC)),
         )
         return written.commit.sha
+
+    async def commit_tree(self, full_name: str, *entries: str) -> None:
+        """Make `main` what these say, as lines of git update-index(1) say it: mode, object, path. Blobs are given as texts."""
+        at = [f"--git-dir={self.git.path(self.secrets.repositories[full_name])}"]
+        names = {f"GIT_{who}_{what}": "a@b" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+        extra = {**names, "GIT_INDEX_FILE": str(self.folder / "index")}
+        await run_git([*at, "read-tree", "--empty"], extra=extra)
+        for entry in entries:
+            mode, content, path = entry.split(" ")
+            blob = (await run_git([*at, "hash-object", "-w", "--stdin"], stdin=content.encode())).decode().strip()
+            await run_git([*at, "update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}"], extra=extra)
+        tree = (await run_git([*at, "write-tree"], extra=extra)).decode().strip()
+        commit = (await run_git([*at, "commit-tree", tree, "-m", "x"], extra=extra)).decode().strip()
+        await run_git([*at, "update-ref", "refs/heads/main", commit])
 
     async def give_triple(self, password: str = PASSWORD) -> None:
         """The organization's credential for the private image."""
@@ -194,11 +217,14 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
     executor = CodespaceExec(engine)
     refusals = PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST)
     images = ImageAccess(registry=registry, engine=engine, refusals=refusals)
+    builder = ImageBuilder(
+        engine=engine, git=git, images=images, machines=MACHINES, server_id=SERVER_ID, timeout_s=BUILD_TIMEOUT_S
+    )
     launcher = Launcher(
         store=store,
         engine=engine,
         dev_containers=dev_containers,
-        images=images,
+        images=LaunchImages(images=images, builder=builder),
         git=git,
         credentials=CodespaceCredentials(secrets=secrets.service, tokens=tokens, own_host=OWN_HOST),
         executor=executor,

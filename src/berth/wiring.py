@@ -56,9 +56,11 @@ from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.garbage import GarbageCollector
 from berth.services.image_access import ImageAccess
+from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
+from berth.services.launch_image import LaunchImages
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
@@ -232,11 +234,15 @@ async def _claim(blobs: BlobStore, server_id: str) -> None:
 def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
     own_host = parts.own.host
     refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=own_host)
+    images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals)
+    builder = ImageBuilder(
+        engine=parts.engine, git=parts.git, images=images, machines=parts.settings.machines, server_id=server_id
+    )
     return Launcher(
         store=parts.store,
         engine=parts.engine,
         dev_containers=dev_containers,
-        images=ImageAccess(registry=registry, engine=parts.engine, refusals=refusals),
+        images=LaunchImages(images=images, builder=builder),
         git=parts.git,
         credentials=CodespaceCredentials(secrets=parts.secrets, tokens=parts.tokens, own_host=own_host),
         executor=parts.executor,

@@ -169,7 +169,12 @@ async def test_a_failed_one_carries_its_finding(api: API) -> None:
         ("/user/codespaces", {"repository_id": 999_999}, 404, None),
         ("/user/codespaces", {"repository_id": 10**30}, 404, None),
         ("/user/codespaces", {"repository_id": -1}, 404, None),
-        ("/user/codespaces", {"pull_request": {"pull_request_number": 1, "repository_id": 1}}, 404, "pull_request.not_found"),
+        (
+            "/user/codespaces",
+            {"pull_request": {"pull_request_number": 1, "repository_id": 1}},
+            404,
+            "pull_request.not_found",
+        ),
         ("/repos/octo/r/codespaces", {"pull_request": {"pull_request_number": 1}}, 422, "request.invalid"),
     ],
 )

@@ -57,6 +57,11 @@ class Codespace:
     exporting: bool = False  # an export of it is in progress
 
     @property
+    def image_reference(self) -> str | None:
+        """The image that it was launched from, if a registry has it; None for one that was built, which has only an id."""
+        return None if (self.image or "").startswith("sha256:") else self.image
+
+    @property
     def state(self) -> State:
         return state_of(self.desired, self.phase, changed=self.generation != self.seen, exporting=self.exporting)
 

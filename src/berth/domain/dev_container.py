@@ -17,10 +17,11 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Protocol
 
+from berth.domain.dev_container_build import find_build
 from berth.domain.dev_container_keys import IN_FILE, IN_LABEL, REFUSED, WORKSPACES, Allowed, Hook
 from berth.domain.jsonc import parse_jsonc, printable, refuse
 from berth.domain.machine import Machine
@@ -69,6 +70,7 @@ class DevContainerConfig:
     """A configuration, or one entry of a label: parsed, without `${localEnv:…}`, perhaps not reviewed yet."""
 
     values: Mapping[str, object]
+    path: str = ""  # where the repository has it
 
     @property
     def image(self) -> str:
@@ -88,20 +90,20 @@ class ImageMetadata:
     entries: tuple[DevContainerConfig, ...] = ()
 
 
-def parse_dev_container(data: bytes) -> DevContainerConfig:
+def parse_dev_container(data: bytes, path: str = "") -> DevContainerConfig:
     """Raises Invalid, code `devcontainer.malformed`, with line and column where there are any."""
-    return _config(parse_jsonc(data, _FILE), _FILE)
+    return replace(_config(parse_jsonc(data, _FILE), _FILE), path=path)
 
 
 def review_configuration(config: DevContainerConfig) -> None:
     """Raises Invalid that names every key of the file that is refused (L3, L4); its code is the first one's."""
     _review(config, IN_FILE, _FILE)
-    if not config.image:
+    if find_build(config.values, config.path) is None and not config.image:
         raise Invalid(
-            f"{_FILE} names no image.",
+            f"{_FILE} names neither an image nor a Dockerfile.",
             field="devcontainer_path",
             code="devcontainer.no_image",
-            remedy='Add \'image\', for example "image": "debian:12".',
+            remedy="Add 'image', for example \"image\": \"debian:12\", or 'build' with 'dockerfile'.",
         )
 
 
@@ -238,7 +240,7 @@ def _judge(key: str, value: object, allowed: Allowed | None, source: str) -> Inv
     if refused is None:
         sentence = f"Berth does not know the key {printable(key)} in {source}, so it refuses it."
         near = get_close_matches(key, IN_FILE, n=1)
-        remedy = f"Did you mean '{near[0]}'? Otherwise remove it." if near else "Remove the key."
+        remedy = f"Did you mean '{near[0]}'? Otherwise remove it." if near and near[0] != key else "Remove the key."
         return Invalid(sentence, code="devcontainer.unknown_key", remedy=remedy)
     if value in refused.harmless and type(value) in {type(one) for one in refused.harmless}:
         return None

@@ -111,6 +111,9 @@ _IN_BOTH: Mapping[str, Allowed] = {
 IN_FILE: Mapping[str, Allowed] = {
     **_IN_BOTH,
     "image": _TEXT,
+    "build": _ANYTHING,  # read by dev_container_build.py
+    "dockerFile": _ANYTHING,  # likewise, as is the next
+    "context": _ANYTHING,
     "workspaceFolder": Allowed(_is_folder, f"a folder below {WORKSPACES}"),
     "$schema": _ANYTHING,
     "secrets": _ANYTHING,  # says which secrets would be useful; gives none
@@ -122,11 +125,6 @@ IN_LABEL: Mapping[str, Allowed] = {**_IN_BOTH, "id": _TEXT}
 
 _UNSUPPORTED = "devcontainer.unsupported"
 _NOT_ALLOWED = "devcontainer.not_allowed"
-_BUILD = Refused(
-    _UNSUPPORTED,
-    "building an image is not supported by this version of Berth",
-    "Build the image in CI, push it, and name it with 'image'.",
-)
 _COMPOSE = Refused(_UNSUPPORTED, "Compose is not supported by this version of Berth", "Use 'image' for one container.")
 _FEATURES = Refused(
     _UNSUPPORTED,
@@ -150,7 +148,6 @@ REFUSED: Mapping[str, Refused] = {
         "it would run on the server, outside the container",
         "Use 'onCreateCommand', which runs in the container.",
     ),
-    **dict.fromkeys(("build", "dockerFile", "dockerfile", "context"), _BUILD),
     **dict.fromkeys(("dockerComposeFile", "service", "runServices"), _COMPOSE),
     "features": replace(_FEATURES, harmless=(None, {})),
     "overrideFeatureInstallOrder": replace(_FEATURES, harmless=_NONE_OR_LIST),

@@ -20,14 +20,22 @@ from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
 from berth.services.launch_failure import LaunchFailed
 from berth.services.package_refusal import PackageRefusals
-from berth.services.ports import Engine, ImageRefused, RegistryClient, ResolvedImage
+from berth.services.ports import Engine, ImageRefused, LocalImage, RegistryClient, ResolvedImage
 
 _MAX_TOKEN_RENEWALS = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenImage:
+    """The image, proven and pulled; nothing is known yet of what its label says."""
+
+    image: ImageReference  # by digest
+    local: LocalImage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedImage:
-    """The image, proven and pulled."""
+    """The image, proven, pulled and reviewed."""
 
     image: ImageReference  # by digest
     metadata: ImageMetadata
@@ -53,6 +61,12 @@ class ImageAccess:
 
     async def fetch(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> FetchedImage:
         """Prove the right to the image with this user's credential, pull it by digest, review its label (L2, L4)."""
+        proven = await self.prove(request, registries, log)
+        metadata = review_image_metadata(proven.local.labels)
+        return FetchedImage(image=proven.image, metadata=metadata, user=proven.local.user)
+
+    async def prove(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> ProvenImage:
+        """Prove the right to the image with this user's credential, and pull it by digest (L2)."""
         image = request.image
         choice = registries.for_image(image)
         if isinstance(choice, Failed):
@@ -66,7 +80,7 @@ class ImageAccess:
         local = await self._engine.find_image(pinned.pull_name)
         if local is None:
             raise UpstreamFailed("The engine pulled the image but does not hold it.", code="image.pull_failed")
-        return FetchedImage(image=pinned, metadata=review_image_metadata(local.labels), user=local.user)
+        return ProvenImage(image=pinned, local=local)
 
     async def _resolve(self, request: ImageRequest, choice: Found | NoCredential) -> ResolvedImage:
         image, credential = request.image, choice.credential

@@ -4,12 +4,15 @@
 2. Its dev container configuration, reviewed: what is not allowed is refused, with the source named (L3, L4).
 3. The secrets, and from them the registry credentials: one level at a time, whole triples only (C1, C2); and the
    codespace's token, which opens the built-in registry (C6).
-4. The image, asked for with this user's credential, whatever the engine holds already (L2); pulled by digest.
+4. The image, asked for with this user's credential, whatever the engine holds already (L2), and pulled by digest; or built
+   from a Dockerfile, whose images are obtained in the same way.
 5. The checkout; the container, made by the dev container CLI in a sandbox (L5), by digest; onCreateCommand, updateContentCommand.
 6. Secrets and docker config on a tmpfs (L7), then postCreateCommand and postStartCommand.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from berth.adapters.store import account as account_rows
@@ -32,10 +35,9 @@ from berth.domain.dev_container import (
     review_image_metadata,
 )
 from berth.domain.finding import Finding, Fixer
-from berth.domain.image_reference import ImageReference, parse_image_reference
+from berth.domain.image_build import built_image_name, codespace_of_image, is_of_build
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.machine import Machines
-from berth.domain.problem import Invalid
 from berth.domain.registry_credential import docker_config
 from berth.domain.repository import Repository
 from berth.domain.role import Role
@@ -43,10 +45,10 @@ from berth.domain.secret import choose_environment
 from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.creation_log import CreationLog, OutputLines
-from berth.services.image_access import FetchedImage, ImageAccess, ImageRequest
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
 from berth.services.launch_failure import LaunchFailed
+from berth.services.launch_image import LaunchImage, LaunchImages
 from berth.services.ports import (
     Container,
     DevContainers,
@@ -57,6 +59,8 @@ from berth.services.ports import (
 )
 
 _STOP_TIMEOUT_S = 10
+_BUILD_CONTAINER_LIFE = timedelta(hours=3)  # longer than a build may take
+_LAYER_LIFE_S = 7 * 86400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,7 @@ class Launcher:
         store: Store,
         engine: Engine,
         dev_containers: DevContainers,
-        images: ImageAccess,
+        images: LaunchImages,
         git: GitRepositories,
         credentials: CodespaceCredentials,
         executor: CodespaceExec,
@@ -135,6 +139,20 @@ class Launcher:
         """Remove a container that belongs to no codespace any more."""
         await self._engine.remove_container(container.container_id)
 
+    async def sweep_builds(self, names: Collection[str], now: datetime) -> None:
+        """Remove what builds left: containers of builds that cannot run any more, images of no codespace, old layers.
+
+        A build's container is removed by the engine that runs it; one that is older than any build is what a killed engine left.
+        """
+        mine = {SERVER_LABEL: self._server_id}
+        for container in await self.look_at_all():
+            if is_of_build(container.labels) and now - container.created_at > _BUILD_CONTAINER_LIFE:
+                await self._engine.remove_container(container.container_id)
+        for image in await self._engine.list_images(mine):
+            if codespace_of_image(image) not in {None, *names}:
+                await self._engine.remove_image(image)
+        await self._engine.prune_images(mine, older_than_s=_LAYER_LIFE_S)
+
     async def remove_checkout(self, name: str) -> None:
         """Remove a codespace's files on this host. Nothing happens if there are none."""
         await self._workspaces.remove(name)
@@ -148,28 +166,26 @@ class Launcher:
         source = await self._source(codespace)
         commit = await self._configurations.find_commit(codespace, source.repository)
         config = await self._configurations.read(codespace, source.repository, commit, log)
-        image = _parse_image(config)
-        await log.phase(f"Finding the credential for {image.host}")
+        await log.phase("Finding the credentials")
         credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
-        asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=source.repository)
-        fetched = await self._images.fetch(asked, credentials.registries, log)
-        pinned = fetched.image
+        registries = credentials.registries
+        image = await self._images.obtain(codespace, source.repository, config, commit, registries, log)
         await log.phase(f"Checking out {codespace.ref}")
         identity = self._identity(codespace, source)
         workspace = await self._check_out(codespace, source.repository, commit)
-        await self._give_workspace(codespace, config, fetched)
+        await self._give_workspace(codespace, config, image)
         await log.phase("Creating the container")
-        request = self._up_request(codespace, source, config, fetched.image, identity, workspace)
+        request = self._up_request(codespace, source, config, image, identity, workspace)
         up = await self._dev_containers.up(request, log.output)
         launched = Launched(
             commit_id=commit,
             container_id=up.container_id,
-            image=pinned.pull_name,
+            image=image.name,
             remote_user=up.remote_user,
             remote_folder=up.remote_workspace_folder,
         )
-        run = _Run(launched=launched, config=config, metadata=fetched.metadata)
+        run = _Run(launched=launched, config=config, metadata=image.metadata)
         # Creation may have taken an hour: what the user may have is decided again, at the moment he gets it (S6). The
         # token that opened the image never enters the container: this makes another, and ends that one.
         source = await self._source(codespace)
@@ -184,7 +200,7 @@ class Launcher:
         codespace: Codespace,
         source: _Source,
         config: DevContainerConfig,
-        image: ImageReference,
+        image: LaunchImage,
         identity: CodespaceIdentity,
         workspace: Path,
     ) -> UpRequest:
@@ -193,11 +209,11 @@ class Launcher:
             codespace=codespace.name,
             workspace=workspace,
             folder=mounted_folder(source.repository.name),
-            image=image.pull_name,
+            image=image.name,
             machine=machine,
             configuration=override_configuration(
                 config,
-                image=image.pull_name,
+                image=image.name,
                 codespace=codespace.name,
                 workspace=workspace,
                 repository_name=source.repository.name,
@@ -235,10 +251,11 @@ class Launcher:
         await self._engine.stop_container(container.container_id, timeout_s=_STOP_TIMEOUT_S)
 
     async def undo(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
-        """Remove everything of it but its row: containers, token, checkout. May be repeated."""
+        """Remove everything of it but its row: containers, token, built image, checkout. May be repeated."""
         await self.void_token(codespace)
         for container in containers:
             await self._engine.remove_container(container.container_id)
+        await self._engine.remove_image(built_image_name(codespace.name))
         await self.remove_checkout(codespace.name)
 
     async def void_token(self, codespace: Codespace) -> None:
@@ -277,14 +294,12 @@ class Launcher:
             )
         return _Source(owner=owner, repository=repository)
 
-    async def _give_workspace(self, codespace: Codespace, config: DevContainerConfig, fetched: FetchedImage) -> None:
+    async def _give_workspace(self, codespace: Codespace, config: DevContainerConfig, image: LaunchImage) -> None:
         """The checkout belongs to the codespace's user before anything of it runs."""
-        user = find_remote_user(fetched.metadata, config) or fetched.user
+        user = find_remote_user(image.metadata, config) or image.user
         if is_root(user):
             return
-        passwd = await self._engine.read_image_file(
-            fetched.image.pull_name, "/etc/passwd", labels=self._labels(codespace)
-        )
+        passwd = await self._engine.read_image_file(image.name, "/etc/passwd", labels=self._labels(codespace))
         owner = find_unix_user(user, passwd or b"")
         if owner is None:
             raise LaunchFailed(
@@ -362,11 +377,3 @@ class Launcher:
                         evidence={"hook": hook, "exit_code": str(result.exit_code)},
                     )
                 )
-
-
-def _parse_image(config: DevContainerConfig) -> ImageReference:
-    try:
-        return parse_image_reference(config.image)
-    except Invalid as problem:
-        shown = f"'image' in devcontainer.json is '{config.image[:100]}'. {problem.message}"
-        raise Invalid(shown, field=problem.field, code=problem.code, remedy=problem.remedy) from None

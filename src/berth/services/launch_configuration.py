@@ -45,10 +45,10 @@ class LaunchConfiguration:
         for path in (wanted,) if wanted else DEFAULT_CONFIGURATIONS:
             data = await self._git.read_file(repository.id, commit, path)
             if data is not None:
-                config = parse_dev_container(data)
+                config = parse_dev_container(data, path)
                 review_configuration(config)
                 return config
-        if not wanted and (image := codespace.image or self._default_image):
+        if not wanted and (image := codespace.image_reference or self._default_image):
             await log.phase(f"The repository has no dev container configuration: using {image}")
             return DevContainerConfig({"image": image})
         looked_for = wanted or " or ".join(DEFAULT_CONFIGURATIONS)

@@ -10,6 +10,7 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespaces
 from berth.domain.codespace import LABEL, Codespace, finding_to_json
 from berth.domain.finding import Finding
+from berth.domain.image_build import is_of_build
 from berth.domain.launch import INTERNAL, LOST, finding_of
 from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
 from berth.domain.problem import Problem, is_passing
@@ -70,7 +71,7 @@ class CodespaceWorker:
         return replace(failed, next_in_s=_LOOK_AGAIN_S)  # to clear up what this attempt could not
 
     async def sweep(self) -> None:
-        """Remove containers and checkouts of this installation that no row stands for: what a crash between two steps left.
+        """Remove containers, checkouts and images of this installation that no row stands for: what a crash between two steps left.
 
         Safe beside other replicas: a row is stored before anything is made for it, and goes after all of it is gone.
         """
@@ -79,11 +80,12 @@ class CodespaceWorker:
         async with self._store.read() as connection:
             names = await rows.list_names(connection)
         for container in containers:
-            if container.labels.get(LABEL) not in names:
+            if container.labels.get(LABEL) not in names and not is_of_build(container.labels):
                 _LOG.warning("codespace.orphan_removed", extra={"container": container.name})
                 await self._launcher.remove_orphan(container)
         for name in checkouts - names:
             await self._launcher.remove_checkout(name)
+        await self._launcher.sweep_builds(names, self._clock.now())
 
     async def _rest(self, _claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         if codespace.phase is Phase.FAILED:

@@ -275,7 +275,7 @@ codespaces = Table(
     *work_columns(),
     # What it brought about.
     Column("container_id", String(64)),
-    Column("image", Text),  # by digest
+    Column("image", Text),  # by digest, or the id of what was built
     Column("remote_user", Text),
     Column("remote_folder", Text),
     Column("finding", Text),  # JSON of the finding that it failed with

@@ -1,0 +1,39 @@
+"""What a built image is called and marked with, so that it is found again and shared with nobody.
+
+1. Each layer of a build carries labels: the installation's, and a key of the codespace's owner and repository, and of the pull
+   request if it is a stranger's. The key makes layers of anybody else unusable as a cache, whatever their text.
+2. The image has a name under a host that nobody can have, by the codespace: it goes when the codespace goes. A launch that
+   names it asks that host, and finds nothing (L2).
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from berth.domain.codespace import LABEL, Codespace
+
+BUILD_LABEL = "dev.berth.build"  # on every layer that is built, and on the containers in which that happens
+_PREFIX, _SUFFIX = "berth.invalid/", ":built"  # RFC 6761: no name under .invalid exists
+
+
+def build_key(server_id: str, codespace: Codespace) -> str:
+    """Whose layers they are: 32 hexadecimal digits. A fork's pull request is a stranger's, whoever looks at it."""
+    stranger = codespace.pull_request_number if codespace.from_fork else ""
+    of = f"{server_id}/{codespace.owner_id:d}/{codespace.repository_id}/{stranger}"
+    return hashlib.sha256(of.encode()).hexdigest()[:32]
+
+
+def built_image_name(codespace: str) -> str:
+    """The engine's name of what was built for a codespace."""
+    return f"{_PREFIX}{codespace}{_SUFFIX}"
+
+
+def is_of_build(labels: Mapping[str, str]) -> bool:
+    """Whether a container with these labels is one in which a step runs; a codespace's own has those of its image, too."""
+    return BUILD_LABEL in labels and LABEL not in labels
+
+
+def codespace_of_image(name: str) -> str | None:
+    """The codespace for which an image of that name was built; None for any other image."""
+    if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
+        return None
+    return name[len(_PREFIX) : -len(_SUFFIX)]
