@@ -187,6 +187,9 @@ async def test_s6_a_forks_commit_is_not_opened_as_one_of_the_repository(world: W
         (pull["head"]["sha"][:10], 422),
         ("refs/pull/1/head", 422),
         ("pull/1/head", 422),
+        ("refs/refs/pull/1/head", 422),
+        ("heads/refs/pull/1/head", 422),
+        ("refs/heads/refs/pull/1/head", 422),
         (own, 201),
         (own[:10], 201),
     ):

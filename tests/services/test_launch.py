@@ -511,3 +511,18 @@ async def test_s6_a_forks_pull_request_gets_nothing(world: CodespaceWorld, from_
         assert (config_of(world) == {}) is from_fork
     assert ("(S6)" in await world.log_text(launched.name)) is from_fork
     assert all(isinstance(credential, Anonymous) is from_fork for credential, _token in world.engine.logins)
+
+
+@pytest.mark.parametrize("ref", ["topic", "refs/pull/1/head"])
+async def test_s6_what_gets_secrets_launches_no_strangers_commit(world: CodespaceWorld, ref: str) -> None:
+    """Whatever its row says; a branch is the positive control."""
+    repository, name = world.secrets.repositories["acme/web"], await world.create()
+    for target in ("refs/heads/topic", "refs/pull/1/head"):
+        await world.git.fetch(repository, {"refs/heads/main": target}, source_id=repository)
+    async with world.store.begin() as connection:
+        await connection.execute(update(codespaces_table).where(codespaces_table.c.name == name).values(ref=ref))
+    launched = await world.step(name)
+    if ref == "topic":
+        assert launched.state is State.AVAILABLE, launched.finding
+    else:
+        assert code(launched) == "codespace.ref_gone"

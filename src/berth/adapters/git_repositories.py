@@ -88,7 +88,7 @@ class BareGitRepositories:
         return None
 
     async def find_own_commit(self, repository_id: int, ref: str) -> str | None:
-        commit = await self._find_commit(repository_id, _ref_names(ref))
+        commit = await self._find_commit(repository_id, _short_names(ref))
         if commit is not None:
             return commit
         commit = await self._find_commit(repository_id, _ids(ref))
@@ -290,9 +290,14 @@ class BareGitRepositories:
 
 def _ref_names(ref: str) -> list[str]:
     """The refs that clients may mean; none for what can be none."""
-    if not ref or len(ref) > 500 or _BAD_REF.search(ref):
+    return [ref] if ref.startswith("refs/") and _short_names(ref) else _short_names(ref)
+
+
+def _short_names(name: str) -> list[str]:
+    """A branch or a tag of this name, whatever it looks like."""
+    if not name or len(name) > 500 or _BAD_REF.search(name):
         return []
-    return [ref] if ref.startswith("refs/") else [f"refs/heads/{ref}", f"refs/tags/{ref}"]
+    return [f"refs/heads/{name}", f"refs/tags/{name}"]
 
 
 def _ids(text: str) -> list[str]:

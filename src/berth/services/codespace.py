@@ -76,17 +76,7 @@ class CodespaceService:
         """
         if subject.token_kind is not TokenKind.PERSONAL:
             raise Denied("The token of a codespace or a workflow creates no codespaces.", code="codespace.by_token")
-        ref = short_branch(wanted.ref or "") or repository.default_branch
-        if wanted.pull_request is not None:
-            ref = wanted.pull_request.codespace_ref
-        commit = await self._git.find_own_commit(repository.id, ref)
-        if commit is None:
-            raise Invalid(
-                f"The repository {repository.full_name} has no branch, tag or commit '{ref[:100]}'.",
-                field="ref",
-                code="codespace.ref_unknown",
-                remedy="Push it first, or name another with `ref`.",
-            )
+        ref = await self._require_ref(repository, wanted)
         machine = self._machines.choose(wanted.machine)
         values = new_values(
             subject,
@@ -116,6 +106,21 @@ class CodespaceService:
             owner = await self._owner(connection, codespace)
         self._wake()
         return self._show(codespace, owner, repository)
+
+    async def _require_ref(self, repository: Repository, wanted: CodespaceRequest) -> str:
+        """What to check out, which is there. Only what gets no secrets may be a stranger's commit (S6). Raises Invalid."""
+        ref, find = short_branch(wanted.ref or "") or repository.default_branch, self._git.find_own_commit
+        if wanted.pull_request is not None:
+            ref = wanted.pull_request.codespace_ref
+            find = self._git.find_commit if wanted.pull_request.is_from_fork else find
+        if await find(repository.id, ref) is None:
+            raise Invalid(
+                f"The repository {repository.full_name} has no branch, tag or commit '{ref[:100]}'.",
+                field="ref",
+                code="codespace.ref_unknown",
+                remedy="Push it first, or name another with `ref`.",
+            )
+        return ref
 
     def _check_limit(self, count: int) -> None:
         if count >= self._limits.per_user:

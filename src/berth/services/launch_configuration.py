@@ -20,8 +20,9 @@ class LaunchConfiguration:
         self._default_image = default_image
 
     async def find_commit(self, codespace: Codespace, repository: Repository) -> str:
-        """Raises LaunchFailed."""
-        commit = await self._git.find_own_commit(repository.id, codespace.ref)
+        """Raises LaunchFailed. Only what gets no secrets may be a stranger's commit (S6)."""
+        find = self._git.find_commit if codespace.from_fork else self._git.find_own_commit
+        commit = await find(repository.id, codespace.ref)
         if commit is None:
             raise LaunchFailed(
                 Finding(

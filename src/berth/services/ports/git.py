@@ -27,7 +27,10 @@ class GitRepositories(Protocol):
         ...
 
     async def find_own_commit(self, repository_id: int, ref: str) -> str | None:
-        """The same, but a commit's id counts only where a branch or a tag leads to it: pull requests bring strangers'."""
+        """The same of what is in branches and tags only, by their short names: pull requests bring strangers' commits.
+
+        No form of `refs/pull/…` is found, and a commit's id only where a branch or a tag leads to it.
+        """
         ...
 
     async def fetch(self, repository_id: int, refs: Mapping[str, str], *, source_id: int) -> None:
