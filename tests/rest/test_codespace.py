@@ -187,6 +187,30 @@ async def test_what_creation_refuses(api: API, url: str, body: Any, status: int,
     assert (await api.octo.get("/user/codespaces")).json()["total_count"] == 0
 
 
+async def test_a13_a_repository_that_was_closed_to_its_owner_tells_him_no_more(api: API) -> None:
+    """Its codespace stays his to delete. What it is called and described as since then is not his to know."""
+    await api.octo.patch("/repos/octo/r", json={"private": False})
+    hubot = await api.berth.user("hubot")
+    url = f"/user/codespaces/{(await hubot.post('/repos/octo/r/codespaces', json={})).json()['name']}"
+    renamed = {"name": "merger", "description": "with Initech"}
+    for private in (False, True):
+        assert (
+            await api.octo.patch(f"/repositories/{api.repository_id}", json={**renamed, "private": private})
+        ).status_code == 200
+        patched = await hubot.patch(url, json={"display_name": "mine"})
+        listed, stopped = await hubot.get("/user/codespaces"), await hubot.post(f"{url}/stop")
+        for answer in (await hubot.get(url), patched, listed, stopped):
+            assert answer.status_code == 200
+            for secret in ("merger", "Initech", "octo"):
+                assert (secret in answer.text) is not private, (secret, answer.request.url)
+        assert listed.json()["total_count"] == 1
+    shown = (await hubot.get(url)).json()
+    check_body(shown, "codespace")
+    assert shown["repository"]["full_name"] == "-/hidden"
+    assert shown["repository"]["id"] == api.repository_id
+    assert (await hubot.delete(url)).status_code == 202
+
+
 async def test_the_limit(api: API) -> None:
     for _ in range(LIMIT):
         await api.create()

@@ -314,6 +314,17 @@ async def test_who_only_reads_exports_nothing(world: ExportWorld) -> None:
     assert done.finding is not None
     assert done.finding.code == "export.read_only"
     assert world.branches == [], "nothing ran: the right is asked again at the moment it is used"
+    assert "acme/web" in done.finding.sentence
+    await give_rita(world, Role.PUSH)
+    export = (await world.service.start(rita, codespace.name, None)).export
+    assert (await world.service.get(rita, codespace.name, None)).repository.full_name == "acme/web"
+    of = world.codespaces.secrets
+    async with world.store.begin() as connection:
+        await repository_rows.remove_collaborator(connection, of.repositories["acme/web"], of.accounts["rita"])
+    ended = await world.step(export.id)
+    assert ended.finding is not None
+    assert ended.finding.code == "export.codespace_gone", "A13: not by its name, which may be a new one"
+    assert (await world.service.get(rita, codespace.name, None)).repository.full_name == "-/hidden"
 
 
 async def test_a6_a_token_that_may_not_write_exports_nothing(world: ExportWorld, codespace: Codespace) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from berth.domain.problem import Invalid
@@ -38,6 +38,24 @@ class Repository:
     @property
     def full_name(self) -> str:
         return f"{self.owner_login}/{self.name}"
+
+
+def hidden(repository: Repository) -> Repository:
+    """What is shown of one to who might read it once: its id, which he knows, and names that nothing can have (A13)."""
+    then = datetime.fromtimestamp(0, UTC)
+    return Repository(
+        id=repository.id,
+        owner_id=0,
+        owner_login="-",
+        owner_is_organization=False,
+        name="hidden",
+        description="",
+        visibility=Visibility.PRIVATE,
+        default_branch="",
+        created_at=then,
+        updated_at=then,
+        pushed_at=then,
+    )
 
 
 def parse_repository_name(text: str, *, field: str = "name") -> str:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from berth.domain.account import Account, AccountType
-from berth.domain.codespace import finding_to_json
+from berth.domain.codespace import Codespace, finding_to_json
 from berth.domain.machine import Machine
 from berth.domain.repository import Repository
 from berth.rest.call import Call
@@ -15,7 +15,7 @@ from berth.services.codespace import CodespaceView
 
 def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
     """GitHub's `codespace`, with our `finding` added where it failed."""
-    codespace = view.codespace
+    codespace, repository = view.codespace, view.shown_repository
     url = call.links.api(f"/user/codespaces/{codespace.name}")
     body: dict[str, Any] = {
         "id": codespace.id,
@@ -23,8 +23,8 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "display_name": codespace.display_name,
         "environment_id": codespace.environment_id,
         "owner": simple_user(call.links, view.owner),
-        "billable_owner": billable_owner(call, view.repository, view.owner),
-        "repository": minimal_repository(call.links, view.repository),
+        "billable_owner": billable_owner(call, repository, view.owner),
+        "repository": minimal_repository(call.links, repository),
         "machine": machine_body(view.machine),
         "devcontainer_path": codespace.devcontainer_path,
         "prebuild": False,
@@ -41,7 +41,7 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "start_url": f"{url}/start",
         "stop_url": f"{url}/stop",
         "publish_url": None,
-        "pulls_url": _pull_request_url(call, view),
+        "pulls_url": _pull_request_url(call, codespace, repository),
         "recent_folders": list(codespace.recent_folders),
         "runtime_constraints": {"allowed_port_privacy_settings": None},
         "pending_operation": codespace.is_busy,
@@ -56,9 +56,9 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
     return body
 
 
-def _pull_request_url(call: Call, view: CodespaceView) -> str | None:
-    number = view.codespace.pull_request_number
-    return None if number is None else call.links.api(f"/repos/{view.repository.full_name}/pulls/{number}")
+def _pull_request_url(call: Call, codespace: Codespace, repository: Repository) -> str | None:
+    number = codespace.pull_request_number
+    return None if number is None else call.links.api(f"/repos/{repository.full_name}/pulls/{number}")
 
 
 def billable_owner(call: Call, repository: Repository, owner: Account) -> dict[str, Any]:

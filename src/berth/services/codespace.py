@@ -15,7 +15,8 @@ from berth.adapters.store import audit
 from berth.adapters.store import codespace as rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
-from berth.domain.access import Action, Subject, decide_repository
+from berth.adapters.store.repository import KnownRepository
+from berth.domain.access import Action, Subject, decide_repository, role_without_token
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account
 from berth.domain.codespace import Codespace, LogEntry, check_display_name, check_recent_folders
@@ -23,7 +24,8 @@ from berth.domain.codespace_access import require_access
 from berth.domain.lifecycle import Desired, State
 from berth.domain.machine import Machine, Machines
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound
-from berth.domain.repository import Repository, short_branch
+from berth.domain.repository import Repository, hidden, short_branch
+from berth.domain.role import Role
 from berth.services.codespace_access import find_access_decision
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest, new_values
@@ -41,7 +43,13 @@ class CodespaceView:
     codespace: Codespace
     owner: Account
     repository: Repository
+    is_readable: bool  # the repository, by who looks: else nothing that was learnt of it since is shown (A13)
     machine: Machine  # what it runs as from its next start on
+
+    @property
+    def shown_repository(self) -> Repository:
+        """The repository as far as answers may tell of it."""
+        return self.repository if self.is_readable else hidden(self.repository)
 
 
 class CodespaceService:
@@ -105,7 +113,7 @@ class CodespaceService:
             )
             owner = await self._owner(connection, codespace)
         self._wake()
-        return self._show(codespace, owner, repository)
+        return self._show(codespace, owner, repository, is_readable=True)
 
     async def _require_ref(self, repository: Repository, wanted: CodespaceRequest) -> str:
         """What to check out, which is there. Only what gets no secrets may be a stranger's commit (S6). Raises Invalid."""
@@ -160,17 +168,19 @@ class CodespaceService:
             found, total = await rows.list_codespaces(
                 connection, owner_id=subject.account_id, repository_id=repository_id, limit=limit, offset=offset
             )
-            return await self.show_all(connection, found), total
+            return await self.show_all(connection, subject, found), total
 
-    async def show_all(self, connection: AsyncConnection, found: Sequence[Codespace]) -> list[CodespaceView]:
+    async def show_all(
+        self, connection: AsyncConnection, subject: Subject, found: Sequence[Codespace]
+    ) -> list[CodespaceView]:
         """Views of a page, in two queries; without what has lost its repository meanwhile."""
         owners = await account_rows.find_accounts_by_ids(connection, {each.owner_id for each in found})
         ids = {each.repository_id for each in found if each.repository_id is not None}
-        repositories = await repository_rows.find_repositories_by_ids(connection, ids)
+        known = await repository_rows.find_known_by_ids(connection, subject.account_id, ids)
         return [
-            self._show(each, owners[each.owner_id], repositories[each.repository_id])
+            self._show(each, owners[each.owner_id], there.repository, is_readable=_is_readable(there))
             for each in found
-            if each.owner_id in owners and each.repository_id in repositories
+            if each.owner_id in owners and (there := known.get(each.repository_id or -1)) is not None
         ]
 
     async def start(self, subject: Subject, name: str) -> CodespaceView:
@@ -232,7 +242,7 @@ class CodespaceService:
                 detail=" ".join(sorted(values)),
             )
             codespace = await rows.find_codespace_by_id(connection, view.codespace.id)
-        return self._show(codespace or view.codespace, view.owner, view.repository)
+        return self._show(codespace or view.codespace, view.owner, view.repository, is_readable=view.is_readable)
 
     async def list_machines(self, subject: Subject, name: str) -> tuple[Machine, ...]:
         """What one of the caller's own codespaces may be moved to."""
@@ -260,7 +270,7 @@ class CodespaceService:
             )
             codespace = await rows.find_codespace_by_id(connection, view.codespace.id)
         self._wake()
-        return self._show(codespace or view.codespace, view.owner, view.repository)
+        return self._show(codespace or view.codespace, view.owner, view.repository, is_readable=view.is_readable)
 
     async def read_log(self, subject: Subject, name: str) -> list[LogEntry]:
         """The whole creation log so far."""
@@ -314,20 +324,32 @@ class CodespaceService:
 
     async def _view(self, connection: AsyncConnection, codespace: Codespace) -> CodespaceView | None:
         owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
-        repository = await repository_rows.find_repository_by_id(connection, codespace.repository_id or -1)
-        if owner is None or repository is None:
+        known = await repository_rows.find_known_by_id(connection, codespace.owner_id, codespace.repository_id or -1)
+        if owner is None or known is None:
             return None
-        return self._show(codespace, owner, repository)
+        return self._show(codespace, owner, known.repository, is_readable=_is_readable(known))
 
-    def _show(self, codespace: Codespace, owner: Account, repository: Repository) -> CodespaceView:
-        machine = self._machines.resolve(codespace.machine)
-        return CodespaceView(codespace=codespace, owner=owner, repository=repository, machine=machine)
+    def _show(
+        self, codespace: Codespace, owner: Account, repository: Repository, *, is_readable: bool
+    ) -> CodespaceView:
+        return CodespaceView(
+            codespace=codespace,
+            owner=owner,
+            repository=repository,
+            is_readable=is_readable,
+            machine=self._machines.resolve(codespace.machine),
+        )
 
     async def _owner(self, connection: AsyncConnection, codespace: Codespace) -> Account:
         owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
         if owner is None:
             raise NotFound("Not Found")
         return owner
+
+
+def _is_readable(known: KnownRepository) -> bool:
+    """Whatever the token: a codespace is its user's to look after with the scope codespace alone."""
+    return role_without_token(known.facts) >= Role.PULL
 
 
 def _may_manage(subject: Subject, codespace: Codespace) -> bool:

@@ -91,7 +91,7 @@ class CodespaceExportService:
             export = await rows.find_export(connection, view.codespace.id, export_id)
         if export is None:
             raise NotFound("Not Found", code="export.not_found")
-        return CodespaceExportView(export=export, codespace=view.codespace, repository=view.repository)
+        return CodespaceExportView(export=export, codespace=view.codespace, repository=view.shown_repository)
 
 
 async def find_branch(git: GitRepositories, repository_id: int, codespace_name: str, wanted: str | None) -> str:

@@ -138,8 +138,8 @@ class CodespaceExportWorker:
             owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
             repository = await repository_rows.find_repository_by_id(connection, codespace.repository_id)
             facts = await repository_rows.gather_facts(connection, codespace.owner_id, codespace.repository_id)
-        if owner is None or repository is None or facts is None:
-            raise codespace_gone()
+        if owner is None or repository is None or facts is None or role_without_token(facts) < Role.PULL:
+            raise codespace_gone()  # for him; by no name that it got since (A13)
         if role_without_token(facts) < Role.PUSH:
             raise may_not_push(repository.full_name)
         return _Source(codespace=codespace, owner=owner, repository=repository)

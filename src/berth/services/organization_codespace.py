@@ -34,7 +34,7 @@ class OrganizationCodespaceService:
                 limit=limit,
                 offset=offset,
             )
-            return await self._codespaces.show_all(connection, page), total
+            return await self._codespaces.show_all(connection, subject, page), total
 
     async def stop(self, subject: Subject, organization: str, login: str, name: str) -> CodespaceView:
         """Ask for it to stop; nothing happens if that was asked already."""
@@ -53,7 +53,7 @@ class OrganizationCodespaceService:
             found = await organization_of_owner(connection, subject, organization)
             user = await get_account(connection, login, AccountType.USER)
             codespace = await rows.find_codespace(connection, user.id, name)
-            views = [] if codespace is None else await self._codespaces.show_all(connection, [codespace])
+            views = [] if codespace is None else await self._codespaces.show_all(connection, subject, [codespace])
         for view in views:
             if view.repository.owner_id == found.id:
                 return view
