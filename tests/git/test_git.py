@@ -217,6 +217,30 @@ async def test_a_pushed_hook_or_configuration_does_not_run_and_check_out_works(
     assert await git.ok("-C", str(target), "rev-parse", "--abbrev-ref", "@{u}") == "origin/main\n"
 
 
+async def test_what_is_too_large_for_the_memory_is_not_read(berth: Berth, git: Git) -> None:
+    """A commit's message and a directory are as large as whoever pushes likes; anybody may ask for them."""
+    octo = await berth.user("octo")
+    await octo.post("/user/repos", json={"name": "own"})
+    work = await git.commit("work")
+    (work / "few").mkdir()
+    (work / "few" / "a").touch()
+    (work / "many").mkdir()
+    for number in range(5000):
+        (work / "many" / f"{number:0240d}").touch()
+    await git.ok("add", ".", cwd=work)
+    (git.folder / "message").write_text(f"long\n\n{'word ' * 700_000}")
+    await git.ok("commit", "-q", "-m", "short", cwd=work)
+    await git.ok("checkout", "-q", "-b", "long", cwd=work)
+    await git.ok("commit", "-q", "--allow-empty", "-F", str(git.folder / "message"), cwd=work)
+    await git.ok("push", "-q", git.url("octo/own", await berth.token("octo", "repo")), "main", "long", cwd=work)
+    for path, status in (("branches/main", 200), ("branches/long", 422), ("contents/few", 200), ("contents/many", 422)):
+        answer = await berth.anonymous.get(f"/repos/octo/own/{path}")
+        assert (answer.status_code, answer.json().get("code") if status == 422 else None) == (
+            status,
+            "contents.too_large" if status == 422 else None,
+        ), path
+
+
 @pytest.fixture
 async def renamed(berth: Berth, git: Git) -> Path:
     """A clone of octo/old, which is octo/new now, and private; its remote has no credential in it."""

@@ -17,6 +17,8 @@ from berth.domain.pull_request import Comparison
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_ENTRIES = 1000
+MAX_TREE_BYTES = 1024 * 1024  # of one directory, some 30 000 names
+MAX_COMMIT_BYTES = 2 * 1024 * 1024  # more than a message that comes by the API
 _CLONE_TIMEOUT_S = 600
 _DISK_FULL = "git.disk_full"
 _ZERO = "0" * 40
@@ -117,12 +119,24 @@ class BareGitRepositories:
         return next((entry for entry in entries if entry.path == path.strip("/")), None)
 
     async def list_directory(self, repository_id: int, commit: str, path: str) -> tuple[TreeEntry, ...] | None:
-        path = path.strip("/")
+        path, tree = path.strip("/"), f"{commit}^{{tree}}"
         if path:
             entry = await self.find_entry(repository_id, commit, path)
             if entry is None or entry.kind != "dir":
                 return None
+            tree = entry.sha
+        await self._check_size(repository_id, tree, MAX_TREE_BYTES)
         return tuple((await self._list(repository_id, commit, f"{path}/" if path else ""))[:MAX_ENTRIES])
+
+    async def _check_size(self, repository_id: int, name: str, most_bytes: int) -> None:
+        """Before an object is read into memory: whoever pushes says how large it is. Raises LimitReached."""
+        said = await self._git(repository_id, "cat-file", "--batch-check=%(objectsize)", stdin=f"{name}\n".encode())
+        if said.strip().isdigit() and int(said) > most_bytes:
+            raise LimitReached(
+                f"The commit or the directory is larger than {most_bytes // 1024**2} MiB.",
+                code="contents.too_large",
+                remedy="Clone it instead.",
+            )
 
     async def find_entries(self, repository_id: int, commit: str, paths: Sequence[str]) -> tuple[TreeEntry, ...]:
         return tuple(await self._list(repository_id, commit, *paths)) if paths else ()
@@ -191,6 +205,7 @@ class BareGitRepositories:
     async def get_commit(self, repository_id: int, commit: str) -> Commit:
         if not _COMMIT.fullmatch(commit):
             raise NotFound("Not Found", code="contents.no_commit")
+        await self._check_size(repository_id, commit, MAX_COMMIT_BYTES)
         raw = (await self._git(repository_id, "cat-file", "commit", commit)).decode(errors="replace")
         return _parse_commit(commit, raw)
 

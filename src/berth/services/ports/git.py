@@ -64,7 +64,10 @@ class GitRepositories(Protocol):
         ...
 
     async def list_directory(self, repository_id: int, commit: str, path: str) -> tuple[TreeEntry, ...] | None:
-        """The entries of a directory ("" is the root) at a commit; None if it is none. At most 1 000."""
+        """The entries of a directory ("" is the root) at a commit; None if it is none. At most 1 000.
+
+        Raises LimitReached for one that is too large to be read, as `get_commit` does.
+        """
         ...
 
     async def find_entry(self, repository_id: int, commit: str, path: str) -> TreeEntry | None:
