@@ -1,5 +1,6 @@
 """Forks and pull requests on both databases, with real git; and the codespaces that show them (S6)."""
 
+import asyncio
 import base64
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from sqlalchemy import select
 from tests.rest.berth_api import Berth
 
 from berth.adapters.store.tables import codespaces, repositories
+from berth.domain.problem import UpstreamFailed
 
 APP = "/repos/octo/app"
 PULLS = f"{APP}/pulls"
@@ -127,6 +129,51 @@ async def test_the_life_of_a_pull_request(world: World) -> None:
     ada = await world.berth.user("ada")
     assert (await ada.patch(f"{PULLS}/1", json={"state": "closed"})).status_code == 403
     assert (await world.octo.get(PULLS, params={"state": "merged"})).status_code == 422
+
+
+async def test_many_look_at_it_at_once(world: World) -> None:
+    await world.ask(world.hubot)
+    for text in ("one", "two", "three"):
+        newer = await world.write(world.hubot, f"/repos/hubot/app/contents/{text}", text, "fix")
+        seen = await asyncio.gather(*(world.berth.anonymous.get(f"{PULLS}/1") for _ in range(8)))
+        assert [(each.status_code, each.json()["head"]["sha"]) for each in seen] == [(200, newer)] * 8
+
+
+async def test_commits_that_cannot_be_brought_are_a_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.ask(world.hubot)
+    await world.write(world.hubot, "/repos/hubot/app/contents/c", "four", "fix")
+
+    async def fetch(*_arguments: object, **_options: object) -> None:
+        raise UpstreamFailed("git fetch failed.", code="git.failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.berth.services.pull_requests._git, "fetch", fetch)
+        assert (await world.berth.anonymous.get(f"{PULLS}/1")).status_code == 502
+    assert (await world.berth.anonymous.get(f"{PULLS}/1")).status_code == 200
+
+
+async def test_a_repository_that_gets_the_name_meanwhile_gets_no_branch_of_the_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A private one's commits would be brought into the public one that is called so now."""
+    await world.branch("octo/app", "topic")
+    await world.write(world.octo, f"{APP}/contents/d", "x", "topic")
+    await world.octo.patch(APP, json={"private": True})
+    git = world.berth.services.pull_requests._git
+    real = git.find_commit
+
+    async def find_commit(repository_id: int, ref: str) -> str | None:
+        found = await real(repository_id, ref)
+        if ref == "refs/heads/main":
+            monkeypatch.setattr(git, "find_commit", real)
+            await world.octo.patch(APP, json={"name": "hidden"})
+            await world.octo.post("/user/repos", json={"name": "app"})
+        return found
+
+    monkeypatch.setattr(git, "find_commit", find_commit)
+    made = await world.ask(world.octo, "topic")
+    assert (made.status_code, made.json()["base"]["repo"]["full_name"]) == (201, "octo/hidden")
+    assert (await world.octo.get(PULLS)).json() == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ MAX_ENTRIES = 1000
 MAX_TREE_BYTES = 1024 * 1024  # of one directory, some 30 000 names
 MAX_COMMIT_BYTES = 2 * 1024 * 1024  # more than a message that comes by the API
 _CLONE_TIMEOUT_S = 600
+_TO_FETCH = ("-c", "protocol.file.allow=always", "-c", "core.filesRefLockTimeout=10000")  # ms; others fetch the same
 _DISK_FULL = "git.disk_full"
 _ZERO = "0" * 40
 _COMMIT = re.compile(r"[0-9a-f]{4,64}")
@@ -100,7 +101,7 @@ class BareGitRepositories:
         return commit if await self._git(repository_id, "for-each-ref", *leads) else None
 
     async def fetch(self, repository_id: int, refs: Mapping[str, str], *, source_id: int) -> None:
-        arguments = [f"--git-dir={self.path(repository_id)}", "-c", "protocol.file.allow=always", "fetch", "--quiet"]
+        arguments = [f"--git-dir={self.path(repository_id)}", *_TO_FETCH, "fetch", "--quiet"]
         options = ["--no-tags", "--no-write-fetch-head", "--no-auto-gc", "--no-recurse-submodules"]
         specifications = [f"+{theirs}:{ours}" for theirs, ours in refs.items()]
         source = str(self.path(source_id))

@@ -16,7 +16,7 @@ from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.account import Account
-from berth.domain.problem import Denied, Invalid, NotFound
+from berth.domain.problem import Denied, Invalid, NotFound, UpstreamFailed
 from berth.domain.pull_request import (
     Comparison,
     PullRequest,
@@ -30,7 +30,7 @@ from berth.domain.pull_request import (
 from berth.domain.repository import Repository, parse_branch_name, short_branch
 from berth.services.account import require_personal
 from berth.services.ports import Clock, GitRepositories
-from berth.services.repository import find_decided, find_locked, obey
+from berth.services.repository import find_decided, find_locked, find_locked_by_id, obey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ class PullRequestService:
             raise Invalid(f"No commits between {base_ref} and {head}", field="head", code="pull_request.nothing")
         now = self._clock.now()
         async with self._store.begin() as connection:
-            repository = (await find_locked(connection, subject, owner, name, Action.READ)).repository
+            repository = (await find_locked_by_id(connection, subject, repository.id, Action.READ)).repository
             if await rows.is_asked_already(connection, repository.id, source.id, head_ref, base_ref):
                 raise Invalid(
                     f"A pull request already exists for {source.owner_login}:{head_ref}.", code="pull_request.exists"
@@ -102,7 +102,7 @@ class PullRequestService:
             }
             made = await rows.insert_pull_request(connection, values)
             await self._record(connection, subject, "pull_request.create", repository, made)
-        return await self.get(subject, owner, name, made.number)
+        return await self.get(subject, repository.owner_login, repository.name, made.number)
 
     async def _find_head_repository(
         self, connection: AsyncConnection, subject: Subject, repository: Repository, owner: str | None
@@ -137,8 +137,13 @@ class PullRequestService:
         if pull_request.state is not PullRequestState.OPEN:
             return pull_request
         theirs, source_id = f"refs/heads/{pull_request.head_ref}", pull_request.head_repository_id
-        if await self._git.find_commit(source_id, theirs) not in {None, await self._head(pull_request)}:
-            await self._git.fetch(repository.id, {theirs: pull_request.ref}, source_id=source_id)
+        before = await self._head(pull_request)
+        if await self._git.find_commit(source_id, theirs) not in {None, before}:
+            try:
+                await self._git.fetch(repository.id, {theirs: pull_request.ref}, source_id=source_id)
+            except UpstreamFailed:
+                if await self._head(pull_request) == before:
+                    raise  # else somebody else looked at it at the same time, and brought them
         head_sha = await self._head(pull_request) or pull_request.head_sha
         base_sha = await self._git.find_commit(repository.id, f"refs/heads/{pull_request.base_ref}")
         values = {"head_sha": head_sha, "base_sha": base_sha or pull_request.base_sha}
