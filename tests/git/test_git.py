@@ -12,6 +12,9 @@ from starlette.types import Receive, Scope, Send
 from tests.rest.berth_api import Berth
 from tests.rest.test_access_token import codespace_token
 
+from berth.adapters.git_process import run_git
+from berth.domain.problem import UpstreamFailed
+
 
 class Git:
     """A git client with a home of its own."""
@@ -239,6 +242,17 @@ async def test_what_is_too_large_for_the_memory_is_not_read(berth: Berth, git: G
             status,
             "contents.too_large" if status == 422 else None,
         ), path
+
+
+async def test_git_ends_where_it_would_take_more_memory(tmp_path: Path) -> None:
+    await run_git(["init", "--quiet", "--bare", str(tmp_path)])
+    size = 64 * 1024**2
+    at = f"--git-dir={tmp_path}"
+    blob = (await run_git([at, "hash-object", "-w", "--stdin"], stdin=bytes(size))).decode().strip()
+    whole = [at, "-c", "core.bigFileThreshold=1g", "cat-file", "--filters", "--path=a", blob]
+    assert len(await run_git(whole, memory_bytes=1024**3)) == size
+    with pytest.raises(UpstreamFailed):
+        await run_git(whole, memory_bytes=size)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from sqlalchemy import select
 from tests.rest.berth_api import Berth
 
+from berth.adapters import git_comparison
+from berth.adapters.git_process import run_git
 from berth.adapters.store.tables import codespaces, repositories
 from berth.domain.problem import UpstreamFailed
 
@@ -137,6 +139,25 @@ async def test_many_look_at_it_at_once(world: World) -> None:
         newer = await world.write(world.hubot, f"/repos/hubot/app/contents/{text}", text, "fix")
         seen = await asyncio.gather(*(world.berth.anonymous.get(f"{PULLS}/1") for _ in range(8)))
         assert [(each.status_code, each.json()["head"]["sha"]) for each in seen] == [(200, newer)] * 8
+
+
+async def test_more_files_than_can_be_counted_are_not_counted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree of trees: two million files in a push of a few kilobytes, and anybody may look at the pull request."""
+    fork = (await world.hubot.get("/repos/hubot/app")).json()["id"]
+    at = [f"--git-dir={world.berth.repositories.path(fork)}"]
+    blob = (await run_git([*at, "hash-object", "-w", "--stdin"], stdin=b"x")).decode().strip()
+    lines = "".join(f"100644 blob {blob}\tf{number:06d}\n" for number in range(100_000))
+    tree = (await run_git([*at, "mktree"], stdin=lines.encode())).decode().strip()
+    lines = "".join(f"040000 tree {tree}\td{number:02d}\n" for number in range(20))
+    top = (await run_git([*at, "mktree"], stdin=lines.encode())).decode().strip()
+    who = {f"GIT_{one}_{what}": "a" for one in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    commit = await run_git([*at, "commit-tree", top, "-p", "refs/heads/fix", "-m", "m"], extra=who)
+    assert (await world.ask(world.hubot)).json()["changed_files"] == 1
+    await run_git([*at, "update-ref", "refs/heads/fix", commit.decode().strip()])
+    monkeypatch.setattr(git_comparison, "MEMORY_BYTES", 200 * 1024**2)
+    seen = await world.berth.anonymous.get(f"{PULLS}/1")
+    assert (seen.status_code, seen.json()["head"]["sha"]) == (200, commit.decode().strip())
+    assert (seen.json()["commits"], seen.json()["changed_files"]) == (0, 0)
 
 
 async def test_commits_that_cannot_be_brought_are_a_failure(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

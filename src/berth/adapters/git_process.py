@@ -44,12 +44,13 @@ async def run_git(
     stdin: bytes = b"",
     extra: Mapping[str, str] | None = None,
     timeout_s: float = _TIMEOUT_S,
+    memory_bytes: int | None = None,
 ) -> bytes:
     """What git printed. Raises UpstreamFailed(code="git.failed"), LimitReached(code="git.disk_full").
 
-    Cancelled or too slow, its process group is killed.
+    Cancelled or too slow, its process group is killed. Where it would take more memory than that, it fails.
     """
-    process = await _start(arguments, extra, with_stdin=bool(stdin))
+    process = await _start(arguments, extra, with_stdin=bool(stdin), memory_bytes=memory_bytes)
     try:
         async with asyncio.timeout(timeout_s):
             output, errors = await process.communicate(stdin or None)
@@ -88,10 +89,18 @@ async def _end(process: Process) -> None:
     await process.wait()
 
 
-async def _start(arguments: Sequence[str], extra: Mapping[str, str] | None, *, with_stdin: bool) -> Process:
+async def _start(
+    arguments: Sequence[str],
+    extra: Mapping[str, str] | None,
+    *,
+    with_stdin: bool,
+    memory_bytes: int | None = None,
+) -> Process:
+    limit = () if memory_bytes is None else ("/bin/sh", "-c", 'ulimit -v "$0" && exec "$@"', str(memory_bytes // 1024))
     options = [word for name, value in CONFIGURATION.items() for word in ("-c", f"{name}={value}")]
     try:
         return await asyncio.create_subprocess_exec(
+            *limit,
             "git",
             *options,
             *arguments,

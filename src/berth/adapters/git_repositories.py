@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from berth.adapters.disk import translating_disk_full
+from berth.adapters.git_comparison import compare_commits
 from berth.adapters.git_process import run_git
 from berth.adapters.git_tree import MAX_LINK_BYTES, archive, list_tree
 from berth.domain.git_object import Commit, Signature, TreeEntry, TreeFile, WrittenFile
@@ -108,12 +109,7 @@ class BareGitRepositories:
         await run_git([*arguments, *options, "--", source, *specifications], timeout_s=_CLONE_TIMEOUT_S)
 
     async def compare(self, repository_id: int, base: str, head: str) -> Comparison:
-        count = int(await self._git(repository_id, "rev-list", "--count", f"{base}..{head}"))
-        is_related = count < int(await self._git(repository_id, "rev-list", "--count", head))
-        between = [f"{base}...{head}"] if is_related else [base, head]
-        said = (await self._git(repository_id, "diff", "--no-ext-diff", "--shortstat", *between)).decode()
-        files, additions, deletions = (_number_before(word, said) for word in ("file", "insertion", "deletion"))
-        return Comparison(commits=count, additions=additions, deletions=deletions, changed_files=files)
+        return await compare_commits(self.path(repository_id), base, head)
 
     async def find_entry(self, repository_id: int, commit: str, path: str) -> TreeEntry | None:
         entries = await self._list(repository_id, commit, path.strip("/"))
@@ -318,11 +314,6 @@ def _short_names(name: str) -> list[str]:
 
 def _ids(text: str) -> list[str]:
     return [text] if _COMMIT.fullmatch(text) else []
-
-
-def _number_before(word: str, text: str) -> int:
-    match = re.search(rf"(\d+) {word}", text)
-    return int(match[1]) if match else 0
 
 
 def _can_name(path: str) -> bool:

@@ -4,6 +4,7 @@ The commits of a fork are fetched into the repository that they are for, under a
 fetched when the pull request is made, and again when somebody looks at it or makes a codespace of it.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ from berth.domain.repository import Repository, parse_branch_name, short_branch
 from berth.services.account import require_personal
 from berth.services.ports import Clock, GitRepositories
 from berth.services.repository import find_decided, find_locked, find_locked_by_id, obey
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +160,16 @@ class PullRequestService:
         return await self._git.find_commit(pull_request.repository_id, pull_ref(pull_request.number))
 
     async def compare(self, view: PullRequestView) -> Comparison | None:
-        """What it would bring; None where its commits never came, because the head went away too early."""
+        """What it would bring; None where its commits never came, because the head went away too early, or are too much."""
         found = view.pull_request
         for sha in (found.base_sha, found.head_sha):
             if await self._git.find_commit(found.repository_id, sha) is None:
                 return None
-        return await self._git.compare(found.repository_id, found.base_sha, found.head_sha)
+        try:
+            return await self._git.compare(found.repository_id, found.base_sha, found.head_sha)
+        except UpstreamFailed:
+            _LOG.warning("pull_request.not_compared", extra={"pull_request": found.id})
+            return None
 
     async def list_of(
         self, subject: Subject | None, owner: str, name: str, state: str, *, limit: int, offset: int

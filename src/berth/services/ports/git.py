@@ -41,7 +41,10 @@ class GitRepositories(Protocol):
         ...
 
     async def compare(self, repository_id: int, base: str, head: str) -> Comparison:
-        """What the commit `head` has over the commit `base`, from where they parted; without such a place, from `base`."""
+        """What the commit `head` has over the commit `base`, from where they parted; without such a place, from `base`.
+
+        Raises UpstreamFailed where that takes too much time or memory.
+        """
         ...
 
     async def read_file(self, repository_id: int, commit: str, path: str) -> bytes | None:
