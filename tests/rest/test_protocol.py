@@ -233,7 +233,8 @@ async def test_2_2_bad_bodies(spoken: Spoken, body: bytes, status: int, message:
 async def test_2_4_a_missing_parameter_is_named(spoken: Spoken, body: bytes) -> None:
     reply = await spoken.ask(f"{API}/user/codespaces", "POST", body=body)
     (error,) = body_of(reply)["errors"]
-    assert (reply.status, error["field"], error["code"]) == (422, "repository_id", "missing_field")
+    assert (reply.status, error["resource"], error["field"]) == (422, "Request", "repository_id")
+    assert error["code"] == "missing_field"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,26 @@ _STATUS_OF_CODE = {
     "store.unavailable": 503,
 }
 
+# What a field belongs to, by the first word of the code, in GitHub's words where it has one. gh prints `RESOURCE.FIELD is invalid`.
+_RESOURCES = {
+    "account": "User",
+    "codespace": "Codespace",
+    "contents": "Commit",
+    "devcontainer": "Codespace",
+    "fork": "Repository",
+    "image_reference": "Codespace",
+    "package": "Package",
+    "pull_request": "PullRequest",
+    "repository": "Repository",
+    "role": "Repository",
+    "scope": "PersonalAccessToken",
+    "secret": "CodespaceSecret",
+    "team": "Team",
+    "token": "PersonalAccessToken",
+    "workflow_token": "WorkflowToken",
+}
+_OTHER_RESOURCE = "Request"
+
 
 def status_of(problem: Problem) -> int:
     """The HTTP status. A test walks all subclasses of Problem and fails where one is missing here."""
@@ -65,5 +85,7 @@ def error_body(problem: Problem, documentation_url: str) -> dict[str, Any]:
     body: dict[str, Any] = {"message": message, "documentation_url": documentation_url, "status": str(status)}
     body["code"] = problem.code
     if isinstance(problem, Invalid) and status == 422 and problem.field:
-        body["errors"] = [{"resource": "", "field": problem.field, "code": problem.reason, "message": problem.message}]
+        resource = _RESOURCES.get(problem.code.partition(".")[0], _OTHER_RESOURCE)
+        entry = {"resource": resource, "field": problem.field, "code": problem.reason, "message": problem.message}
+        body["errors"] = [entry]
     return body
