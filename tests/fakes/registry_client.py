@@ -20,6 +20,7 @@ class FakeRegistryClient:
     passwords: dict[str, str | None] = field(default_factory=dict)
     scheme: str = "basic"  # bearer; or empty: it asks for no login
     digest: Digest = DIGEST
+    refusal: str = ""  # the code of every refusal; empty: as the credential deserves
     tokens: int = 0
     on_ask: Callable[[RegistryCredential | Anonymous], Awaitable[None]] | None = None
     asked: list[tuple[str, RegistryCredential | Anonymous]] = field(default_factory=list)
@@ -42,7 +43,7 @@ class FakeRegistryClient:
                 pull_token=SecretText(f"token-{self.tokens}") if self.scheme == "bearer" else None,
                 password_shown=self.scheme == "basic",
             )
-        code = "image.credential_missing" if shown is None else "image.unauthorized"
+        code = self.refusal or ("image.credential_missing" if shown is None else "image.unauthorized")
         return ImageRefused(Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence=SEEN))
 
     async def check_login(self, credential: RegistryCredential) -> Finding | None:

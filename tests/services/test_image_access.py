@@ -27,7 +27,7 @@ async def codespaces(store: Store, tmp_path: Path) -> CodespaceWorld:
     return await make_codespace_world(store, tmp_path)
 
 
-async def fetch(world: CodespaceWorld, secrets: dict[str, str]) -> FetchedImage:
+async def fetch(world: CodespaceWorld, secrets: dict[str, str], withheld_reason: str = "") -> FetchedImage:
     codespace = await world.get(await world.create())
     log = CreationLog(world.store, world.secrets.clock, codespace.id)
     found = [
@@ -40,7 +40,7 @@ async def fetch(world: CodespaceWorld, secrets: dict[str, str]) -> FetchedImage:
         repository=await world.repository("acme/web"),
     )
     try:
-        return await world.images.fetch(request, assemble(found), log)
+        return await world.images.fetch(request, assemble(found, withheld_reason=withheld_reason), log)
     finally:
         await log.flush()
 
@@ -95,6 +95,20 @@ async def test_a_refusal_carries_what_the_triples_left_to_say(codespaces: Codesp
     with pytest.raises(LaunchFailed) as refused:
         await fetch(codespaces, {})
     assert refused.value.finding.evidence == SEEN
+
+
+async def test_s6_where_secrets_are_withheld_nobody_is_told_to_store_some(codespaces: CodespaceWorld) -> None:
+    with pytest.raises(LaunchFailed) as refused:
+        await fetch(codespaces, {}, "Secrets are withheld.")
+    finding = refused.value.finding
+    assert (finding.code, finding.sentence.endswith(" Secrets are withheld.")) == ("image.credential_missing", True)
+    assert finding.next_step == (
+        f"Name an image that anybody may pull, or have {IMAGE} made public; secrets do not reach this codespace."
+    )
+    codespaces.registry.refusal = "image.not_found"
+    with pytest.raises(LaunchFailed) as refused:
+        await fetch(codespaces, {}, "Secrets are withheld.")
+    assert "withheld" not in refused.value.finding.sentence
 
 
 async def test_an_image_that_vanishes_after_the_pull(codespaces: CodespaceWorld) -> None:

@@ -511,6 +511,10 @@ async def test_s6_a_forks_pull_request_gets_nothing(world: CodespaceWorld, from_
         assert (config_of(world) == {}) is from_fork
     assert ("(S6)" in await world.log_text(launched.name)) is from_fork
     assert all(isinstance(credential, Anonymous) is from_fork for credential, _token in world.engine.logins)
+    world.registry.passwords[f"{HOST}/open/dev"] = "open no more"
+    refused = await world.launch(pull_request=pull)
+    assert refused.finding is not None
+    assert ("(S6)" in refused.finding.sentence) is from_fork
 
 
 @pytest.mark.parametrize("ref", ["topic", "refs/pull/1/head"])

@@ -21,7 +21,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from berth.domain.finding import Finding, Fixer
@@ -144,6 +144,7 @@ class NoCredential:
 
     credential: Anonymous = Anonymous()
     notes: tuple[CredentialNote, ...] = ()
+    withheld_reason: str = ""  # why there can be none, where that is by rule (S6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ class RegistryCredentials:
 
     chosen: Mapping[str, RegistryCredential]
     trail: tuple[CredentialNote, ...]
+    withheld_reason: str = ""  # why there are no triples, where that is by rule (S6)
 
     def for_image(self, image: ImageReference) -> Choice:
         """The credential for the image's host (policy 5)."""
@@ -173,7 +175,8 @@ class RegistryCredentials:
         broken = [note for note in notes if note.rule in _BROKEN]
         if broken:
             return Failed(_finding(min(broken, key=lambda note: note.source.order)))
-        return NoCredential(notes=tuple(note for note in self.trail if not note.host))
+        notes = tuple(note for note in self.trail if not note.host)
+        return NoCredential(notes=notes, withheld_reason=self.withheld_reason)
 
 
 @dataclass(slots=True)
@@ -193,7 +196,7 @@ class _Triple:
         return CredentialNote(rule=rule, source=self.source, host=self.host, text=text)
 
 
-def assemble(secrets: Iterable[LevelledSecret]) -> RegistryCredentials:
+def assemble(secrets: Iterable[LevelledSecret], *, withheld_reason: str = "") -> RegistryCredentials:
     """Make the credentials of one launch from all secrets that reach it (policy 1 to 4). Others are ignored."""
     trail: list[CredentialNote] = []
     candidates: dict[str, list[RegistryCredential]] = {}
@@ -202,7 +205,7 @@ def assemble(secrets: Iterable[LevelledSecret]) -> RegistryCredentials:
         if credential is not None:
             candidates.setdefault(credential.host, []).append(credential)
     chosen = {host: _choose(candidates[host], trail) for host in sorted(candidates)}
-    return RegistryCredentials(chosen=chosen, trail=tuple(trail))
+    return RegistryCredentials(chosen=chosen, trail=tuple(trail), withheld_reason=withheld_reason)
 
 
 def note_built_in(credentials: RegistryCredentials, host: str) -> CredentialNote:
@@ -223,7 +226,7 @@ def add_codespace_token(
         host=host, user=login, password=token, source=CODESPACE_TOKEN, kind=CredentialKind.CODESPACE
     )
     trail = (*credentials.trail, note_built_in(credentials, host))
-    return RegistryCredentials(chosen={host: own, **credentials.chosen}, trail=trail)
+    return replace(credentials, chosen={host: own, **credentials.chosen}, trail=trail)
 
 
 def names_a_registry(secret: LevelledSecret) -> bool:

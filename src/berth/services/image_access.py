@@ -13,7 +13,6 @@ from berth.domain.registry_credential import (
     Failed,
     Found,
     NoCredential,
-    RegistryCredential,
     RegistryCredentials,
 )
 from berth.domain.repository import Repository
@@ -83,15 +82,17 @@ class ImageAccess:
         return ProvenImage(image=pinned, local=local)
 
     async def _resolve(self, request: ImageRequest, choice: Found | NoCredential) -> ResolvedImage:
-        image, credential = request.image, choice.credential
-        answer = await self._registry.resolve(image, credential, await self._engine.architecture())
+        image = request.image
+        answer = await self._registry.resolve(image, choice.credential, await self._engine.architecture())
         if not isinstance(answer, ImageRefused):
             return answer
         finding = answer.finding
-        if isinstance(credential, RegistryCredential):
+        if isinstance(choice, Found):
             finding = await self._refusals.explain(
-                finding, image, credential, user_id=request.user_id, repository=request.repository
+                finding, image, choice.credential, user_id=request.user_id, repository=request.repository
             )
+        elif choice.withheld_reason:
+            finding = _withheld(finding, image, choice.withheld_reason)
         raise LaunchFailed(_with_notes(finding, choice.notes))
 
     async def _pull(
@@ -117,6 +118,17 @@ class ImageAccess:
             resolved = await self._resolve(request, choice)
             if resolved.image.digest != image.digest:
                 raise UpstreamFailed(f"The registry now has another image as {image}.", code="image.pull_failed")
+
+
+def _withheld(finding: Finding, image: ImageReference, reason: str) -> Finding:
+    """Where a credential is missing by rule, nobody helps himself by storing one."""
+    if finding.code != "image.credential_missing":
+        return finding
+    return replace(
+        finding,
+        sentence=f"{finding.sentence} {reason}",
+        next_step=f"Name an image that anybody may pull, or have {image} made public; secrets do not reach this codespace.",
+    )
 
 
 def _with_notes(finding: Finding, notes: tuple[CredentialNote, ...]) -> Finding:

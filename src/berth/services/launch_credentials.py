@@ -58,10 +58,11 @@ class CodespaceCredentials:
         """
         if codespace.from_fork:
             nothing = OpenedSecrets(secrets=(), withheld_reason=_FROM_FORK)
-            return LaunchCredentials(opened=nothing, token=None, registries=assemble(()))
+            return LaunchCredentials(opened=nothing, token=None, registries=assemble((), withheld_reason=_FROM_FORK))
         opened = await self._secrets.open_for_codespace(codespace.owner_id, repository_id)
         token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
-        registries = add_codespace_token(assemble(opened.secrets), host=self._own_host, login=owner_login, token=token)
+        triples = assemble(opened.secrets, withheld_reason=opened.withheld_reason)
+        registries = add_codespace_token(triples, host=self._own_host, login=owner_login, token=token)
         return LaunchCredentials(opened=opened, token=token, registries=registries)
 
     async def void(self, codespace: Codespace) -> None:
