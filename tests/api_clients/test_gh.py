@@ -74,6 +74,7 @@ async def test_a_repositorys_secrets_one_and_many(api_world: ApiWorld, gh: Gh) -
     assert "ONE" not in gh("secret", "list", *place)
     text = gh.fail("secret", "set", "GITHUB_X", *place, "--body", "x")
     assert "HTTP 422: Secret names must not start with GITHUB_" in text
+    assert "\nCodespaceSecret.secret_name is invalid\n" in text
 
 
 async def test_a_terminal_shows_how_many_repositories(api_world: ApiWorld, make_gh: GitHubCLI) -> None:
@@ -82,6 +83,14 @@ async def test_a_terminal_shows_how_many_repositories(api_world: ApiWorld, make_
         gh, name, (repository, _) = make_gh(way), new_secret(), await api_world.new_repository()
         gh("secret", "set", name, "--user", "--body", "x", "--repos", f"{repository},{REPOSITORY}")
         assert re.search(rf"{name}.*Visible to 2 selected repositories", gh.on_a_terminal("secret list --user"))
+
+
+async def test_a_clone(api_world: ApiWorld, make_gh: GitHubCLI) -> None:
+    """By GraphQL's fragments, then by git, which has the login from gh and has to know the authority."""
+    gh = make_gh("TLS")
+    options = (f"http.sslCAInfo={api_world.ca_file}", "credential.helper=!gh auth git-credential")
+    gh("repo", "clone", REPOSITORY, "cloned", "--", *(word for option in options for word in ("-c", option)))
+    assert (gh.folder / "cloned" / ".devcontainer" / "devcontainer.json").is_file()
 
 
 async def test_unknown_repositories_are_named(make_gh: GitHubCLI) -> None:

@@ -34,8 +34,23 @@ def field(called: str, *fields: Field, key: str = "", **arguments: str) -> Field
         ('query R($o: String = "d") {repository(owner: $o){id}}', {}, (field("repository", field("id"), owner="d"),)),
         ("\ufeff{ # a comment } \n viewer , { login } }", {}, (field("viewer", field("login")),)),
         (r'{a(b: "x\"\\\u0041\n")}', {}, (field("a", b='x"\\A\n'),)),
+        (
+            "fragment r on R {id} query Q {a {...r, p {...r ...s}}} fragment s on R {x {...r} y}",
+            {},
+            (field("a", field("id"), field("p", field("id"), field("x", field("id")), field("y"))),),
+        ),
     ],
-    ids=["gh 2.40", "with a name", "a field", "aliases", "variables", "a default", "what is ignored", "escapes"],
+    ids=[
+        "gh 2.40",
+        "with a name",
+        "a field",
+        "aliases",
+        "variables",
+        "a default",
+        "what is ignored",
+        "escapes",
+        "fragments",
+    ],
 )
 def test_what_is_read(text: str, variables: Mapping[str, object], expected: tuple[Field, ...]) -> None:
     assert parse_query(text, variables) == expected
@@ -65,7 +80,18 @@ REFUSED = {
     "no end": "{viewer{login}",
     "a mutation": "mutation {addStar{id}}",
     "a subscription": "subscription S {a}",
-    "a fragment": "{...F} fragment F on Q {a}",
+    "a fragment that is not there": "{...F}",
+    "a fragment without a type": "{...F} fragment F {a}",
+    "a fragment twice": "{...F} fragment F on Q {a} fragment F on Q {b}",
+    "a fragment without an end": "{...F} fragment F on Q {a",
+    "fragments and no query": "fragment F on Q {a}",
+    "fragments in a circle": "{...F} fragment F on Q {...G} fragment G on Q {...F}",
+    "fragments too deep": "{...F0}"
+    + "".join(f"fragment F{n} on Q {{...F{n + 1}}}" for n in range(MAX_DEPTH))
+    + "fragment F8 on Q {a}",
+    "too many fields of fragments": "{...F ...F}fragment F on Q{...G ...G}fragment G on Q{"
+    + "a " * (MAX_FIELDS // 4)
+    + "}",
     "an inline fragment": "{viewer{... on User{login}}}",
     "a directive": "{a @skip(if: true)}",
     "two queries": "query A {a} query B {b}",
@@ -96,6 +122,14 @@ def test_what_is_refused(text: str) -> None:
 def test_as_much_as_is_allowed() -> None:
     assert len(parse_query("{" + "a " * MAX_FIELDS + "}", {})) == MAX_FIELDS
     parse_query("{a" * MAX_DEPTH + "}" * MAX_DEPTH, {})
+
+
+def test_rule_4_a_fragment_counts_where_it_is_spread() -> None:
+    """Two spreads of 99 fields are 200, and a third one is not read any more."""
+    fragment = "fragment F on Q {" + "a " * 99 + "}"
+    assert len(parse_query("{...F ...F}" + fragment, {})) == MAX_FIELDS - 2
+    with pytest.raises(Invalid, match="more than 200 fields"):
+        parse_query("{...F ...F b}" + fragment, {})
 
 
 @given(st.text(alphabet='{}()[]:$!@."\\,# \nquery12ab-', max_size=60))

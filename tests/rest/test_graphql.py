@@ -1,5 +1,6 @@
 """The GraphQL that gh needs. Source: GITHUB_API section 6 of the references."""
 
+import json
 from typing import Any
 
 import pytest
@@ -31,9 +32,9 @@ async def test_a13_hidden_and_missing_are_one_answer_beside_what_is_found(berth:
     octo, eve = await berth.user("octo"), await berth.user("eve")
     await octo.post("/user/repos", json={"name": "app"})
     await octo.post("/user/repos", json={"name": "secret", "private": True})
-    query = """query ($name: String) {
-        b: repository(owner: "octo", name: $name) {id} a: repository(owner: "octo", name: "app") {name}}"""
-    found = await ask(eve, query, {"name": name})
+    query = f"""{{b: repository(owner: "octo", name: {json.dumps(name)}) {{id}}
+        a: repository(owner: "octo", name: "app") {{name}}}}"""
+    found = await ask(eve, query)
     assert found["data"] == {"a": {"name": "app"}, "b": None}
     (error,) = found["errors"]
     assert (error["type"], error["path"], error["code"]) == ("NOT_FOUND", ["b"], "repository.not_found")
@@ -72,6 +73,21 @@ async def test_a8_a_workflows_token_finds_its_repository_and_nothing_of_the_pers
         ("FORBIDDEN", ["viewer"], "token.workflow"),
         ("NOT_FOUND", ["other"], "repository.not_found"),
     ]
+
+
+async def test_what_gh_repo_clone_asks_for(berth: Berth) -> None:
+    """By a fragment; what is asked for twice is one object. Source: gh, api/queries_repo.go, GitHubRepo."""
+    octo, eve = await berth.user("octo"), await berth.user("eve")
+    await octo.post("/user/repos", json={"name": "app"})
+    await eve.post("/repos/octo/app/forks")
+    query = """fragment repo on Repository {
+            id name owner { login } hasIssuesEnabled description hasWikiEnabled viewerPermission defaultBranchRef { name } }
+        query RepositoryInfo($owner: String!, $name: String!) { repository(owner: $owner, name: $name) {
+            owner { __typename } ...repo parent { ...repo } isFork mergeCommitAllowed rebaseMergeAllowed squashMergeAllowed } }"""
+    found = (await ask(eve, query, {"owner": "eve", "name": "app"}))["data"]["repository"]
+    assert found["owner"] == {"__typename": "User", "login": "eve"}
+    assert (found["name"], found["viewerPermission"], found["defaultBranchRef"]) == ("app", "ADMIN", {"name": "main"})
+    assert (found["isFork"], found["parent"], found["mergeCommitAllowed"]) == (True, None, True)
 
 
 async def test_nobody_and_bad_bodies(berth: Berth) -> None:

@@ -1,10 +1,14 @@
 """The small part of GraphQL that the tools use which speak REST otherwise: one query of named fields, no more.
 
-1. A document is one query operation, named or not. Mutations, subscriptions, fragments and directives are refused, not ignored.
+1. A document is one query operation, named or not, and named fragments. Mutations, subscriptions, inline fragments and directives
+   are refused, not ignored.
 2. A variable stands for what is sent beside the query, then for its default; one that is neither is an error, not null.
 3. Fields are counted and nesting is bounded before anything is looked up: one request cannot ask for everything.
+4. A fragment's fields stand wherever it is spread, and count there; each spread counts as a field and as nesting, so none goes
+   round in a circle. Its type is not compared: a field that is not there is refused where it is looked up.
 
-Source: GraphQL specification (October 2021), sections 2 and 6.1; which queries gh sends: GITHUB_API section 6 of the references.
+Source: GraphQL specification (October 2021), sections 2, 5.5 and 6.1; which queries gh sends: GITHUB_API section 6 of the
+references.
 """
 
 import json
@@ -43,11 +47,7 @@ def parse_query(text: str, variables: Mapping[str, object]) -> tuple[Field, ...]
     """The fields of the query. Raises Invalid (`graphql.unsupported`) for everything else, saying what it met."""
     if len(text) > MAX_CHARACTERS:
         _refuse(f"The query is longer than {MAX_CHARACTERS} characters.")
-    parser = _Parser(_tokens(text), variables)
-    fields = parser.operation()
-    if parser.now:
-        _refuse(f"One query at a time, not '{parser.now[:40]}' behind it.")
-    return fields
+    return _Parser(list(_tokens(text)), variables).document()
 
 
 def _refuse(message: str) -> NoReturn:
@@ -68,16 +68,21 @@ def _tokens(text: str) -> Iterator[str]:
 class _Parser:
     """`now` is the token that is looked at; empty at the end."""
 
-    def __init__(self, tokens: Iterator[str], variables: Mapping[str, object]) -> None:
+    def __init__(self, tokens: list[str], variables: Mapping[str, object]) -> None:
         self._tokens = tokens
         self._variables = variables
         self._defaults: dict[str, Value] = {}
+        self._fragments: dict[str, int] = {}  # where each one's fields begin
         self._count = 0
-        self.now = ""
-        self._next()
+        self._at = 0
+
+    @property
+    def now(self) -> str:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ""
 
     def _next(self) -> str:
-        before, self.now = self.now, next(self._tokens, "")
+        before = self.now
+        self._at += 1
         return before
 
     def _accept(self, mark: str) -> bool:
@@ -95,7 +100,40 @@ class _Parser:
             _refuse(f"The query has '{self.now[:40] or 'its end'}' where a name belongs.")
         return self._next()
 
-    def operation(self) -> tuple[Field, ...]:
+    def document(self) -> tuple[Field, ...]:
+        """Fragments may stand before the query and behind it, so all are found before one is read."""
+        start: int | None = None
+        while self.now:
+            if self._accept("fragment"):
+                self._fragment()
+            elif start is None:
+                start = self._at
+                self._skip_to_fields()
+            else:
+                _refuse(f"One query at a time, not '{self.now[:40]}' behind it.")
+            self._skip_fields()
+        self._at = len(self._tokens) if start is None else start
+        return self._operation()
+
+    def _fragment(self) -> None:
+        name = self._name()
+        self._expect("on")
+        self._name()
+        if name in self._fragments:
+            _refuse(f"There are two fragments '{name[:40]}'.")
+        self._fragments[name] = self._at
+
+    def _skip_to_fields(self) -> None:
+        while self.now not in {"{", ""}:
+            self._next()
+
+    def _skip_fields(self) -> None:
+        self._expect("{")
+        depth = 1
+        while depth and self.now:
+            depth += {"{": 1, "}": -1}.get(self._next(), 0)
+
+    def _operation(self) -> tuple[Field, ...]:
         if self.now != "{":
             kind = self._name()
             if kind != "query":
@@ -130,15 +168,27 @@ class _Parser:
         if depth > MAX_DEPTH:
             _refuse(f"The query is nested deeper than {MAX_DEPTH}.")
         self._expect("{")
-        fields = [self._field(depth)]
+        fields = [*self._fields(depth)]
         while not self._accept("}"):
-            fields.append(self._field(depth))
+            fields += self._fields(depth)
         return tuple(fields)
 
-    def _field(self, depth: int) -> Field:
+    def _fields(self, depth: int) -> tuple[Field, ...]:
+        """One field, or those of the fragment that is spread here."""
         self._count += 1
         if self._count > MAX_FIELDS:
             _refuse(f"The query asks for more than {MAX_FIELDS} fields.")
+        if not self._accept("..."):
+            return (self._field(depth),)
+        name = self._name()
+        if name not in self._fragments:
+            _refuse(f"There is no fragment '{name[:40]}'.")
+        back, self._at = self._at, self._fragments[name]
+        fields = self._selection(depth + 1)
+        self._at = back
+        return fields
+
+    def _field(self, depth: int) -> Field:
         key = name = self._name()
         if self._accept(":"):
             name = self._name()

@@ -94,7 +94,10 @@ def select(field: Field, value: Mapping[str, Any]) -> dict[str, Any]:
             raise _unknown(wanted.name, value["__typename"])
         inner = value[wanted.name]
         if isinstance(inner, Mapping):
-            found[wanted.key] = select(wanted, inner)
+            found[wanted.key] = {
+                **(found.get(wanted.key) or {}),
+                **select(wanted, inner),
+            }  # a fragment may ask for the rest
         elif wanted.fields and inner is not None:
             raise Invalid(f"'{wanted.name}' has no fields.", code="graphql.unsupported")
         else:
@@ -148,8 +151,12 @@ def repository(links: Links, view: RepositoryView) -> dict[str, Any]:
         "updatedAt": timestamp(found.updated_at),
         "pushedAt": timestamp(found.pushed_at),
         **dict.fromkeys(("homepageUrl", "parent", "primaryLanguage", "licenseInfo", "templateRepository")),
-        **dict.fromkeys(("isArchived", "isEmpty", "isFork", "isMirror", "isTemplate"), False),
+        "isFork": found.parent_id is not None,
+        **dict.fromkeys(("isArchived", "isEmpty", "isMirror", "isTemplate"), False),
         **dict.fromkeys(("hasIssuesEnabled", "hasProjectsEnabled", "hasWikiEnabled", "hasDiscussionsEnabled"), False),
+        **dict.fromkeys(
+            ("mergeCommitAllowed", "rebaseMergeAllowed", "squashMergeAllowed"), True
+        ),  # git does it, either way
         **dict.fromkeys(("forkCount", "stargazerCount"), 0),
     }
 
