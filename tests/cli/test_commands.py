@@ -54,6 +54,14 @@ def test_a_command_reaches_its_route_and_prints_the_result(
     assert printed in result.stdout
 
 
+def test_a_new_user_without_a_token_is_told_how_to_get_one(berth: Berth) -> None:
+    made = ("admin", "create-user", "bob", "--email", "b@example.com")
+    alone, with_token = berth(*made), berth(*made, "--token-scopes", "repo")
+    assert (alone.exit_code, alone.stdout) == (0, "bob\n")
+    assert "gh api -X POST admin/users/bob/authorizations" in alone.stderr
+    assert "authorizations" not in with_token.stderr
+
+
 @pytest.mark.parametrize(
     "argv", [("codespace", "list"), ("codespace", "view", CODESPACE), ("token", "list")], ids=" ".join
 )

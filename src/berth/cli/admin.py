@@ -62,6 +62,11 @@ def create_user(
         out_json({"user": user, "token": made.token if made else None})
         return
     say(f"Created the user {clean_line(user.login)}.")
+    if made is None:
+        route = f"admin/users/{clean_line(user.login)}/authorizations"
+        say(
+            f"Nobody can log in as this user yet. A token: gh api -X POST {route} -f 'scopes[]=repo' -f 'scopes[]=codespace'"
+        )
     out(clean_line(made.token or "") if made else clean_line(user.login))
 
 
