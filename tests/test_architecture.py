@@ -26,7 +26,17 @@ ALLOWED = {
     "front": {"domain", "services", "rest", "git", "oci"},
     "wiring": {"domain", "services", "adapters", "rest", "git", "oci", "front", "local", "settings"},
     "http_protocol": set(),
-    "server": {"domain", "settings", "local", "wiring", "http_protocol", "adapters.log_lines", "adapters.sealer"},
+    "socket_protocol": set(),
+    "server": {
+        "domain",
+        "settings",
+        "local",
+        "wiring",
+        "http_protocol",
+        "socket_protocol",
+        "adapters.log_lines",
+        "adapters.sealer",
+    },
     "__main__": {"cli"},
 }
 # Programs on this machine that only the demonstration and the tests run; they are adapters without a port.

@@ -15,6 +15,7 @@ from berth.domain.package_access import PackageAction
 from berth.domain.problem import Problem
 from berth.domain.registry_credential import _BROKEN
 from berth.domain.role import Role
+from berth.rest.codespace_exec import socket_routes
 from berth.rest.routes import ROUTES
 from berth.settings import to_markdown
 
@@ -141,7 +142,10 @@ def test_every_route_is_in_docs_api() -> None:
     """`/repositories/{id}/…` stands for every `/repos/{owner}/{repo}/…`, and is not listed; `{package}` for three paths."""
     routes = {
         re.sub(r" /(orgs/\{org\}|users/\{username\}|user)/packages/container/\{package_name\}", " {package}", each)
-        for each in (f"{route.method} {route.path}" for route in ROUTES)
+        for each in (
+            *(f"{route.method} {route.path}" for route in ROUTES),
+            *(f"GET {route.path}" for route in socket_routes()),
+        )
         if " /repositories/" not in each
     }
     documented = first_cells("api.md")

@@ -29,7 +29,9 @@ async def ill() -> None:
 
 
 async def ask(path: str, host: str = "berth.test", check: Callable[[], Awaitable[object]] = well) -> httpx.Response:
-    front = make_front(rest=edge("rest"), git=edge("git"), oci=edge("oci"), checks={"engine": check})
+    front = make_front(
+        rest=edge("rest"), sockets=edge("sockets"), git=edge("git"), oci=edge("oci"), checks={"engine": check}
+    )
     transport = httpx.ASGITransport(app=front)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
         return await client.get(path)

@@ -2,7 +2,7 @@
 
 `/api/v3/…` and `/api/graphql`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
 the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` says what each error's code means; `/healthz` says
-that the process lives, `/readyz` that its database and its engine answer.
+that the process lives, `/readyz` that its database and its engine answer. Only REST has WebSockets.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,25 +21,22 @@ Check = Callable[[], Awaitable[object]]
 _GRAPHQL = "/api/graphql"
 
 
-def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
+def make_front(*, rest: ASGIApp, sockets: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
     """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
     errors = errors_page.read_errors_page()
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            below = None if "\0" in scope["path"] else _below_api(scope)  # nothing is called so
+            await sockets(below or {**scope, "path": ""}, receive, send)
+            return
         if scope["type"] != "http":
             raise RuntimeError(f"no edge for {scope['type']}")
         path: str = scope["path"]
         if is_oci_path(path):
             await oci(scope, receive, send)
-        elif is_api_host(host_of(HTTPConnection(scope))):
-            await rest(scope, receive, send)
-        elif path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
-            below = path.removeprefix(API_PREFIX) or "/"
-            raw = scope.get("raw_path", b"").removeprefix(API_PREFIX.encode()) or b"/"
-            await rest({**scope, "path": below, "raw_path": raw}, receive, send)
-        elif path == _GRAPHQL:
-            below = path.removeprefix("/api")
-            await rest({**scope, "path": below, "raw_path": below.encode()}, receive, send)
+        elif (below := _below_api(scope)) is not None:
+            await rest(below, receive, send)
         elif is_git_path(path) and "\0" not in path:
             await git(scope, receive, send)
         elif path == "/healthz":
@@ -52,6 +49,21 @@ def make_front(*, rest: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str
             await _not_found(scope, receive, send)
 
     return front
+
+
+def _below_api(scope: Scope) -> Scope | None:
+    """The request as the API's own routes see it; None for what is not the API's."""
+    path: str = scope["path"]
+    if is_api_host(host_of(HTTPConnection(scope))):
+        return scope
+    if path == API_PREFIX or path.startswith(f"{API_PREFIX}/"):
+        below = path.removeprefix(API_PREFIX) or "/"
+        raw = scope.get("raw_path", b"").removeprefix(API_PREFIX.encode()) or b"/"
+        return {**scope, "path": below, "raw_path": raw}
+    if path == _GRAPHQL:
+        below = path.removeprefix("/api")
+        return {**scope, "path": below, "raw_path": below.encode()}
+    return None
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

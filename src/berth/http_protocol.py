@@ -20,6 +20,7 @@
    Source: RFC 9112, section 3.2.2.
 10. What comes through a unix socket counts as https: who listens there is either behind a proxy, or gh, which believes so
    (references, GITHUB_CLIENTS way C).
+11. A connection becomes a WebSocket's (`socket_protocol.py`) only between two requests: no answer is torn.
 
 This leans on uvicorn's and httptools' insides; tests/test_http_protocol.py holds what it needs of them.
 """
@@ -325,6 +326,15 @@ class BerthProtocol(HttpToolsProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
         return True
 
+    def _should_upgrade_to_ws(self) -> bool:
+        """Policy 11."""
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        return super()._should_upgrade_to_ws() and (cycle is None or cycle.response_complete)
+
+    def handle_websocket_upgrade(self) -> None:
+        self.resume_writing()  # its watch of who reads nothing is another
+        super().handle_websocket_upgrade()
+
     def _has_body(self) -> bool:
         return any(name in {b"content-length", b"transfer-encoding", b"upgrade", b"expect"} for name, _ in self.headers)
 
@@ -348,7 +358,7 @@ class BerthProtocol(HttpToolsProtocol):
             self.transport.close()
             raise ValueError("too many requests in a pipeline")  # ends the parsing
         super().on_headers_complete()
-        path = self.scope["path"]
+        path = self.scope.get("path", "")  # a WebSocket's has none: its protocol parses the head anew
         if self.scope["method"] not in _UPLOAD_METHODS or not path.startswith("/v2/") or "/blobs/uploads/" not in path:
             return
         headers = dict(self.headers)

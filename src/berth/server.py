@@ -17,11 +17,13 @@ import uvloop
 
 from berth.adapters.log_lines import set_up_logging
 from berth.adapters.sealer import HEADER_BYTES
+from berth.domain.exec_frame import MAX_MESSAGE_BYTES
 from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
 from berth.http_protocol import BerthConnection
 from berth.local import open_local
 from berth.settings import Settings, TCPAddress, UnixAddress
+from berth.socket_protocol import BerthSocket
 from berth.wiring import Berth, make_berth
 
 _BACKLOG = 512
@@ -143,6 +145,9 @@ def _server(berth: Berth, settings: Settings, address: TCPAddress | UnixAddress)
         berth.app,
         loop="none",  # we run in ours
         http=partial(BerthConnection, at_once=berth.at_once),  # type: ignore[arg-type]  # it makes one of a Protocol; the event loop takes it as it is
+        ws=BerthSocket,
+        ws_max_size=MAX_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
         lifespan="off",
         access_log=False,
         log_config=None,

@@ -39,7 +39,9 @@ from berth.local import data_dir, keyring, make_sealer, open_store
 from berth.oci.app import AtOnce, answer_at_once, make_oci_app
 from berth.oci.call import OCIServices
 from berth.rest.app import make_rest_app
+from berth.rest.codespace_exec import socket_routes
 from berth.rest.routes import ROUTES
+from berth.rest.sockets import make_socket_app
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
@@ -50,6 +52,7 @@ from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_export_worker import CodespaceExportWorker
 from berth.services.codespace_request import CodespaceLimits
+from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
@@ -182,6 +185,7 @@ async def make_berth(settings: Settings) -> Berth:
     registry = _make_registry(parts, resources)
     app = make_front(
         rest=make_rest_app(services, ROUTES, settings.external_url),
+        sockets=make_socket_app(services, socket_routes(), settings.external_url),
         git=make_git_app(services, GitHTTPBackend()),
         oci=make_oci_app(registry, settings.external_url),
         checks={"database": parts.store.ping, "blobs": parts.blobs.ping, "engine": parts.engine.ping},
@@ -329,6 +333,9 @@ def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callab
         codespace_access=CodespaceAccessService(store=store, clock=clock),
         codespace_exports=CodespaceExportService(
             store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
+        ),
+        codespace_sessions=CodespaceSessionService(
+            store=store, clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor
         ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),

@@ -5,11 +5,16 @@ import io
 import shlex
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from tests.fakes.exec_stream import FakeExecStream
+
 from berth.domain.codespace_environment import INSTALL_SCRIPT
+from berth.domain.exec_frame import TerminalSize
+from berth.domain.exec_process import KILL_SCRIPT
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
 from berth.domain.registry_credential import Anonymous, RegistryCredential
@@ -78,6 +83,8 @@ class FakeEngine:
     loses_images: bool = False
     down: bool = False
     made: int = 0
+    streams: list[FakeExecStream] = field(default_factory=list)  # what somebody talks to, oldest first
+    make_stream: Callable[[], FakeExecStream] = FakeExecStream
     limits: dict[str, tuple[int, int]] = field(default_factory=dict)  # container → processors, bytes of memory
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)  # when containers are made
     triggers: tuple[str, ...] = ()  # of images that are pulled
@@ -225,6 +232,33 @@ class FakeEngine:
             if on_output is not None:
                 await on_output(chunk)
         return ExecResult(self.exit_codes.get(command[-1], 0), b"".join(self.chunks))
+
+    @asynccontextmanager
+    async def open_exec(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        user: str,
+        working_directory: str,
+        terminal: TerminalSize | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[FakeExecStream]:
+        self._check("open_exec")
+        if self._get(container_id).status is not ContainerStatus.RUNNING:
+            raise Conflict("The container is not running.", code="container.not_running")
+        self.executed.append(Executed(container_id, tuple(command), user, ""))
+        stream = self.make_stream()
+        self.streams.append(stream)
+        try:
+            yield stream
+        finally:
+            stream.closed = True
+
+    @property
+    def killed(self) -> list[str]:
+        """Process ids whose groups were ended."""
+        return [one.command[-1] for one in self.executed if KILL_SCRIPT in one.command]
 
     def _get(self, container_id: str) -> Container:
         if container_id not in self.containers:

@@ -316,7 +316,9 @@ async def make_registry(folder: Path, store: Store) -> AsyncIterator[Registry]:
             blobs=RegistryBlobService(store=store, clock=clock, cache=cache, access=access, blobs=blobs),
             catalog=RegistryCatalogService(store=store),
         )
-        app = make_front(rest=berth.rest, git=berth.git, oci=make_oci_app(services, None), checks={})
+        app = make_front(
+            rest=berth.rest, sockets=berth.rest, git=berth.git, oci=make_oci_app(services, None), checks={}
+        )
         try:
             yield Registry(berth, services, blobs, clock, signer, app, folder)
         finally:

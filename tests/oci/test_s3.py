@@ -65,7 +65,13 @@ def replica(registry: Registry, store: S3BlobStore) -> Registry:
         manifests=RegistryManifestService(**shared, own_hosts=frozenset({HOST})),
         blobs=RegistryBlobService(**shared),
     )
-    front = make_front(rest=registry.berth.rest, git=registry.berth.git, oci=make_oci_app(services, None), checks={})
+    front = make_front(
+        rest=registry.berth.rest,
+        sockets=registry.berth.rest,
+        git=registry.berth.git,
+        oci=make_oci_app(services, None),
+        checks={},
+    )
     return replace(registry, services=services, app=front)
 
 

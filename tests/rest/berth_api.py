@@ -28,6 +28,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_request import CodespaceLimits
+from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
@@ -138,6 +139,9 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         codespace_access=CodespaceAccessService(store=store, clock=clock),
         codespace_exports=CodespaceExportService(
             store=store, clock=clock, git=git, codespaces=codespaces, wake=lambda: None
+        ),
+        codespace_sessions=CodespaceSessionService(
+            store=store, clock=clock, codespaces=codespaces, tokens=tokens, executor=cast("Any", None)
         ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),

@@ -63,7 +63,9 @@ class FuzzServer:
         berth = await self._worlds.enter_async_context(make_berth(Path(folder), store))
         self.seeded = await make_seeded(berth)
         self.token = await berth.token("octo", *EVERYTHING)
-        self._app = make_front(rest=berth.rest, git=berth.git, oci=berth.git, checks={})  # of these only REST is asked
+        self._app = make_front(
+            rest=berth.rest, sockets=berth.git, git=berth.git, oci=berth.git, checks={}
+        )  # of these only REST is asked
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._app is not None

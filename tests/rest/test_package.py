@@ -201,7 +201,7 @@ async def test_a_name_may_hold_the_words_of_routes(packages: Packages) -> None:
 async def test_a_name_with_a_slash_goes_through_the_front_at_both_bases(packages: Packages) -> None:
     await packages.make("acme/hello/web")
     rest = packages.berth.rest
-    front = make_front(rest=rest, git=packages.berth.git, oci=rest, checks={})
+    front = make_front(rest=rest, sockets=rest, git=packages.berth.git, oci=rest, checks={})
     headers = {"Authorization": packages.octo.headers["authorization"]}
     for url in ("http://berth.test/api/v3", "http://api.berth.test"):
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=front), headers=headers) as client:

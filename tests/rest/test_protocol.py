@@ -43,7 +43,11 @@ class Spoken:
 
     def front(self, external_url: str | None) -> ASGIApp:
         return make_front(
-            rest=make_rest_app(self.berth.services, ROUTES, external_url), git=_nothing, oci=_nothing, checks={}
+            rest=make_rest_app(self.berth.services, ROUTES, external_url),
+            sockets=_nothing,
+            git=_nothing,
+            oci=_nothing,
+            checks={},
         )
 
     async def ask(
@@ -85,7 +89,7 @@ async def spoken(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
             await octo.post("/user/repos", json={"name": name, "private": private})
         tokens = {"octo": str(octo.headers["authorization"]).partition(" ")[2], "few": await berth.token("octo")}
         tokens["eve"] = await berth.token("eve", "repo", "codespace")
-        front = make_front(rest=berth.rest, git=_nothing, oci=_nothing, checks={})
+        front = make_front(rest=berth.rest, sockets=_nothing, git=_nothing, oci=_nothing, checks={})
         async with listening(front) as port:
             yield Spoken(berth, port, app_id=made.json()["id"], **tokens)
     await store.close()

@@ -13,8 +13,8 @@ import contextlib
 import json
 import re
 import tarfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +24,8 @@ from aiodocker import Docker, DockerError
 from aiodocker.containers import DockerContainer
 
 from berth.adapters.engine_docker_build import build_image
-from berth.adapters.engine_docker_exec import converse, exit_code
+from berth.adapters.engine_docker_exec import DockerExecStream, converse, exit_code
+from berth.domain.exec_frame import TerminalSize
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
 from berth.domain.registry_credential import Anonymous, RegistryCredential
@@ -202,6 +203,38 @@ class DockerEngine:
             return ExecResult(await exit_code(process), output)
 
     @asynccontextmanager
+    async def open_exec(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        user: str,
+        working_directory: str,
+        terminal: TerminalSize | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> AsyncIterator[DockerExecStream]:
+        """Errors of whoever talks to it stay his: only what happens at the start is translated here."""
+        async with AsyncExitStack() as stack:
+            with _translating():
+                docker = await stack.enter_async_context(Docker(url=self._docker_host))
+                process = await docker.containers.container(container_id).exec(
+                    list(command),
+                    stdin=True,
+                    tty=terminal is not None,
+                    user=user,
+                    environment=dict(environment or {}),
+                    workdir=working_directory,
+                )
+                stream = process.start(detach=False)
+                stack.push_async_callback(stream.close)
+                await stream.__aenter__()
+            running = DockerExecStream(process, stream)
+            stack.push_async_callback(running.close)
+            if terminal is not None:
+                await running.resize(terminal)
+            yield running
+
+    @asynccontextmanager
     async def _bounded(self, timeout_s: float = _CALL_TIMEOUT_S) -> AsyncIterator[Docker]:
         async with self._connected() as docker, asyncio.timeout(timeout_s):
             yield docker
@@ -209,13 +242,19 @@ class DockerEngine:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Docker]:
         """A client whose errors are Problems, and whose connections end with the block."""
-        try:
+        with _translating():
             async with Docker(url=self._docker_host) as docker:
                 yield docker
-        except DockerError as error:
-            raise _problem(error) from error
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise _unreachable() from error
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except DockerError as error:
+        raise _problem(error) from error
+    except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+        raise _unreachable() from error
 
 
 async def _is_small_file(docker: Docker, container_id: str, path: str) -> bool:

@@ -1,19 +1,26 @@
-"""A command in a container, over the connection that the engine hands out for it: input, output, exit code."""
+"""A command in a container, over the connection that the engine hands out for it: input, output, exit code.
+
+`converse` runs one to its end; `DockerExecStream` is one that somebody talks to (the port's ExecStream).
+"""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
 import aiohttp
+from aiodocker import DockerError
 from aiodocker.execs import Exec
-from aiodocker.stream import Stream
+from aiodocker.stream import Message, Stream
 
+from berth.domain.exec_frame import TerminalSize
 from berth.domain.problem import UpstreamFailed
+from berth.services.ports import ExecOutput
 
 _MAX_OUTPUT_BYTES = 1024 * 1024
 _STDIN_CHUNK_BYTES = 64 * 1024
 _EXIT_TIMEOUT_S = 10.0
 _LAST_OUTPUT_TIMEOUT_S = 1.0
+_STDERR = 2  # Source: Docker Engine API 1.41, "Attach to a container", stream format
 
 
 async def converse(
@@ -70,8 +77,13 @@ async def _write(stream: Stream, data: bytes) -> None:
     with contextlib.suppress(aiohttp.ClientError, OSError):
         for start in range(0, len(data), _STDIN_CHUNK_BYTES):
             await stream.write_in(data[start : start + _STDIN_CHUNK_BYTES])
-        if data and (transport := _transport(stream)) is not None and transport.can_write_eof():
-            transport.write_eof()
+        if data:
+            _half_close(stream)
+
+
+def _half_close(stream: Stream) -> None:
+    if (transport := _transport(stream)) is not None and transport.can_write_eof():
+        transport.write_eof()
 
 
 def _transport(stream: Stream) -> asyncio.WriteTransport | None:
@@ -87,5 +99,61 @@ async def exit_code(process: Exec) -> int:
             while (found := await process.inspect())["Running"] or found["ExitCode"] is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     except TimeoutError as error:
-        raise UpstreamFailed("The connection to the command was lost while it ran.", code="engine.exec_lost") from error
+        raise _lost() from error
     return int(found["ExitCode"])
+
+
+def _lost() -> UpstreamFailed:
+    return UpstreamFailed("The connection to the command was lost while it ran.", code="engine.exec_lost")
+
+
+class DockerExecStream:
+    """A command that runs. `close` lets go of the connection; what runs, goes on."""
+
+    def __init__(self, process: Exec, stream: Stream) -> None:
+        self._process = process
+        self._stream = stream
+        self._reading: asyncio.Task[Message | None] | None = None
+        self._ended = asyncio.create_task(_until_ended(process))
+
+    async def read(self) -> ExecOutput | None:
+        """As `converse` observed, the end of the output may never come: a command that ended gets a second more."""
+        reading = self._reading or asyncio.create_task(self._stream.read_out())
+        self._reading = reading
+        await asyncio.wait({reading, self._ended}, return_when=asyncio.FIRST_COMPLETED)
+        if not reading.done():
+            await asyncio.wait({reading}, timeout=_LAST_OUTPUT_TIMEOUT_S)
+        if not reading.done():
+            return None
+        self._reading = None
+        try:
+            message = reading.result()
+        except (aiohttp.ClientError, OSError) as error:
+            raise _lost() from error
+        return None if message is None else ExecOutput(message.stream == _STDERR, message.data)
+
+    async def write(self, data: bytes) -> None:
+        with contextlib.suppress(aiohttp.ClientError, OSError):  # it has ended
+            await self._stream.write_in(data)
+
+    async def end_input(self) -> None:
+        with contextlib.suppress(OSError):
+            _half_close(self._stream)
+
+    async def resize(self, size: TerminalSize) -> None:
+        with contextlib.suppress(DockerError, aiohttp.ClientError, OSError):  # it has ended
+            await self._process.resize(h=size.rows, w=size.columns)
+
+    async def exit_code(self) -> int:
+        try:
+            return await exit_code(self._process)
+        except (DockerError, aiohttp.ClientError, OSError) as error:
+            raise _lost() from error
+
+    async def close(self) -> None:
+        tasks = [self._ended, *([self._reading] if self._reading else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if (transport := _transport(self._stream)) is not None:
+            transport.abort()

@@ -1,10 +1,11 @@
 """The whole client: what each word's module calls, on one connection."""
 
 from berth.client.codespace import CodespaceCalls
+from berth.client.command import CommandCalls
 from berth.client.package import PackageCalls
 from berth.client.repository import RepositoryCalls
 from berth.client.secret import SecretCalls
 
 
-class Client(PackageCalls, RepositoryCalls, SecretCalls, CodespaceCalls):
+class Client(PackageCalls, RepositoryCalls, SecretCalls, CodespaceCalls, CommandCalls):
     """One server, one token. Close it, or use it in a `with`. `origin` is `https://host[:port]`."""

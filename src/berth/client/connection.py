@@ -55,12 +55,20 @@ class Connection:
             if not (value.isascii() and value.isprintable()):  # a header error of the library would show it
                 raise Unauthenticated("The token has characters that no token has.", code="client.token")
             headers["Authorization"] = f"token {value}"
-        is_near = urlsplit(self.origin).hostname in _LOOPBACK  # a proxy must not get what is meant for this machine
+        self.is_near = (
+            urlsplit(self.origin).hostname in _LOOPBACK
+        )  # a proxy must not get what is meant for this machine
         base = f"{self.origin}/api/v3"
         trusted = ssl.create_default_context()
         self.http = httpx.Client(
-            base_url=base, headers=headers, timeout=timeout_s, trust_env=not is_near, verify=trusted
+            base_url=base, headers=headers, timeout=timeout_s, trust_env=not self.is_near, verify=trusted
         )
+
+    @property
+    def authorization(self) -> dict[str, str]:
+        """The header that proves who asks; none without a token."""
+        value = self.http.headers.get("Authorization")
+        return {} if value is None else {"Authorization": value}
 
     def __enter__(self) -> Self:
         return self

@@ -142,8 +142,13 @@ def _check_scopes(route: Route, subject: Subject | None) -> None:
         return
     if route.workflows and subject.token_kind is TokenKind.WORKFLOW:
         return
-    if route.scopes and not route.scopes & subject.scopes:
-        needed = " or ".join(sorted(route.scopes))
+    require_scopes(route.scopes, subject)
+
+
+def require_scopes(scopes: frozenset[Scope], subject: Subject) -> None:
+    """Raises Denied for a token that has none of them; no scopes: none is needed."""
+    if scopes and not scopes & subject.scopes:
+        needed = " or ".join(sorted(scopes))
         raise Denied(f"Must have admin rights to Repository. This needs a token with the scope {needed}.")
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 
 from berth.domain.access import Action
 from berth.domain.codespace import LogEntry
+from berth.domain.exec_frame import check_command
 from berth.domain.machine import Machine
 from berth.domain.problem import Invalid
 from berth.domain.pull_request import PullRequest
@@ -183,10 +184,7 @@ async def delete(call: Call) -> Response:
 async def execute(call: Call) -> Response:
     """Our own: run a command to its end. `{command, stdin?}` → `{exit_code, output}`, both texts base64."""
     body = await call.json(ExecCommand)
-    if not body.command or not body.command[0]:
-        raise Invalid("The command is empty.", field="command", reason="missing_field")
-    if any("\0" in word for word in body.command):
-        raise Invalid("A command's words hold no NUL.", field="command")
+    check_command(body.command)
     try:
         stdin = base64.b64decode(body.stdin or "", validate=True)
     except ValueError:  # binascii.Error is one; what is not ASCII is one too, and no binascii.Error

@@ -35,6 +35,8 @@ _STATUS_OF_CODE = {
     "export.branch_exists": 422,
     "export.in_progress": 422,
     "export.not_running": 422,
+    "exec.subprotocol": 400,
+    "exec.too_many": 429,
     "git.disk_full": 507,
     "package.last_tagged": 400,
     "package.page": 400,

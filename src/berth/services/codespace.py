@@ -304,8 +304,8 @@ class CodespaceService:
         async with self._store.read() as connection:
             return await rows.read_log(connection, codespace_id, after=after, limit=_LOG_PAGE)
 
-    async def execute(self, subject: Subject, name: str, command: list[str], stdin: bytes) -> ExecResult:
-        """Run a command as the codespace's user, with its secrets in the environment. Raises Conflict unless it runs."""
+    async def get_running(self, subject: Subject, name: str) -> CodespaceView:
+        """One in which the caller may run commands now. Raises NotFound, Denied for another's token, Conflict unless it runs."""
         view = await self.get_to_run(subject, name)
         if not view.codespace.is_running:
             raise Conflict(
@@ -313,6 +313,11 @@ class CodespaceService:
                 code="codespace.not_running",
                 remedy="Start it, or wait until it is.",
             )
+        return view
+
+    async def execute(self, subject: Subject, name: str, command: list[str], stdin: bytes) -> ExecResult:
+        """Run a command as the codespace's user, with its secrets in the environment. Raises as get_running."""
+        view = await self.get_running(subject, name)
         return await self._executor.run_in(view.codespace, command, stdin)
 
     async def get_to_run(self, subject: Subject, name: str) -> CodespaceView:

@@ -8,6 +8,7 @@ from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_export import CodespaceExportService
+from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
@@ -48,6 +49,7 @@ class Services:
     codespaces: CodespaceService
     codespace_access: CodespaceAccessService
     codespace_exports: CodespaceExportService
+    codespace_sessions: CodespaceSessionService
     organization_codespaces: OrganizationCodespaceService
     dev_containers: DevContainerService
     packages: PackageService

@@ -1,11 +1,13 @@
 """What runs containers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from berth.domain.exec_frame import TerminalSize
 from berth.domain.image_reference import ImageReference
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
@@ -80,6 +82,41 @@ class ImageBuilt:
     image_id: str | None
     step: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecOutput:
+    """What a command wrote, in one piece. In a terminal all of it is standard output."""
+
+    is_stderr: bool
+    data: bytes
+
+
+class ExecStream(Protocol):
+    """A running command. Whoever opened it closes it, by leaving the context; that ends no process."""
+
+    async def read(self) -> ExecOutput | None:
+        """What it wrote next; None at the end, also where something that it left behind keeps its output open.
+
+        Nothing is read ahead of the caller but a bounded buffer. Raises UpstreamFailed(code="engine.exec_lost").
+        """
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Hand it input; waits while it does not read. A command that has ended swallows it."""
+        ...
+
+    async def end_input(self) -> None:
+        """Its standard input ends. May be repeated."""
+        ...
+
+    async def resize(self, size: TerminalSize) -> None:
+        """Its terminal has this size from now on. Nothing happens if it has ended."""
+        ...
+
+    async def exit_code(self) -> int:
+        """After the end of its output. Raises UpstreamFailed(code="engine.exec_lost") if it goes on nevertheless."""
+        ...
 
 
 class Engine(Protocol):
@@ -160,4 +197,17 @@ class Engine(Protocol):
         on_output: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> ExecResult:
         """Run a command to its end. Environment and stdin travel in the engine's API, never in an argument list (L7)."""
+        ...
+
+    def open_exec(
+        self,
+        container_id: str,
+        command: Sequence[str],
+        *,
+        user: str,
+        working_directory: str,
+        terminal: TerminalSize | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> AbstractAsyncContextManager[ExecStream]:
+        """Start a command and talk to it. `terminal`: it runs in one of this size. Raises NotFound, Conflict, UpstreamFailed."""
         ...

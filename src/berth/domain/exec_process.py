@@ -1,0 +1,54 @@
+"""A command's process in the container: how it says which one it is, and how it is ended when its caller is gone.
+
+An engine starts a command as the leader of a process group and of a session of its own, and can end none. So the shell that
+reads the environment says its process id before it becomes the command, and a second command of root's ends the group.
+In a terminal what stands in front is a group of its own, so that is ended too; what was put in the background goes on, if
+its shell lets it, as it does when a connection of ssh's breaks.
+
+Source: runc, nsenter (setsid for each exec); proc(5), /proc/PID/stat: fields pgrp, session, tpgid.
+"""
+
+import re
+from collections.abc import Sequence
+
+from berth.domain.codespace_environment import ENVIRONMENT_FILE
+
+_RUN_SCRIPT = f'echo $$; [ ! -r {ENVIRONMENT_FILE} ] || . {ENVIRONMENT_FILE}; exec "$@"'
+_FIRST_LINE = re.compile(rb"([1-9][0-9]{0,9})\r?\n")
+MAX_FIRST_LINE = 32
+
+# Called as: sh -c KILL_SCRIPT berth PID, as root. HUP first, as a terminal that is gone does it; KILL two seconds later.
+KILL_SCRIPT = r"""pid=$1
+read -r line 2>/dev/null < "/proc/$pid/stat" || exit 0
+set -- ${line##*) }
+[ "$4" = "$pid" ] || exit 0
+groups=-$pid
+case $6 in -* | 0 | 1 | "$pid") ;; *) groups="$groups -$6" ;; esac
+kill -HUP $groups 2>/dev/null
+kill -CONT $groups 2>/dev/null
+left=20
+while [ $left -gt 0 ] && kill -0 $groups 2>/dev/null; do
+  left=$((left - 1))
+  sleep 0.1 2>/dev/null || { sleep 1; left=$((left - 9)); }
+done
+kill -KILL $groups 2>/dev/null
+exit 0
+"""
+
+
+def announced(command: Sequence[str]) -> tuple[str, ...]:
+    """The command with the codespace's environment, after a first line of output that is its process id."""
+    return ("/bin/sh", "-c", _RUN_SCRIPT, "berth", *command)
+
+
+def parse_first_line(output: bytes) -> tuple[int, bytes] | None:
+    """The process id and what came after it; None for what no shell of ours says. 1 is no id: it would mean everybody."""
+    found = _FIRST_LINE.match(output)
+    if found is None or found[1] == b"1":
+        return None
+    return int(found[1]), output[found.end() :]
+
+
+def kill_command(process_id: int) -> tuple[str, ...]:
+    """What ends it; nothing happens if it has ended."""
+    return ("/bin/sh", "-c", KILL_SCRIPT, "berth", str(process_id))

@@ -1,0 +1,196 @@
+"""Commands in a codespace that somebody talks to while they run: who may, how many at once, and when they end.
+
+1. Who may is asked as for every other request, before anything is started, and again every LOOK_EVERY_S: a token that was
+   revoked, a codespace that was stopped, deleted or rebuilt, a right that was lost ends what runs.
+2. At most MAX_PER_CODESPACE at once in a codespace and MAX_PER_USER of a user, in this process.
+3. When the caller is gone, the command's process group is ended in the container. What ended by itself left behind what it
+   wanted to leave behind.
+4. While one is open its codespace is in use (`_note_use`: the one place that says so).
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+
+from berth.adapters.store import codespace as rows
+from berth.adapters.store.database import Store
+from berth.domain.access import Subject
+from berth.domain.codespace import Codespace
+from berth.domain.exec_frame import Start, TerminalSize
+from berth.domain.problem import Conflict, LimitReached, NotFound, Problem, Unauthenticated, UpstreamFailed
+from berth.domain.scope import Scope
+from berth.services.access_token import AccessTokenService
+from berth.services.codespace import CodespaceService
+from berth.services.codespace_exec import CodespaceExec, StartedCommand
+from berth.services.ports import Clock, ExecOutput
+
+LOOK_EVERY_S = 5.0
+MAX_PER_CODESPACE, MAX_PER_USER = 64, 128
+_FAILED_LOOKS = 6  # half a minute without a database, and nobody knows who may any more
+_NOTE_EVERY = timedelta(minutes=1)
+_LOG = logging.getLogger(__name__)
+
+
+class CodespaceSession:
+    """A command that runs for a caller."""
+
+    def __init__(self, admission: "Admission", command: StartedCommand) -> None:
+        self._admission = admission
+        self._command = command
+        self.ended = False
+
+    async def read(self) -> ExecOutput | None:
+        return await self._command.read()
+
+    async def write(self, data: bytes) -> None:
+        await self._command.stream.write(data)
+
+    async def end_input(self) -> None:
+        await self._command.stream.end_input()
+
+    async def resize(self, size: TerminalSize) -> None:
+        await self._command.stream.resize(size)
+
+    async def exit_code(self) -> int:
+        """After the end of its output. Raises a Problem where something else ended it: a stop, a deletion, the engine."""
+        try:
+            code = await self._command.stream.exit_code()
+        except UpstreamFailed:
+            await self._admission.check()
+            raise
+        if code > 128:  # a signal, perhaps that of a container which is being stopped
+            await self._admission.check()
+        self.ended = True
+        return code
+
+
+class Admission:
+    """A caller's place in a codespace: what he may start a command with."""
+
+    def __init__(self, service: "CodespaceSessionService", subject: Subject, codespace: Codespace) -> None:
+        self._service = service
+        self._subject = subject
+        self._codespace = codespace
+
+    @asynccontextmanager
+    async def start(self, wanted: Start) -> AsyncIterator[CodespaceSession]:
+        """Start it; at the end of the context nothing of its process group is left, unless it ended by itself."""
+        executor = self._service.executor
+        async with executor.open(self._codespace, wanted) as command:
+            session = CodespaceSession(self, command)
+            try:
+                yield session
+            finally:
+                if not session.ended:
+                    # Also where this task is cancelled, because the server stops.
+                    await asyncio.shield(self._service.end(self._codespace, command.process_id))
+
+    async def check(self) -> None:
+        """Whether the caller may still, and it is still the same codespace. Raises a Problem that says what ended it."""
+        await self._service.check(self._subject, self._codespace)
+
+    async def until_forbidden(self) -> Problem:
+        """Wait until he may not any more; why (policy 1)."""
+        failed = 0
+        noted: datetime | None = None
+        while True:
+            try:
+                noted = await self._service.note_use(self._codespace, noted)
+                await asyncio.sleep(self._service.look_every_s)
+                await self.check()
+                failed = 0
+            except (LimitReached, UpstreamFailed) as problem:  # of the database
+                failed += 1
+                if failed >= _FAILED_LOOKS:
+                    return problem
+                await asyncio.sleep(self._service.look_every_s)
+            except Problem as problem:
+                return problem
+
+
+class CodespaceSessionService:
+    """Admits callers and counts them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        codespaces: CodespaceService,
+        tokens: AccessTokenService,
+        executor: CodespaceExec,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._codespaces = codespaces
+        self._tokens = tokens
+        self.executor = executor
+        self.look_every_s = look_every_s
+        self._open: Counter[tuple[str, int]] = Counter()
+
+    @asynccontextmanager
+    async def admit(self, subject: Subject, name: str) -> AsyncIterator[Admission]:
+        """A place in one of the caller's own codespaces, until the context ends.
+
+        Raises NotFound, Denied, Conflict(code="codespace.not_running"), LimitReached(code="exec.too_many").
+        """
+        view = await self._codespaces.get_running(subject, name)
+        with self._counted(view.codespace):
+            yield Admission(self, subject, view.codespace)
+
+    @contextmanager
+    def _counted(self, codespace: Codespace) -> Iterator[None]:
+        keys = (("codespace", codespace.id), ("user", codespace.owner_id))
+        for key, most, whose in zip(
+            keys, (MAX_PER_CODESPACE, MAX_PER_USER), ("The codespace has", "You have"), strict=True
+        ):
+            if self._open[key] >= most:
+                raise LimitReached(
+                    f"{whose} {most} open commands and connections, which is as many as there may be.",
+                    code="exec.too_many",
+                    remedy="Close some first.",
+                )
+        self._open.update(keys)
+        try:
+            yield
+        finally:
+            self._open.subtract(keys)
+            for key in keys:
+                if not self._open[key]:
+                    del self._open[key]
+
+    async def check(self, subject: Subject, codespace: Codespace) -> None:
+        """Policy 1. Raises a Problem that says what ended it."""
+        known = await self._tokens.find_by_id(subject.token_id)
+        if known is None or not known.token.is_valid(self._clock.now()) or Scope.CODESPACE not in known.subject.scopes:
+            raise Unauthenticated("The token was revoked, or has expired.", code="exec.token_ended")
+        try:
+            view = await self._codespaces.get_running(known.subject, codespace.name)
+        except NotFound:
+            raise NotFound(
+                "The codespace was deleted, or you may not use it any more.", code="exec.no_codespace"
+            ) from None
+        except Conflict as problem:
+            raise Conflict(f"The codespace was stopped: {problem.message}", code="exec.stopped") from None
+        if view.codespace.container_id != codespace.container_id:
+            raise Conflict("The codespace has another container now.", code="exec.stopped")
+
+    async def note_use(self, codespace: Codespace, noted: datetime | None) -> datetime:
+        """Policy 4, at most once a minute; when it was noted last."""
+        now = self._clock.now()
+        if noted is not None and now - noted < _NOTE_EVERY:
+            return noted
+        async with self._store.begin() as connection:
+            await rows.update_codespace(connection, codespace.id, {"last_used_at": now})
+        return now
+
+    async def end(self, codespace: Codespace, process_id: int) -> None:
+        """Policy 3. What cannot be reached is gone with its container, or goes on until that stops."""
+        try:
+            await self.executor.kill(codespace, process_id)
+        except Problem as problem:
+            _LOG.warning("codespace.exec_not_ended", extra={"codespace": codespace.name, "code": problem.code})

@@ -1,0 +1,82 @@
+"""Which process a command is, and how it is ended: the scripts run in a shell of this machine."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+import pytest
+
+from berth.domain.exec_process import announced, kill_command, parse_first_line
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        (b"23\nabc", (23, b"abc")),
+        (b"23\r\n\0", (23, b"\0")),
+        (b"4194304\n", (4194304, b"")),
+        (b"1\n", None),  # kill -1 is everybody
+        (b"0\n", None),
+        (b"-5\n", None),
+        (b"023\n", None),
+        (b"12345678901\n", None),
+        (b"23", None),
+        (b"sh: not found\n", None),
+        (b"", None),
+    ],
+)
+def test_the_first_line_is_a_process_id(said: bytes, found: tuple[int, bytes] | None) -> None:
+    assert parse_first_line(said) == found
+
+
+@contextmanager
+def running(*command: str) -> Iterator[tuple[subprocess.Popen[bytes], BinaryIO, int]]:
+    """As an engine starts it: a session of its own."""
+    with subprocess.Popen(announced(command), stdout=subprocess.PIPE, start_new_session=True) as process:
+        output = cast("BinaryIO", process.stdout)
+        found = parse_first_line(output.readline())
+        assert found is not None
+        assert found[0] == process.pid
+        yield process, output, found[0]
+
+
+@pytest.mark.parametrize("trap", ["", "trap '' HUP; "], ids=["hears the hang-up", "does not hear it"])
+def test_the_whole_group_ends(trap: str) -> None:
+    with running("sh", "-c", f"{trap}sleep 751001 & echo $!; wait") as (process, output, process_id):
+        child = int(output.readline())
+        os.kill(child, 0)
+        subprocess.run(kill_command(process_id), check=True, timeout=10)
+        assert process.wait(5) in {-signal.SIGHUP, -signal.SIGKILL}
+    deadline = time.monotonic() + 5
+    while is_there(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def is_there(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_what_is_no_leader_is_let_live() -> None:
+    """The id may be another process's by now."""
+    process = subprocess.Popen(["sleep", "751002"])
+    try:
+        subprocess.run(kill_command(process.pid), check=True, timeout=10)
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_what_has_ended_is_no_error() -> None:
+    with running("true") as (process, _, process_id):
+        process.wait(5)
+    assert subprocess.run(kill_command(process_id), check=True, timeout=10, capture_output=True).stderr == b""

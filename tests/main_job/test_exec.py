@@ -1,0 +1,197 @@
+"""Getting into a codespace for real: a server, an engine, a container, and commands that somebody talks to (S7)."""
+
+import asyncio
+import hashlib
+import os
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from tests.server import fresh_name
+from tests.world import World, command_lines, put_secret
+
+from berth.client import Client
+from berth.client.command import RemoteCommand
+from berth.domain.exec_frame import Channel, Start, TerminalSize
+from berth.domain.problem import Problem, Unauthenticated
+from berth.domain.secret_text import SecretText
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
+SECRET = f"canary-{secrets.token_hex(12)}"
+MIB = 1024 * 1024
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def codespace(world: World) -> AsyncIterator[str]:
+    """One that runs, with a secret."""
+    async with world.server.api() as api:
+        answer = await put_secret(api, f"/repos/{world.repository}/codespaces/secrets/EXEC_CANARY", SECRET)
+        assert answer.status_code in {201, 204}, answer.text
+        name = str((await api.post(f"/repos/{world.repository}/codespaces", json={})).json()["name"])
+        body = await world.server.until_at_rest(api, name)
+        assert body["state"] == "Available", body
+        yield name
+        await api.delete(f"/user/codespaces/{name}")
+
+
+def client(world: World, token: str | None = None) -> Client:
+    return Client(world.server.url, SecretText(token or world.server.admin_token))
+
+
+async def finish(command: RemoteCommand) -> tuple[int, bytes, bytes]:
+    """Exit code, standard output, standard error."""
+    texts = {Channel.STDOUT: b"", Channel.STDERR: b""}
+    while (data := await command.read()) is not None:
+        texts[data.channel] += data.content
+    return command.exit_code, texts[Channel.STDOUT], texts[Channel.STDERR]
+
+
+async def run(world: World, name: str, *words: str, stdin: bytes | None = None) -> tuple[int, bytes, bytes]:
+    with client(world) as calls:
+        async with calls.open_command(name, Start(command=words)) as command:
+            if stdin is not None:
+                feeding = asyncio.create_task(feed(command, stdin))
+                result = await finish(command)
+                await feeding
+                return result
+            return await finish(command)
+
+
+async def feed(command: RemoteCommand, stdin: bytes) -> None:
+    await command.write(stdin)
+    await command.end_input()
+
+
+async def test_output_error_and_exit_code_come_apart(world: World, codespace: str) -> None:
+    said = await run(world, codespace, "sh", "-c", "echo out; echo err >&2; exit 7")
+    assert said == (7, b"out\n", b"err\n")
+    assert (await run(world, codespace, "true"))[0] == 0
+    code, _, error = await run(world, codespace, "no-such-program")
+    assert (code, b"no-such-program" in error) == (127, True)
+
+
+async def test_user_folder_and_environment_are_the_codespace_s(world: World, codespace: str) -> None:
+    script = "id -un; pwd; echo $CODESPACE_NAME; echo $EXEC_CANARY"
+    code, out, _ = await run(world, codespace, "sh", "-c", script)
+    user, folder, name, value = out.decode().split()
+    assert (code, name, value) == (0, codespace, SECRET)
+    assert user == "root"
+    assert folder == "/workspaces/webapp"
+
+
+async def test_s7_a_secret_is_in_no_argument_list_of_the_host(world: World, codespace: str) -> None:
+    with client(world) as calls:
+        async with calls.open_command(
+            codespace, Start(command=("sh", "-c", "echo $EXEC_CANARY; sleep 731"))
+        ) as command:
+            said = await command.read()
+            lines = command_lines()
+            assert said is not None
+            assert said.content.decode().strip() == SECRET
+            assert any("sleep 731" in line for line in lines)  # we would see it
+            assert not [line for line in lines if SECRET in line]
+
+
+async def test_five_megabytes_go_there_and_come_back(world: World, codespace: str) -> None:
+    content = os.urandom(5 * MIB)
+    code, out, _ = await run(world, codespace, "cat", stdin=content)
+    assert code == 0
+    assert hashlib.sha256(out).digest() == hashlib.sha256(content).digest()
+
+
+async def test_the_end_of_stdin_arrives(world: World, codespace: str) -> None:
+    assert (await run(world, codespace, "wc", "-c", stdin=b""))[1].strip() == b"0"
+    assert (await run(world, codespace, "wc", "-c", stdin=b"abc\0\xff"))[1].strip() == b"5"
+
+
+async def test_a_command_that_reads_nothing_ends_all_the_same(world: World, codespace: str) -> None:
+    code, out, _ = await run(world, codespace, "echo", "done", stdin=b"")
+    assert (code, out) == (0, b"done\n")
+
+
+async def test_a_terminal_has_its_size_and_gets_new_ones(world: World, codespace: str) -> None:
+    size = TerminalSize(31, 97)
+    script = "busybox stty size; echo $TERM; read line; busybox stty size; exit 3"
+    with client(world) as calls:
+        start = Start(command=("sh", "-c", script), size=size, term="xterm-256color")
+        async with calls.open_command(codespace, start) as command:
+            said = b""
+            while said.count(b"\n") < 2:
+                data = await command.read()
+                assert data is not None
+                said += data.content
+            for rows in range(2, 1000):
+                await command.resize(TerminalSize(rows, 50))
+            await command.resize(TerminalSize(40, 120))
+            await asyncio.sleep(1)
+            await command.write(b"\n")
+            code, rest, _ = await finish(command)
+    assert said == b"31 97\r\nxterm-256color\r\n"
+    assert (code, rest.strip()) == (3, b"40 120")
+
+
+async def test_who_is_gone_leaves_no_process(world: World, codespace: str) -> None:
+    marks = [f"{number}" for number in (743001, 743002, 743003)]
+    script = f"trap '' HUP; sleep {marks[0]} & sleep {marks[1]}"
+    plain, terminal = Start(command=("sh", "-c", script)), Start(command=("sleep", marks[2]), size=TerminalSize(24, 80))
+    with client(world) as calls:
+        async with calls.open_command(codespace, plain), calls.open_command(codespace, terminal):
+            await world.until(lambda: seen(marks, 3))
+        await world.until(lambda: seen(marks, 0), 15)
+
+
+async def seen(marks: list[str], number: int) -> bool:
+    return sum(any(line.startswith(f"sleep {mark}") for line in command_lines()) for mark in marks) == number
+
+
+async def test_who_reads_nothing_makes_the_command_wait(world: World, codespace: str) -> None:
+    """Not the server: its memory stays as it is while 1 GiB waits behind a caller who does not read."""
+    with client(world) as calls:
+        script = "head -c 1073741824 /dev/zero; echo never"
+        async with calls.open_command(codespace, Start(command=("sh", "-c", script))) as command:
+            await command.read()
+            before = memory_kib(world)
+            await asyncio.sleep(3)
+            assert memory_kib(world) - before < 4096
+            assert len(command._output) <= 256  # a window's worth
+
+
+def memory_kib(world: World) -> int:
+    assert world.server.process is not None
+    lines = Path(f"/proc/{world.server.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+
+async def test_a_stop_ends_it_and_says_so(world: World) -> None:
+    async with world.server.api() as api:
+        name = str((await api.post(f"/repos/{world.repository}/codespaces", json={})).json()["name"])
+        await world.server.until_at_rest(api, name)
+        with client(world) as calls:
+            async with calls.open_command(name, Start(command=("sleep", "1000"))) as command:
+                await api.post(f"/user/codespaces/{name}/stop")
+                with pytest.raises(Problem, match="The codespace was stopped") as caught:
+                    async with asyncio.timeout(30):
+                        await finish(command)
+        assert caught.value.code == "exec.stopped"
+        with client(world) as calls, pytest.raises(Problem) as refused:
+            async with calls.open_command(name, Start(command=("true",))):
+                pass
+        assert refused.value.code == "codespace.not_running"
+        await api.delete(f"/user/codespaces/{name}")
+
+
+async def test_a_revoked_token_ends_it_within_ten_seconds(world: World, codespace: str) -> None:
+    async with world.server.api() as api:
+        made = (
+            await api.post("/user/tokens", json={"note": fresh_name("exec"), "scopes": ["codespace", "repo"]})
+        ).json()
+        with client(world, made["token"]) as calls:
+            async with calls.open_command(codespace, Start(command=("sleep", "744001"))) as command:
+                await world.until(lambda: seen(["744001"], 1))
+                assert (await api.delete(f"/user/tokens/{made['id']}")).status_code == 204
+                with pytest.raises(Unauthenticated, match="revoked"):
+                    async with asyncio.timeout(10):
+                        await finish(command)
+            await world.until(lambda: seen(["744001"], 0), 10)
