@@ -162,19 +162,27 @@ def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike)
 @pytest.mark.parametrize(
     "answer, argv, data, printed",
     [
-        ({"exit_code": 0, "output": "hello\n"}, (), None, b"hello\n"),
-        ({"exit_code": 37, "output": "AP8=", "encoding": "base64"}, (), None, b"\x00\xff"),
-        ({"exit_code": 0, "output": ""}, ("--stdin",), "aW4=", b""),
+        ({"exit_code": 0, "output": "hello\n"}, (), None, "hello\n"),
+        ({"exit_code": 37, "output": "AP8=", "encoding": "base64"}, (), None, "\0\ufffd"),
+        ({"exit_code": 0, "output": ""}, ("--stdin",), "aW4=", ""),
     ],
     ids=["text", "bytes and exit code", "stdin"],
 )
-def test_exec_passes_output_and_exit_code_through(
-    berth: Berth, server: GitHubLike, answer: dict[str, Any], argv: tuple[str, ...], data: str | None, printed: bytes
+def test_exec_for_a_program(
+    berth: Berth, server: GitHubLike, answer: dict[str, Any], argv: tuple[str, ...], data: str | None, printed: str
 ) -> None:
+    """Without --json it is a conversation: tests/main_job/test_exec.py."""
     server.exec_answer = answer
-    result = berth("codespace", "exec", *argv, CODESPACE, "--", "sh", "-c", "x", stdin="in")
-    assert (result.exit_code, result.stdout_bytes) == (answer["exit_code"], printed)
+    result = berth("codespace", "exec", "--json", *argv, CODESPACE, "--", "sh", "-c", "x", stdin="in")
+    assert result.exit_code == answer["exit_code"]
+    assert json.loads(result.stdout) == {"exit_code": answer["exit_code"], "output": printed}
     assert server.executed == [{"command": ["sh", "-c", "x"], "stdin": data}]
+
+
+@pytest.mark.parametrize("argv", [("shell",), ("exec", "--tty"), ("exec", "--tty", "--json")])
+def test_a_terminal_where_there_is_none(berth: Berth, argv: tuple[str, ...]) -> None:
+    result = berth("codespace", *argv, CODESPACE, *(("--", "sh") if argv[0] == "exec" else ()))
+    assert result.exit_code == 2
 
 
 STATUSES = [

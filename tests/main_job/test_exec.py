@@ -1,9 +1,15 @@
 """Getting into a codespace for real: a server, an engine, a container, and commands that somebody talks to (S7)."""
 
 import asyncio
+import fcntl
 import hashlib
 import os
+import pty
 import secrets
+import signal
+import struct
+import sys
+import termios
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -195,3 +201,97 @@ async def test_a_revoked_token_ends_it_within_ten_seconds(world: World, codespac
                     async with asyncio.timeout(10):
                         await finish(command)
             await world.until(lambda: seen(["744001"], 0), 10)
+
+
+def cli(world: World, *words: str) -> tuple[list[str], dict[str, str]]:
+    """`berth codespace …` and its environment."""
+    login = {"BERTH_HOST": world.server.url, "BERTH_TOKEN": world.server.admin_token, "TERM": "xterm-256color"}
+    return [sys.executable, "-m", "berth", "codespace", *words], {"PATH": os.environ["PATH"], **login}
+
+
+async def berth(world: World, *words: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+    command, environment = cli(world, *words)
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+    out, err = await process.communicate(stdin)
+    return process.returncode or 0, out, err
+
+
+async def test_the_command_line_is_a_pipe(world: World, codespace: str) -> None:
+    script = "cat; echo err >&2; exit 9"
+    content = os.urandom(5 * MIB)
+    code, out, err = await berth(world, "exec", "-i", codespace, "--", "sh", "-c", script, stdin=content)
+    assert (code, err) == (9, b"err\n")
+    assert hashlib.sha256(out).digest() == hashlib.sha256(content).digest()
+
+
+async def test_the_command_line_hands_on_no_stdin_unless_told(world: World, codespace: str) -> None:
+    assert await berth(world, "exec", codespace, "--", "wc", "-c", stdin=b"abc") == (0, b"0\n", b"")
+
+
+async def test_the_command_line_in_a_script_has_no_terminal(world: World, codespace: str) -> None:
+    code, _, err = await berth(world, "shell", codespace)
+    assert (code, b"This is no terminal." in err) == (2, True)
+
+
+async def test_the_command_line_says_why_it_may_not(world: World, codespace: str) -> None:
+    code, _, err = await berth(world, "exec", "no-such-codespace", "--", "true")
+    assert (code, b"There is no such codespace." in err) == (1, True)
+
+
+async def test_a_command_line_that_is_killed_leaves_no_process(world: World, codespace: str) -> None:
+    command, environment = cli(world, "exec", codespace, "--", "sleep", "745001")
+    process = await asyncio.create_subprocess_exec(*command, env=environment)
+    await world.until(lambda: seen(["745001"], 1))
+    process.kill()
+    await process.wait()
+    await world.until(lambda: seen(["745001"], 0), 15)
+
+
+async def test_a_reader_who_has_enough(world: World, codespace: str) -> None:
+    """`berth codespace exec … | head -c 5`"""
+    command, environment = cli(world, "exec", codespace, "--", "sh", "-c", "cat /dev/zero; sleep 745002")
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    await process.stdout.readexactly(5)
+    process.stdout._transport.close()  # type: ignore[attr-defined]
+    async with asyncio.timeout(20):
+        assert await process.wait() == 141
+
+
+async def test_a_shell_in_a_terminal(world: World, codespace: str) -> None:
+    """On a terminal of ours: raw, with its size, with a new size, and left as it was."""
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+    before = termios.tcgetattr(side)
+    command, environment = cli(world, "shell", codespace)
+    process = await asyncio.create_subprocess_exec(
+        *command, env=environment, stdin=side, stdout=side, stderr=side, start_new_session=True
+    )
+    try:
+        await say_and_see(main, b"busybox stty size; echo $TERM\n", b"33 99\r\nxterm-256color")
+        fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 111, 0, 0))
+        process.send_signal(signal.SIGWINCH)
+        await asyncio.sleep(1)
+        await say_and_see(main, b"busybox stty size\n", b"44 111")
+        await say_and_see(main, b"sleep 745003\n", b"sleep 745003")
+        await world.until(lambda: seen(["745003"], 1))
+        await say_and_see(main, b"\x03", b"^C")  # not our end: the command's
+        await world.until(lambda: seen(["745003"], 0))
+        await say_and_see(main, b"exit 5\n", b"exit 5")
+        async with asyncio.timeout(20):
+            assert await process.wait() == 5
+        assert termios.tcgetattr(side) == before
+    finally:
+        if process.returncode is None:
+            process.kill()
+        os.close(main)
+        os.close(side)
+
+
+async def say_and_see(terminal: int, text: bytes, expected: bytes) -> None:
+    os.write(terminal, text)
+    said = b""
+    async with asyncio.timeout(20):
+        while expected not in said:
+            said += await asyncio.to_thread(os.read, terminal, 4096)

@@ -1,24 +1,22 @@
 """`berth codespace`."""
 
-import sys
 import time
 from typing import Annotated
 
 import typer
 
+from berth.cli import codespace_exec
 from berth.cli.hosts import connect
 from berth.cli.launch_progress import plain_text, read_finding, show_finding, show_launch, show_waiting
-from berth.cli.options import AsJSON, Yes, confirm
+from berth.cli.options import AsJSON, CodespaceName, Yes, confirm
 from berth.cli.problems import FAILED
-from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say
+from berth.cli.terminal import clean_line, out, out_json, out_table, say
 from berth.client import Client, Codespace, CodespaceExport, Finding
 from berth.domain.problem import NotFound
 
 app = typer.Typer(help="Codespaces.", no_args_is_help=True)
 
 _LOOK_EVERY_S = 0.3
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="As berth codespace list shows it.")]
 
 
 @app.command()
@@ -85,7 +83,7 @@ def list_codespaces(as_json: AsJSON = False) -> None:
 
 
 @app.command()
-def view(name: Name, as_json: AsJSON = False) -> None:
+def view(name: CodespaceName, as_json: AsJSON = False) -> None:
     """Show a codespace; if it failed, why."""
     with connect() as client:
         codespace = client.get_codespace(name)
@@ -108,7 +106,7 @@ def view(name: Name, as_json: AsJSON = False) -> None:
 
 @app.command()
 def logs(
-    name: Name,
+    name: CodespaceName,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the launch is done.")] = False,
     as_json: AsJSON = False,
 ) -> None:
@@ -129,37 +127,19 @@ def logs(
             show_finding(finding)
 
 
-@app.command("exec")
-def execute(
-    name: Name,
-    command: Annotated[list[str], typer.Argument(metavar="-- COMMAND [ARGUMENT]...", help="What to run.")],
-    stdin: Annotated[bool, typer.Option("--stdin", "-i", help="Hand stdin to the command.")] = False,
-    as_json: AsJSON = False,
-) -> None:
-    """Run a command in a codespace; its exit code is this program's."""
-    data = sys.stdin.buffer.read() if stdin else None
-    with connect() as client:
-        result = client.execute(name, command, data)
-    if as_json:
-        out_json({"exit_code": result.exit_code, "output": result.data.decode(errors="replace")})
-    elif sys.stdout.isatty():
-        sys.stdout.write(clean(result.data.decode(errors="replace")))
-    else:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(result.data)  # to a file or a program byte for byte
-    sys.stdout.flush()
-    raise typer.Exit(result.exit_code)
+app.command("exec")(codespace_exec.execute)
+app.command("shell")(codespace_exec.shell)
 
 
 @app.command()
-def stop(name: Name, as_json: AsJSON = False) -> None:
+def stop(name: CodespaceName, as_json: AsJSON = False) -> None:
     """Stop a codespace; its files stay."""
     with connect() as client:
         _show_change(client.stop_codespace(name), as_json)
 
 
 @app.command()
-def start(name: Name, as_json: AsJSON = False) -> None:
+def start(name: CodespaceName, as_json: AsJSON = False) -> None:
     """Start a stopped codespace."""
     with connect() as client:
         _show_change(client.start_codespace(name), as_json)
@@ -176,7 +156,7 @@ def _show_change(codespace: Codespace, as_json: bool) -> None:
 
 @app.command()
 def export(
-    name: Name,
+    name: CodespaceName,
     branch: Annotated[str | None, typer.Option("--branch", help="A new branch; otherwise codespace-NAME.")] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is pushed.")] = True,
     as_json: AsJSON = False,

@@ -13,6 +13,7 @@ from berth.client import Client, SecretOwner
 from berth.domain.problem import Invalid
 from berth.domain.secret_text import SecretText
 
+CodespaceName = Annotated[str, typer.Argument(metavar="NAME", help="As berth codespace list shows it.")]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 OfUser = Annotated[bool, typer.Option("--user", help="At your own account.")]

@@ -1,7 +1,8 @@
 """Typed client of our own REST API. What a terminal looks like and where a login is kept is `cli`'s business.
 
 Decided: synchronous. The command line does one thing at a time, Ctrl-C arrives where the program is, and no loop has to
-be started; a program that wants many requests at once has httpx and octokit.
+be started; a program that wants many requests at once has httpx and octokit. Only a command that is talked to while it
+runs is asynchronous (`command.py`): it has two directions at once.
 
 The token goes to the one origin that the client was made for: of a redirect only the id of a repository that has another
 name now is taken, and lists are paged by number, not by the server's links. Every failure is a Problem with the server's own text.
@@ -19,6 +20,7 @@ from berth.client.codespace import (
     PullProgress,
     parse_events,
 )
+from berth.client.command import RemoteCommand
 from berth.client.package import (
     Package,
     PackageAccess,
@@ -54,6 +56,7 @@ __all__ = [
     "PullProgress",
     "RegistryLogin",
     "RegistryLogins",
+    "RemoteCommand",
     "Repository",
     "Secret",
     "SecretOwner",

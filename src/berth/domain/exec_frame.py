@@ -187,7 +187,7 @@ def _parse_start(content: bytes) -> Start:
     if not isinstance(terminal, dict):
         raise _wrong("A terminal is an object.")
     term = terminal.get("term", "")
-    if not isinstance(term, str) or (term and not _TERM.fullmatch(term)):
+    if not isinstance(term, str) or (term and not is_term(term)):
         raise _wrong("A terminal's type is a short name such as xterm-256color.")
     return Start(command=words, size=_parse_size(terminal), term=term)
 
@@ -202,6 +202,11 @@ def check_command(command: tuple[str, ...] | list[str]) -> None:
         "".join(command).encode()
     except UnicodeEncodeError:  # JSON can name half a surrogate pair
         raise Invalid("A command's words are Unicode text.", field="command", code="exec.command") from None
+
+
+def is_term(name: str) -> bool:
+    """Whether it can be the type of a terminal."""
+    return _TERM.fullmatch(name) is not None
 
 
 def _parse_size(fields: dict[str, object]) -> TerminalSize:

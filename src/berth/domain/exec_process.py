@@ -35,6 +35,17 @@ kill -KILL $groups 2>/dev/null
 exit 0
 """
 
+# Called as: sh -c SHELL_SCRIPT berth ARGUMENT... : the shell that /etc/passwd has for this user, with these arguments.
+SHELL_SCRIPT = r"""me=$(id -u 2>/dev/null) shell=
+while IFS=: read -r _ _ id _ _ _ program || [ -n "$id" ]; do
+  if [ "$id" = "$me" ]; then shell=$program; break; fi
+done 2>/dev/null < /etc/passwd
+case $shell in */nologin | */false | '') shell=/bin/bash ;; esac
+[ -x "$shell" ] || shell=/bin/sh
+export SHELL="$shell"
+exec "$shell" "$@"
+"""
+
 
 def announced(command: Sequence[str]) -> tuple[str, ...]:
     """The command with the codespace's environment, after a first line of output that is its process id."""
@@ -52,3 +63,13 @@ def parse_first_line(output: bytes) -> tuple[int, bytes] | None:
 def kill_command(process_id: int) -> tuple[str, ...]:
     """What ends it; nothing happens if it has ended."""
     return ("/bin/sh", "-c", KILL_SCRIPT, "berth", str(process_id))
+
+
+def login_shell() -> tuple[str, ...]:
+    """The user's own shell, as at a login."""
+    return ("/bin/sh", "-c", SHELL_SCRIPT, "berth", "-l")
+
+
+def in_shell(line: str) -> tuple[str, ...]:
+    """A line for the user's own shell, as ssh hands it over."""
+    return ("/bin/sh", "-c", SHELL_SCRIPT, "berth", "-c", line)
