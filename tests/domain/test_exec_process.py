@@ -1,6 +1,7 @@
 """Which process a command is, and how it is ended: the scripts run in a shell of this machine."""
 
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -10,7 +11,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from berth.domain.exec_process import announced, kill_command, parse_first_line
+from berth.domain.exec_process import announced, in_shell, kill_command, login_shell, parse_first_line
 
 
 @pytest.mark.parametrize(
@@ -80,3 +81,15 @@ def test_what_has_ended_is_no_error() -> None:
     with running("true") as (process, _, process_id):
         process.wait(5)
     assert subprocess.run(kill_command(process_id), check=True, timeout=10, capture_output=True).stderr == b""
+
+
+def test_a_line_is_for_the_user_s_own_shell() -> None:
+    shell = pwd.getpwuid(os.getuid()).pw_shell
+    done = subprocess.run(in_shell("echo \"$SHELL\" 'a  b'; exit 3"), capture_output=True, check=False)
+    assert (done.returncode, done.stdout.decode()) == (3, f"{shell} a  b\n")
+
+
+def test_a_login_shell_reads_what_a_login_reads() -> None:
+    assert login_shell()[-1] == "-l"
+    done = subprocess.run(login_shell(), input=b"exit 4\n", capture_output=True, check=False)
+    assert done.returncode == 4

@@ -8,14 +8,16 @@ import pty
 import secrets
 import signal
 import struct
+import subprocess
 import sys
 import termios
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from tests.server import fresh_name
+from tests.server import free_port, fresh_name
 from tests.world import World, command_lines, put_secret
 
 from berth.client import Client
@@ -295,3 +297,133 @@ async def say_and_see(terminal: int, text: bytes, expected: bytes) -> None:
     async with asyncio.timeout(20):
         while expected not in said:
             said += await asyncio.to_thread(os.read, terminal, 4096)
+
+
+def ssh_options(world: World, home: Path) -> tuple[list[str], dict[str, str]]:
+    """A configuration as a person has it, and the environment that OpenSSH's programs run in."""
+    login = {"BERTH_HOST": world.server.url, "BERTH_TOKEN": world.server.admin_token, "XDG_CONFIG_HOME": str(home)}
+    environment = {"PATH": os.environ["PATH"], "HOME": str(home), **login}
+    command = [sys.executable, "-m", "berth", "codespace", "ssh-config"]
+    made = subprocess.run(command, env=environment, capture_output=True, check=True)
+    (home / "config").write_bytes(made.stdout)
+    return ["-F", str(home / "config")], environment
+
+
+async def openssh(environment: dict[str, str], *command: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe)
+    async with asyncio.timeout(60):
+        out, err = await process.communicate(stdin)
+    return process.returncode or 0, out, err
+
+
+async def test_openssh_runs_commands(world: World, codespace: str, tmp_path: Path) -> None:
+    options, environment = ssh_options(world, tmp_path)
+    ssh = ["ssh", *options, codespace]
+    assert await openssh(environment, *ssh, "echo $CODESPACE_NAME; echo err >&2; exit 7") == (
+        7,
+        codespace.encode() + b"\n",
+        b"err\n",
+    )
+    code, out, _ = await openssh(environment, *ssh, "sh", "-s", stdin=b"echo from stdin; pwd\n")
+    assert (code, out) == (0, b"from stdin\n/workspaces/webapp\n")
+    content = os.urandom(MIB)
+    assert (await openssh(environment, *ssh, "cat", stdin=content))[:2] == (0, content)
+    assert (tmp_path / "berth" / "ssh" / "host_key").stat().st_mode & 0o777 == 0o600
+    code, out, _ = await openssh(environment, *ssh, "-tt", "busybox stty size; tty", stdin=b"")
+    assert code == 0
+
+
+async def test_openssh_that_is_killed_leaves_no_process(world: World, codespace: str, tmp_path: Path) -> None:
+    options, environment = ssh_options(world, tmp_path)
+    process = await asyncio.create_subprocess_exec("ssh", *options, codespace, "sleep 746001", env=environment)
+    await world.until(lambda: seen(["746001"], 1))
+    process.kill()
+    await process.wait()
+    await world.until(lambda: seen(["746001"], 0), 15)
+
+
+async def test_openssh_forwards_only_to_the_codespace(world: World, codespace: str, tmp_path: Path) -> None:
+    """With -L: busybox nc serves one connection in the codespace."""
+    options, environment = ssh_options(world, tmp_path)
+    here, elsewhere, there = free_port(), free_port(), 8123
+    serve = f"printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | busybox nc -l -p {there}"
+    forwards = ["-L", f"127.0.0.1:{here}:localhost:{there}", "-L", f"127.0.0.1:{elsewhere}:10.0.0.1:80"]
+    process = await asyncio.create_subprocess_exec(
+        "ssh", *options, *forwards, codespace, serve, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        assert (await until_answered(here)).endswith(b"hello")
+        with suppress(OSError):
+            reader, writer = await asyncio.open_connection("127.0.0.1", elsewhere)
+            assert await reader.read() == b""
+            writer.close()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def until_answered(port: int) -> bytes:
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(b"GET / HTTP/1.0\r\n\r\n")
+                said = await reader.read()
+                writer.close()
+            except OSError:
+                said = b""
+            if said:
+                return said
+            await asyncio.sleep(0.2)
+
+
+async def test_a_port_of_the_codespace_is_one_of_ours(world: World, codespace: str) -> None:
+    here, there = free_port(), 8124
+    command, environment = cli(world, "ports", "forward", codespace, f"{here}:{there}")
+    forwarding = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+    serve = f"while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | busybox nc -l -p {there}; done"
+    try:
+        with client(world) as calls:
+            async with calls.open_command(codespace, Start(command=("sh", "-c", serve))):
+                for _ in range(3):
+                    assert (await until_answered(here)).endswith(b"hello")
+    finally:
+        forwarding.kill()
+        await forwarding.wait()
+
+
+@pytest.mark.parametrize("way", [(), ("-O",)], ids=["sftp", "scp's old protocol"])
+async def test_scp_copies_both_ways(world: World, codespace: str, tmp_path: Path, way: tuple[str, ...]) -> None:
+    """An unmodified scp; this image has neither sftp-server nor scp, so only the first can work."""
+    options, environment = ssh_options(world, tmp_path)
+    scp = ["scp", *options, *way]
+    content = os.urandom(MIB + 17)
+    (tmp_path / "there").write_bytes(content)
+    (tmp_path / "there").chmod(0o750)
+    code, _, err = await openssh(environment, *scp, "-p", str(tmp_path / "there"), f"{codespace}:/tmp/copied file")
+    if way:
+        assert (code, b"not found" in err) == (1, True)
+        return
+    assert (code, err) == (0, b"")
+    _, said, _ = await run(world, codespace, "stat", "-c", "%a %s", "/tmp/copied file")
+    assert said == f"750 {len(content)}\n".encode()
+    code, _, err = await openssh(environment, *scp, f"{codespace}:/tmp/copied file", str(tmp_path / "back"))
+    assert (code, err) == (0, b"")
+    assert (tmp_path / "back").read_bytes() == content
+    code, _, err = await openssh(environment, *scp, f"{codespace}:/no/such/file", str(tmp_path / "none"))
+    assert (code, b"No such file" in err) == (1, True)
+
+
+async def test_scp_copies_folders(world: World, codespace: str, tmp_path: Path) -> None:
+    options, environment = ssh_options(world, tmp_path)
+    tree = {"a": b"1", "b c/d": b"2" * 70000, "b c/.hidden": b""}
+    for name, content in tree.items():
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    scp = ["scp", *options, "-r"]
+    assert (await openssh(environment, *scp, str(tmp_path / "tree"), f"{codespace}:tree"))[0] == 0
+    assert (await openssh(environment, *scp, f"{codespace}:tree", str(tmp_path / "again")))[0] == 0
+    assert {name: (tmp_path / "again" / name).read_bytes() for name in tree} == tree

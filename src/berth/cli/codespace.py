@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from berth.cli import codespace_exec
+from berth.cli import codespace_exec, codespace_ssh, port_forward
 from berth.cli.hosts import connect
 from berth.cli.launch_progress import plain_text, read_finding, show_finding, show_launch, show_waiting
 from berth.cli.options import AsJSON, CodespaceName, Yes, confirm
@@ -129,6 +129,9 @@ def logs(
 
 app.command("exec")(codespace_exec.execute)
 app.command("shell")(codespace_exec.shell)
+app.command("ssh")(codespace_ssh.ssh)
+app.command("ssh-config")(codespace_ssh.ssh_config)
+app.add_typer(port_forward.app, name="ports")
 
 
 @app.command()
