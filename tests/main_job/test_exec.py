@@ -121,7 +121,8 @@ async def test_a_command_that_reads_nothing_ends_all_the_same(world: World, code
 
 async def test_a_terminal_has_its_size_and_gets_new_ones(world: World, codespace: str) -> None:
     size = TerminalSize(31, 97)
-    script = "busybox stty size; echo $TERM; read line; busybox stty size; exit 3"
+    known = 'until [ -n "$(busybox stty size 2>/dev/null)" ]; do sleep 0.1; done'  # it comes a moment after the start
+    script = f"{known}; busybox stty size; echo $TERM; read line; busybox stty size; exit 3"
     with client(world) as calls:
         start = Start(command=("sh", "-c", script), size=size, term="xterm-256color")
         async with calls.open_command(codespace, start) as command:
@@ -147,7 +148,7 @@ async def test_who_is_gone_leaves_no_process(world: World, codespace: str) -> No
     with client(world) as calls:
         async with calls.open_command(codespace, plain), calls.open_command(codespace, terminal):
             await world.until(lambda: seen(marks, 3))
-        await world.until(lambda: seen(marks, 0), 15)
+        await world.until(lambda: seen(marks, 0), 60)
 
 
 async def seen(marks: list[str], number: int) -> bool:
@@ -177,7 +178,8 @@ async def test_a_stop_ends_it_and_says_so(world: World) -> None:
         name = str((await api.post(f"/repos/{world.repository}/codespaces", json={})).json()["name"])
         await world.server.until_at_rest(api, name)
         with client(world) as calls:
-            async with calls.open_command(name, Start(command=("sleep", "1000"))) as command:
+            async with calls.open_command(name, Start(command=("sleep", "747001"))) as command:
+                await world.until(lambda: seen(["747001"], 1))
                 await api.post(f"/user/codespaces/{name}/stop")
                 with pytest.raises(Problem, match="The codespace was stopped") as caught:
                     async with asyncio.timeout(30):
@@ -202,7 +204,7 @@ async def test_a_revoked_token_ends_it_within_ten_seconds(world: World, codespac
                 with pytest.raises(Unauthenticated, match="revoked"):
                     async with asyncio.timeout(10):
                         await finish(command)
-            await world.until(lambda: seen(["744001"], 0), 10)
+            await world.until(lambda: seen(["744001"], 0), 60)
 
 
 def cli(world: World, *words: str) -> tuple[list[str], dict[str, str]]:
@@ -247,7 +249,7 @@ async def test_a_command_line_that_is_killed_leaves_no_process(world: World, cod
     await world.until(lambda: seen(["745001"], 1))
     process.kill()
     await process.wait()
-    await world.until(lambda: seen(["745001"], 0), 15)
+    await world.until(lambda: seen(["745001"], 0), 60)
 
 
 async def test_a_reader_who_has_enough(world: World, codespace: str) -> None:
@@ -317,6 +319,7 @@ async def openssh(environment: dict[str, str], *command: str, stdin: bytes = b""
     return process.returncode or 0, out, err
 
 
+@pytest.mark.timeout(180)  # five clients of two programs each, one after the other
 async def test_openssh_runs_commands(world: World, codespace: str, tmp_path: Path) -> None:
     options, environment = ssh_options(world, tmp_path)
     ssh = ["ssh", *options, codespace]
@@ -340,7 +343,7 @@ async def test_openssh_that_is_killed_leaves_no_process(world: World, codespace:
     await world.until(lambda: seen(["746001"], 1))
     process.kill()
     await process.wait()
-    await world.until(lambda: seen(["746001"], 0), 15)
+    await world.until(lambda: seen(["746001"], 0), 60)
 
 
 async def test_openssh_forwards_only_to_the_codespace(world: World, codespace: str, tmp_path: Path) -> None:

@@ -147,3 +147,17 @@ async def test_places_are_given_back(running: Running) -> None:
         async with running.service.admit(running.olga, running.name):
             pass
     assert not running.service._open
+
+
+async def test_what_is_stopped_while_it_starts_says_so(running: Running) -> None:
+    def make() -> FakeExecStream:
+        stream = FakeExecStream(process_id=b"")
+        stream.end(137)
+        return stream
+
+    running.world.engine.make_stream = make
+    async with running.service.admit(running.olga, running.name) as admission:
+        await running.world.service.stop(running.olga, running.name)
+        with pytest.raises(Problem, match="The codespace was stopped"):
+            async with admission.start(SH):
+                pass

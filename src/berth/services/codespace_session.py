@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime, timedelta
 
 from berth.adapters.store import codespace as rows
@@ -78,8 +78,12 @@ class Admission:
     @asynccontextmanager
     async def start(self, wanted: Start) -> AsyncIterator[CodespaceSession]:
         """Start it; at the end of the context nothing of its process group is left, unless it ended by itself."""
-        executor = self._service.executor
-        async with executor.open(self._codespace, wanted) as command:
+        async with AsyncExitStack() as stack:
+            try:
+                command = await stack.enter_async_context(self._service.executor.open(self._codespace, wanted))
+            except Problem:
+                await self.check()  # a codespace that is being stopped has a better reason
+                raise
             session = CodespaceSession(self, command)
             try:
                 yield session
