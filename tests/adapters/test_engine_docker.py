@@ -442,6 +442,17 @@ async def test_it_pulls_by_digest_with_this_credential_only(engine: DockerEngine
     assert await engine.find_image(pinned.pull_name) is not None
     again = await drain(engine, pinned, credential(pinned.host))
     assert len(again) >= 1
+    for _ in range(2):  # the second time there is nothing to forget
+        await engine.remove_image(pinned.pull_name)
+        assert await engine.find_image(pinned.pull_name) is None
+
+
+async def test_an_image_that_a_container_uses_is_not_forgotten(
+    engine: DockerEngine, container: str, busybox_image: str
+) -> None:
+    await engine.remove_image(busybox_image)
+    assert await engine.find_image(busybox_image) is not None
+    await engine.start_container(container)
 
 
 @pytest.mark.registry

@@ -19,6 +19,9 @@ EFFECTS = [
     pytest.param(("codespace", "list"), f"GET /user/codespaces>{CODESPACE}", id="codespace list"),
     pytest.param(("codespace", "view", CODESPACE), f"GET /user/codespaces/{CODESPACE}>calm quay", id="codespace view"),
     pytest.param(("codespace", "stop", CODESPACE), f"POST /user/codespaces/{CODESPACE}/stop>", id="codespace stop"),
+    pytest.param(
+        ("codespace", "rebuild", CODESPACE), f"POST /user/codespaces/{CODESPACE}/rebuild>", id="codespace rebuild"
+    ),
     pytest.param(("codespace", "start", CODESPACE), f"POST /user/codespaces/{CODESPACE}/start>", id="codespace start"),
     pytest.param(
         ("codespace", "delete", "-y", CODESPACE), f"DELETE /user/codespaces/{CODESPACE}>", id="codespace delete"
@@ -304,6 +307,12 @@ def test_a_redirect_that_names_no_repository_is_a_failure(berth: Berth, server: 
 def test_json_has_no_key_that_the_server_did_not_send(berth: Berth) -> None:
     (codespace,) = json.loads(berth("codespace", "list", "--json").stdout)
     assert codespace["repository"] == {"id": 11, "full_name": "acme/shop"}
+
+
+def test_a_rebuild_is_full_only_if_that_is_said(berth: Berth, server: GitHubLike) -> None:
+    assert "is Rebuilding" in berth("codespace", "rebuild", CODESPACE).stderr
+    berth("codespace", "rebuild", CODESPACE, "--full")
+    assert server.rebuilds == [{"full": False}, {"full": True}]
 
 
 def test_start_says_where_to_look(berth: Berth) -> None:

@@ -14,7 +14,9 @@ RUNNING, STOPPED, DELETED = Desired
     list(product(Phase, World, (True, False), (True, False))),
 )
 def test_policy_1_deleted_always_removes(phase: Phase, world: World, launched: bool, changed: bool) -> None:
-    assert choose_step(DELETED, phase, world, launched=launched, changed=changed) is Step.REMOVE
+    for rebuild in (False, True):
+        step = choose_step(DELETED, phase, world, launched=launched, changed=changed, rebuild=rebuild)
+        assert step is Step.REMOVE
 
 
 CASES = {
@@ -53,21 +55,49 @@ CASES = {
 
 @pytest.mark.parametrize(("desired", "phase", "world", "launched", "changed", "step"), CASES.values(), ids=CASES.keys())
 def test_choose_step(desired: Desired, phase: Phase, world: World, launched: bool, changed: bool, step: Step) -> None:
-    assert choose_step(desired, phase, world, launched=launched, changed=changed) is step
+    assert choose_step(desired, phase, world, launched=launched, changed=changed, rebuild=False) is step
+
+
+REBUILDS = {
+    "policy 6: of what runs": (RUNNING, Phase.AVAILABLE, World.RUNNING, True, Step.REBUILD),
+    "policy 6: of what is stopped": (RUNNING, Phase.SHUTDOWN, World.STOPPED, True, Step.REBUILD),
+    "policy 6: of what failed": (RUNNING, Phase.FAILED, World.STOPPED, True, Step.REBUILD),
+    "policy 6: of what is lost": (RUNNING, Phase.FAILED, World.ABSENT, True, Step.REBUILD),
+    "policy 6: interrupted before the old one went": (RUNNING, Phase.REBUILDING, World.RUNNING, True, Step.REBUILD),
+    "policy 6: interrupted after the old one went": (RUNNING, Phase.REBUILDING, World.ABSENT, True, Step.REBUILD),
+    "policy 6: a failed one rests": (RUNNING, Phase.FAILED, World.ABSENT, False, Step.REST),
+    "policy 6: stopped before the old one went": (STOPPED, Phase.REBUILDING, World.RUNNING, True, Step.STOP),
+    "policy 6: stopped after the old one went": (STOPPED, Phase.REBUILDING, World.ABSENT, True, Step.STOP),
+    "policy 6: it waits for the next start": (STOPPED, Phase.SHUTDOWN, World.ABSENT, False, Step.REST),
+    "policy 6: and is done then": (RUNNING, Phase.SHUTDOWN, World.ABSENT, True, Step.REBUILD),
+}
+
+
+@pytest.mark.parametrize(("desired", "phase", "world", "changed", "step"), REBUILDS.values(), ids=REBUILDS.keys())
+def test_choose_step_with_a_rebuild_to_do(
+    desired: Desired, phase: Phase, world: World, changed: bool, step: Step
+) -> None:
+    assert choose_step(desired, phase, world, launched=True, changed=changed, rebuild=True) is step
+
+
+def test_policy_6_what_was_never_launched_is_launched() -> None:
+    step = choose_step(RUNNING, Phase.FAILED, World.ABSENT, launched=False, changed=True, rebuild=True)
+    assert step is Step.LAUNCH
 
 
 @pytest.mark.parametrize(
-    ("desired", "phase", "world", "launched", "changed"),
-    list(product(Desired, Phase, World, (True, False), (True, False))),
+    ("desired", "phase", "world", "launched", "changed", "rebuild"),
+    list(product(Desired, Phase, World, (True, False), (True, False), (True, False))),
 )
 def test_a_container_that_ran_once_is_never_undone_by_less_than_a_deletion(
-    desired: Desired, phase: Phase, world: World, launched: bool, changed: bool
+    desired: Desired, phase: Phase, world: World, launched: bool, changed: bool, rebuild: bool
 ) -> None:
-    step = choose_step(desired, phase, world, launched=launched, changed=changed)
+    step = choose_step(desired, phase, world, launched=launched, changed=changed, rebuild=rebuild)
     if launched and desired is not DELETED:
         assert step not in {Step.LAUNCH, Step.UNDO, Step.REMOVE}
     if not launched:
         assert step not in {Step.START, Step.STOP, Step.FAIL_LOST}
+    assert step is not Step.REBUILD or (launched and rebuild and desired is RUNNING)
 
 
 STATES = {
@@ -82,6 +112,8 @@ STATES = {
     "failed": (RUNNING, Phase.FAILED, False, State.FAILED),
     "failed, asked to start": (RUNNING, Phase.FAILED, True, State.QUEUED),
     "deleted": (DELETED, Phase.AVAILABLE, True, State.DELETED),
+    "being rebuilt": (RUNNING, Phase.REBUILDING, False, State.REBUILDING),
+    "a rebuild asked to stop": (STOPPED, Phase.REBUILDING, True, State.SHUTTING_DOWN),
 }
 
 
@@ -100,3 +132,13 @@ def test_an_export_shows_on_what_would_be_available_and_hides_nothing_else(
     before = state_of(desired, phase, changed=changed)
     expected = State.EXPORTING if before is State.AVAILABLE else before
     assert state_of(desired, phase, changed=changed, exporting=True) is expected
+
+
+@pytest.mark.parametrize("phase", [Phase.AVAILABLE, Phase.SHUTDOWN, Phase.FAILED, Phase.REBUILDING])
+def test_what_is_asked_to_be_rebuilt_is_shown_so(phase: Phase) -> None:
+    assert state_of(RUNNING, phase, changed=True, rebuild=True) is State.REBUILDING
+
+
+def test_a_stopped_codespace_whose_rebuild_waits_is_shown_as_stopped() -> None:
+    assert state_of(STOPPED, Phase.SHUTDOWN, changed=False, rebuild=True) is State.SHUTDOWN
+    assert state_of(RUNNING, Phase.FAILED, changed=False, rebuild=True) is State.FAILED

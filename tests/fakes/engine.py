@@ -66,6 +66,7 @@ class FakeEngine:
     containers: dict[str, Container] = field(default_factory=dict)
     images: dict[str, LocalImage] = field(default_factory=dict)
     pulled: list[tuple[str, RegistryCredential | Anonymous]] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)  # names of images that were there
     logins: list[tuple[RegistryCredential | Anonymous, str | None]] = field(default_factory=list)  # one per pull
     layers: int = 2
     breaks: list[int] = field(default_factory=list)  # after how many layers the next pulls break off
@@ -170,7 +171,8 @@ class FakeEngine:
 
     async def remove_image(self, name: str) -> None:
         self._check("remove_image")
-        self.images.pop(name, None)
+        if self.images.pop(name, None) is not None:
+            self.forgotten.append(name)
 
     async def list_images(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         self._check("list_images")

@@ -30,6 +30,7 @@ class GitHubLike:
     key: PrivateKey = field(default_factory=PrivateKey.generate)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)  # by path
     tokens: list[dict[str, Any]] = field(default_factory=list)
+    rebuilds: list[dict[str, Any]] = field(default_factory=list)  # the bodies
     state: str = "Available"
     finding: dict[str, Any] | None = None
     log: list[tuple[int, str, str]] = field(
@@ -107,6 +108,7 @@ class GitHubLike:
             (f"GET {one}", lambda _: (200, self.codespace())),
             (f"DELETE {one}", lambda _: (202, {})),
             (f"POST {one}/(start|stop)", lambda _, verb: (200, self.codespace() | {"state": f"{verb}ing"})),
+            (f"POST {one}/rebuild", self._rebuild),
             (f"POST {one}/exec", self._exec),
             (f"POST {one}/exports", lambda body: (202, _export(branch=body.get("branch", f"codespace-{CODESPACE}")))),
             (f"GET {one}/exports/7", lambda _: (200, _export(**self._next_export()))),
@@ -129,6 +131,10 @@ class GitHubLike:
 
     def _get_by_id(self, body: dict[str, Any], method: str, below: str | None) -> Answer:
         return self.answer(method, f"/repos/acme/shop{below or ''}", body)
+
+    def _rebuild(self, body: dict[str, Any]) -> Answer:
+        self.rebuilds.append(body)
+        return 202, self.codespace() | {"state": "Rebuilding"}
 
     def _public_key(self, _: Any, path: str) -> Answer:
         return 200, {"key_id": "42", "key": base64.b64encode(bytes(self.key.public_key)).decode()}

@@ -308,6 +308,7 @@ PATHS = (
     ("DELETE", "/user/codespaces/{name}"),
     ("POST", "/user/codespaces/{name}/start"),
     ("POST", "/user/codespaces/{name}/stop"),
+    ("POST", "/user/codespaces/{name}/rebuild"),
     ("GET", "/user/codespaces/{name}/logs"),
     ("GET", "/user/codespaces/{name}/logs?follow=1"),
     ("POST", "/user/codespaces/{name}/exec"),
@@ -328,6 +329,18 @@ async def test_who_may_not(api: API, method: str, path: str) -> None:
     assert refused.headers["x-accepted-oauth-scopes"] == "codespace"
     assert (await api.berth.anonymous.request(method, url, json=body)).status_code == 401
     assert (await api.berth.client("ghp_bad").request(method, url, json=body)).json()["message"] == "Bad credentials"
+
+
+async def test_a_rebuild_is_asked_for(api: API) -> None:
+    name = (await api.create())["name"]
+    url = f"/user/codespaces/{name}/rebuild"
+    early = await api.octo.post(url)
+    assert (early.status_code, early.json()["code"]) == (409, "codespace.busy")
+    await api.make_available(name)
+    answer = await api.octo.post(url)
+    assert (answer.status_code, answer.json()["state"]) == (202, "Rebuilding")
+    assert answer.json()["pending_operation"] is True
+    assert (await api.octo.post(url, json={"full": "yes"})).status_code == 422
 
 
 async def test_a_command(api: API) -> None:

@@ -66,6 +66,7 @@ def _parameters(build: ImageBuild) -> dict[str, Any]:
         "labels": json.dumps(dict(build.labels)),
         "rm": 1,
         "forcerm": 1,
+        **({} if build.cached else {"nocache": 1}),
         **limits,
     }
 

@@ -23,6 +23,7 @@ MAX_COMMIT_BYTES = 2 * 1024 * 1024  # more than a message that comes by the API
 _CLONE_TIMEOUT_S = 600
 _TO_FETCH = ("-c", "protocol.file.allow=always", "-c", "core.filesRefLockTimeout=10000")  # ms; others fetch the same
 _DISK_FULL = "git.disk_full"
+_PARTIAL = ".partial"  # ends the name of a checkout that is being made
 _ZERO = "0" * 40
 _COMMIT = re.compile(r"[0-9a-f]{4,64}")
 _BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|[/.]$")  # git-check-ref-format(1), and options
@@ -279,7 +280,7 @@ class BareGitRepositories:
     async def check_out(
         self, repository_id: int, commit: str, *, branch: str | None, target: Path, origin: str
     ) -> None:
-        partial = target.with_name(f".{target.name}.partial")
+        partial = target.with_name(f".{target.name}{_PARTIAL}")
         if not await asyncio.to_thread(_make_room, partial, target):
             return
         allow = ["-c", "protocol.file.allow=always"]
@@ -342,6 +343,11 @@ def _make_partial(target: Path) -> Path:
     with translating_disk_full(_DISK_FULL):
         target.parent.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+
+
+def is_partial(path: Path) -> bool:
+    """Whether it is what an interrupted checkout left."""
+    return path.name.startswith(".") and path.name.endswith(_PARTIAL)
 
 
 def _make_room(partial: Path, target: Path) -> bool:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from berth.adapters.disk import translating_disk_full
+from berth.adapters.git_repositories import is_partial
 from berth.domain.unix_user import UnixUser
 
 
@@ -18,6 +19,11 @@ class DiskWorkspaces:
 
     def path(self, codespace: str, repository: str) -> Path:
         return self._folder / codespace / repository
+
+    def find(self, codespace: str) -> Path | None:
+        folder = self._folder / codespace
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return next((path for path in found if not is_partial(path)), None)
 
     async def give_to(self, codespace: str, owner: UnixUser) -> None:
         with translating_disk_full():

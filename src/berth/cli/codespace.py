@@ -148,6 +148,17 @@ def start(name: CodespaceName, as_json: AsJSON = False) -> None:
         _show_change(client.start_codespace(name), as_json)
 
 
+@app.command()
+def rebuild(
+    name: CodespaceName,
+    full: Annotated[bool, typer.Option("--full", help="Use nothing that the server has of it already.")] = False,
+    as_json: AsJSON = False,
+) -> None:
+    """Make the container anew, from the configuration as it is pushed now; the checkout stays."""
+    with connect() as client:
+        _show_change(client.rebuild_codespace(name, full=full), as_json)
+
+
 def _show_change(codespace: Codespace, as_json: bool) -> None:
     name = clean_line(codespace.name)
     if as_json:

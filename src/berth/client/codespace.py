@@ -98,6 +98,9 @@ class CodespaceCalls(Connection):
     def start_codespace(self, name: str) -> Codespace:
         return self.send("POST", f"{_codespace_path(name)}/start", Codespace)
 
+    def rebuild_codespace(self, name: str, *, full: bool) -> Codespace:
+        return self.send("POST", f"{_codespace_path(name)}/rebuild", Codespace, {"full": full})
+
     def stop_codespace(self, name: str) -> Codespace:
         return self.send("POST", f"{_codespace_path(name)}/stop", Codespace)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from berth.domain.finding import Finding, Fixer
 from berth.domain.lifecycle import Desired, Phase, State, state_of
@@ -18,6 +19,13 @@ MIN_IDLE_MINUTES, MAX_IDLE_MINUTES = 5, 240
 LABEL = "dev.berth.codespace"  # on every container of a codespace; its value is the codespace's name
 SERVER_LABEL = "dev.berth.server"  # which installation it belongs to: several may share an engine
 DEFAULT_CONFIGURATIONS = (".devcontainer/devcontainer.json", ".devcontainer.json")
+
+
+class Rebuild(StrEnum):
+    """How a container is made anew."""
+
+    CACHED = "cached"
+    FULL = "full"  # nothing that the engine holds already is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +62,9 @@ class Codespace:
     remote_user: str | None
     remote_folder: str | None
     finding: Finding | None
+    rebuild_asked: int
+    rebuild_full: bool
+    built: int
     exporting: bool = False  # an export of it is in progress
 
     @property
@@ -63,7 +74,14 @@ class Codespace:
 
     @property
     def state(self) -> State:
-        return state_of(self.desired, self.phase, changed=self.generation != self.seen, exporting=self.exporting)
+        rebuild = self.needs_rebuild and self.container_id is not None
+        changed = self.generation != self.seen
+        return state_of(self.desired, self.phase, changed=changed, rebuild=rebuild, exporting=self.exporting)
+
+    @property
+    def needs_rebuild(self) -> bool:
+        """Whether a rebuild was asked for that no container has come of yet. Requests and the loop write one number each."""
+        return self.rebuild_asked > self.built
 
     @property
     def is_running(self) -> bool:

@@ -112,5 +112,5 @@ LOST = Finding(
     code="container.lost",
     sentence="The codespace's container is gone from the engine: somebody removed it, or the engine lost its data.",
     fixer=Fixer.DEVELOPER,
-    next_step="Delete the codespace and create it again. What was pushed is safe; the checkout lies on the server until then.",
+    next_step="Rebuild it: berth codespace rebuild NAME. The checkout lies on the server and is kept.",
 )

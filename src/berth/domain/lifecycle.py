@@ -7,6 +7,8 @@ Policy, in evaluation order:
 4. `Failed` is an answer, not a fault to retry: it rests until the next request.
 5. A container that vanished under an available or stopped codespace is a failure with that reason, never a silent rebuild:
    its owner's files outside the checkout are gone, and he shall know.
+6. A rebuild that was asked for comes before anything else runs, and until it has succeeded no container need be there.
+   Stopped in between, it waits for the next start; a container that is still there is kept and stopped.
 """
 
 from enum import StrEnum
@@ -27,6 +29,7 @@ class Phase(StrEnum):
     PROVISIONING = "provisioning"
     AVAILABLE = "available"
     STARTING = "starting"
+    REBUILDING = "rebuilding"
     STOPPING = "stopping"
     SHUTDOWN = "shutdown"
     FAILED = "failed"
@@ -68,28 +71,33 @@ class Step(StrEnum):
     REST = "rest"
     LAUNCH = "launch"
     START = "start"
+    REBUILD = "rebuild"  # another container on the checkout that is there
     STOP = "stop"
     UNDO = "undo"  # a launch that is not wanted any more: remove what it made, keep the codespace
     FAIL_LOST = "fail_lost"
     REMOVE = "remove"
 
 
-def choose_step(desired: Desired, phase: Phase, world: World, *, launched: bool, changed: bool) -> Step:
-    """The next step. `launched`: a launch has succeeded once; `changed`: a request came since one was last met."""
+def choose_step(desired: Desired, phase: Phase, world: World, *, launched: bool, changed: bool, rebuild: bool) -> Step:
+    """The next step. `launched`: a launch has succeeded once; `changed`: a request came since one was last met;
+    `rebuild`: one was asked for and has not succeeded yet.
+    """
     resting = phase in {Phase.FAILED, Phase.QUEUED} and not changed
     if desired is Desired.DELETED:
         return Step.REMOVE
     if desired is Desired.STOPPED:
         if resting:
             return Step.REST
-        return _step_to_stop(phase, world) if launched else Step.UNDO
+        return _step_to_stop(phase, world, rebuild=rebuild) if launched else Step.UNDO
     if phase is Phase.FAILED and resting:
         return Step.REST
-    return _step_to_run(phase, world) if launched else Step.LAUNCH
+    if not launched:
+        return Step.LAUNCH
+    return Step.REBUILD if rebuild else _step_to_run(phase, world)
 
 
-def _step_to_stop(phase: Phase, world: World) -> Step:
-    if world is World.ABSENT:
+def _step_to_stop(phase: Phase, world: World, *, rebuild: bool) -> Step:
+    if world is World.ABSENT and not rebuild:
         return Step.FAIL_LOST
     if world is World.RUNNING or phase is not Phase.SHUTDOWN:
         return Step.STOP
@@ -109,6 +117,7 @@ _STATES = {
     Phase.PROVISIONING: State.PROVISIONING,
     Phase.AVAILABLE: State.AVAILABLE,
     Phase.STARTING: State.STARTING,
+    Phase.REBUILDING: State.REBUILDING,
     Phase.STOPPING: State.SHUTTING_DOWN,
     Phase.SHUTDOWN: State.SHUTDOWN,
     Phase.FAILED: State.FAILED,
@@ -123,15 +132,21 @@ _PENDING = {
     (Desired.STOPPED, Phase.PROVISIONING): State.SHUTTING_DOWN,
     (Desired.STOPPED, Phase.AVAILABLE): State.SHUTTING_DOWN,
     (Desired.STOPPED, Phase.STARTING): State.SHUTTING_DOWN,
+    (Desired.STOPPED, Phase.REBUILDING): State.SHUTTING_DOWN,
 }
 
 
-def state_of(desired: Desired, phase: Phase, *, changed: bool, exporting: bool = False) -> State:
-    """What the API shows: the phase, or the way to what was asked for; an export, where there would be nothing to wait for."""
+def state_of(desired: Desired, phase: Phase, *, changed: bool, rebuild: bool = False, exporting: bool = False) -> State:
+    """What the API shows: the phase, or the way to what was asked for; an export, where there would be nothing to wait for.
+
+    `rebuild`: one of a container that there was is to be done.
+    """
     if desired is Desired.DELETED:
         return State.DELETED
     if desired is Desired.STOPPED and phase is Phase.QUEUED and not changed:
         return State.SHUTDOWN  # stopped before it was ever launched
+    if changed and rebuild and desired is Desired.RUNNING:
+        return State.REBUILDING
     if changed and (desired, phase) in _PENDING:
         return _PENDING[desired, phase]
     if exporting and phase is Phase.AVAILABLE:

@@ -9,7 +9,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from berth.domain.access import Action
-from berth.domain.codespace import LogEntry
+from berth.domain.codespace import LogEntry, Rebuild
 from berth.domain.exec_frame import check_command
 from berth.domain.machine import Machine
 from berth.domain.problem import Invalid
@@ -55,6 +55,12 @@ class UpdateCodespace(msgspec.Struct, kw_only=True):
     display_name: str | None = None
     machine: str | None = None
     recent_folders: list[str] | None = None
+
+
+class RebuildCodespace(msgspec.Struct, kw_only=True):
+    """How to rebuild; `full` uses nothing that the engine holds already."""
+
+    full: bool = False
 
 
 class ExecCommand(msgspec.Struct, kw_only=True):
@@ -176,6 +182,15 @@ async def stop(call: Call) -> Response:
     return json_response(codespace_body(call, await call.services.codespaces.stop(call.user, call.path("name"))))
 
 
+async def rebuild(call: Call) -> Response:
+    """Our own: make the container anew, keep the checkout."""
+    body = await call.json(RebuildCodespace)
+    how = Rebuild.FULL if body.full else Rebuild.CACHED
+    return json_response(
+        codespace_body(call, await call.services.codespaces.rebuild(call.user, call.path("name"), how)), 202
+    )
+
+
 async def delete(call: Call) -> Response:
     await call.services.codespaces.delete(call.user, call.path("name"))
     return json_response({}, 202)
@@ -233,6 +248,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/user/codespaces/{name}/machines", list_machines, _SCOPES),
     Route("POST", "/user/codespaces/{name}/start", start, _SCOPES),
     Route("POST", "/user/codespaces/{name}/stop", stop, _SCOPES),
+    Route("POST", "/user/codespaces/{name}/rebuild", rebuild, _SCOPES),
     Route("GET", "/user/codespaces/{name}/logs", logs, _SCOPES),
     Route("POST", "/user/codespaces/{name}/exec", execute, _SCOPES),
     Route("GET", "/repos/{owner}/{repo}/codespaces", list_in_repository, _SCOPES),

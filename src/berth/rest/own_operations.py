@@ -21,7 +21,7 @@ from berth.domain.scope import Scope
 from berth.domain.secret import SecretLevel
 from berth.domain.workflow_permissions import WorkflowPermission
 from berth.rest.access_token import CreateToken
-from berth.rest.codespace import ExecCommand
+from berth.rest.codespace import ExecCommand, RebuildCodespace
 from berth.rest.graphql import GraphQLRequest
 from berth.rest.package_grant import SetRole
 from berth.rest.package_settings import ChangePolicy, ChangeSettings
@@ -217,6 +217,13 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
         answer=_list(_LOG_LINE),
         query=(_query("follow", _words(("0", "1"))),),
         streams=True,
+    ),
+    "POST /user/codespaces/{name}/rebuild": OwnOperation(
+        id="berth/rebuild-codespace",
+        summary="Make a codespace's container anew",
+        status=202,
+        answer=_github("codespace"),
+        request=RebuildCodespace,
     ),
     "POST /user/codespaces/{name}/exec": OwnOperation(
         id="berth/execute",

@@ -19,7 +19,7 @@ from berth.adapters.store.repository import KnownRepository
 from berth.domain.access import Action, Subject, decide_repository, role_without_token
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account
-from berth.domain.codespace import Codespace, LogEntry, check_display_name, check_recent_folders
+from berth.domain.codespace import Codespace, LogEntry, Rebuild, check_display_name, check_recent_folders
 from berth.domain.codespace_access import require_access
 from berth.domain.lifecycle import Desired, State
 from berth.domain.machine import Machine, Machines
@@ -190,10 +190,28 @@ class CodespaceService:
             view.codespace.desired is Desired.RUNNING and view.codespace.state is not State.FAILED
         ):
             raise Conflict("The codespace is already running.", code="codespace.running")
+        await self._require_access(subject, view)
+        return await self.request(subject, view, Desired.RUNNING, "codespace.start")
+
+    async def rebuild(self, subject: Subject, name: str, rebuild: Rebuild) -> CodespaceView:
+        """Ask for another container on the checkout that is there; a stopped codespace starts with it.
+
+        Raises Conflict while something else that was asked for is under way; Denied as `start`.
+        """
+        view = await self._get_readable(subject, name)
+        if view.codespace.is_busy:
+            raise Conflict(
+                f"The codespace is {view.codespace.state}.",
+                code="codespace.busy",
+                remedy="Wait until that is over, or stop the codespace first.",
+            )
+        await self._require_access(subject, view)
+        return await self.request(subject, view, Desired.RUNNING, "codespace.rebuild", rebuild=rebuild)
+
+    async def _require_access(self, subject: Subject, view: CodespaceView) -> None:
         async with self._store.read() as connection:
             decision = await find_access_decision(connection, subject.account_id, view.repository.id)
         require_access(decision, view.repository.owner_login)
-        return await self.request(subject, view, Desired.RUNNING, "codespace.start")
 
     async def stop(self, subject: Subject, name: str) -> CodespaceView:
         """Ask for it to stop; nothing happens if that was asked already."""
@@ -253,13 +271,22 @@ class CodespaceService:
         """What a new codespace of a repository that the caller may read can have."""
         return self._machines.offered
 
-    async def request(self, subject: Subject, view: CodespaceView, desired: Desired, action: str) -> CodespaceView:
+    async def request(
+        self,
+        subject: Subject,
+        view: CodespaceView,
+        desired: Desired,
+        action: str,
+        *,
+        rebuild: Rebuild | None = None,
+    ) -> CodespaceView:
         """Store what is desired now. The caller has found out whose the codespace is to rule."""
         if not _may_manage(subject, view.codespace):
             raise Denied("This token manages no codespace but its own.", code="codespace.by_token")
         now = self._clock.now()
         async with self._store.begin() as connection:
-            await rows.request(connection, view.codespace.id, desired, {"updated_at": now, "last_used_at": now})
+            values = {"updated_at": now, "last_used_at": now}
+            await rows.request(connection, view.codespace.id, desired, values, rebuild=rebuild)
             await audit.record(
                 connection,
                 at=now,
@@ -267,6 +294,7 @@ class CodespaceService:
                 action=action,
                 account_id=view.repository.owner_id,
                 target=view.codespace.name,
+                detail=rebuild or "",
             )
             codespace = await rows.find_codespace_by_id(connection, view.codespace.id)
         self._wake()

@@ -58,14 +58,21 @@ class ImageAccess:
         self._engine = engine
         self._refusals = refusals
 
-    async def fetch(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> FetchedImage:
-        """Prove the right to the image with this user's credential, pull it by digest, review its label (L2, L4)."""
-        proven = await self.prove(request, registries, log)
+    async def fetch(
+        self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
+    ) -> FetchedImage:
+        """Prove the right to the image with this user's credential, pull it by digest, review its label (L2, L4).
+
+        `afresh`: what the engine holds of it already is not used, unless a container or another image still needs it.
+        """
+        proven = await self.prove(request, registries, log, afresh=afresh)
         metadata = review_image_metadata(proven.local.labels)
         return FetchedImage(image=proven.image, metadata=metadata, user=proven.local.user)
 
-    async def prove(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> ProvenImage:
-        """Prove the right to the image with this user's credential, and pull it by digest (L2)."""
+    async def prove(
+        self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
+    ) -> ProvenImage:
+        """Prove the right to the image with this user's credential, and pull it by digest (L2). `afresh` is that of `fetch`."""
         image = request.image
         choice = registries.for_image(image)
         if isinstance(choice, Failed):
@@ -73,6 +80,8 @@ class ImageAccess:
         if isinstance(choice, NoCredential):
             await log.output(f"No secrets name {image.host}: it is asked without a credential.")
         answer = await self._resolve(request, choice)
+        if afresh:
+            await self._engine.remove_image(answer.image.pull_name)
         await log.phase(f"Pulling {image}")
         await self._pull(request, answer, choice, log)
         pinned = answer.image

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from berth.domain.codespace import SERVER_LABEL, Codespace
 from berth.domain.dev_container_build import DevContainerBuild
-from berth.domain.dockerfile import BuildArguments, parse_dockerfile, render_dockerfile
+from berth.domain.dockerfile import BuildArguments, Dockerfile, parse_dockerfile, render_dockerfile
 from berth.domain.dockerignore import MAX_SIZE_BYTES as MAX_IGNORE_BYTES
 from berth.domain.dockerignore import NAME as IGNORE_FILE
 from berth.domain.dockerignore import parse_ignore_rules
@@ -46,6 +46,15 @@ class BuildSource:
     build: DevContainerBuild
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildPlan:
+    """A build whose Dockerfile is read. No registry was asked for anything yet."""
+
+    source: BuildSource
+    given: BuildArguments
+    dockerfile: Dockerfile
+
+
 class ImageBuilder:
     """Builds images for launches. Holds no state."""
 
@@ -66,8 +75,8 @@ class ImageBuilder:
         self._server_id = server_id
         self._timeout_s = timeout_s
 
-    async def build(self, source: BuildSource, registries: RegistryCredentials, log: CreationLog) -> LocalImage:
-        """The image, as the engine holds it. Raises LaunchFailed or a Problem."""
+    async def read(self, source: BuildSource, log: CreationLog) -> BuildPlan:
+        """What the Dockerfile needs. Raises LaunchFailed or a Problem."""
         await log.phase(f"Reading {source.build.dockerfile}")
         given = BuildArguments(
             values=source.build.arguments,
@@ -77,8 +86,18 @@ class ImageBuilder:
         dockerfile = parse_dockerfile(await self._read_dockerfile(source), given)
         for note in (*source.build.notes, *dockerfile.notes):
             await log.output(note)
+        return BuildPlan(source=source, given=given, dockerfile=dockerfile)
+
+    async def build(
+        self, plan: BuildPlan, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
+    ) -> LocalImage:
+        """The image, as the engine holds it; `afresh`: every step runs again. Raises LaunchFailed or a Problem.
+
+        The name of an image that was built for the codespace before stays with that one until the new one is there.
+        """
+        source, dockerfile = plan.source, plan.dockerfile
         files, own_ignore = await self._gather_context(source)
-        pinned = await self._prove_images(source, dockerfile.images, registries, log)
+        pinned = await self._prove_images(plan, registries, log, afresh=afresh)
         labels = {SERVER_LABEL: self._server_id, BUILD_LABEL: build_key(self._server_id, source.codespace)}
         name = _free_name(files)
         added = {name: render_dockerfile(dockerfile, pinned, labels), IGNORE_FILE: _ignore_file(own_ignore, name)}
@@ -86,10 +105,11 @@ class ImageBuilder:
         request = ImageBuild(
             name=built_image_name(source.codespace.name),
             dockerfile=name,
-            arguments=dockerfile.arguments_for(given),
+            arguments=dockerfile.arguments_for(plan.given),
             labels=labels,
             cpus=machine.cpus,
             memory_bytes=machine.memory_bytes,
+            cached=not afresh,
         )
         await log.phase("Building the image")
         return await self._run(source, request, files, added, log)
@@ -107,17 +127,13 @@ class ImageBuilder:
         return data
 
     async def _prove_images(
-        self,
-        source: BuildSource,
-        images: Sequence[ImageReference],
-        registries: RegistryCredentials,
-        log: CreationLog,
+        self, plan: BuildPlan, registries: RegistryCredentials, log: CreationLog, *, afresh: bool
     ) -> dict[ImageReference, ImageReference]:
         """Each by digest. The first that is refused ends it, so that no registry is asked twice with a wrong password."""
-        pinned = {}
-        for image in images:
+        source, pinned = plan.source, {}
+        for image in plan.dockerfile.images:
             asked = ImageRequest(image=image, user_id=source.codespace.owner_id, repository=source.repository)
-            proven = await self._images.prove(asked, registries, log)
+            proven = await self._images.prove(asked, registries, log, afresh=afresh)
             if proven.local.triggers:
                 raise Invalid(
                     f"{image} has ONBUILD steps, which would run in this build unread.",
@@ -234,6 +250,6 @@ def _failed(step: str, reason: str, tail: str) -> Finding:
         code="image.build_failed",
         sentence=f"Building the image failed{where}: {reason}.",
         fixer=Fixer.DEVELOPER,
-        next_step="Read its output above, mend the Dockerfile, and create the codespace again.",
+        next_step="Read its output above, mend the Dockerfile, push that, and rebuild the codespace.",
         evidence={"step": step[:200], "output": "\n".join(tail.splitlines()[-_TAIL_LINES:])},
     )

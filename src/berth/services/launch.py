@@ -160,23 +160,27 @@ class Launcher:
     def _labels(self, codespace: Codespace) -> dict[str, str]:
         return {LABEL: codespace.name, SERVER_LABEL: self._server_id}
 
-    async def launch(self, codespace: Codespace, log: CreationLog) -> Launched:
-        """All of it. Raises LaunchFailed or a Problem; what was made by then is the caller's to undo."""
+    async def launch(self, codespace: Codespace, log: CreationLog, replaced: tuple[Container, ...] = ()) -> Launched:
+        """All of it. Raises LaunchFailed or a Problem; what was made by then is the caller's to undo.
+
+        A rebuild's old containers go as late as they can: once the right to the image is proven and the image is there.
+        A checkout that is there is kept.
+        """
         await log.phase("Reading the dev container configuration")
         source = await self._source(codespace)
         commit = await self._configurations.find_commit(codespace, source.repository)
         config = await self._configurations.read(codespace, source.repository, commit, log)
+        wanted = await self._images.read(codespace, source.repository, config, commit, log)
         await log.phase("Finding the credentials")
         credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
-        registries = credentials.registries
-        image = await self._images.obtain(codespace, source.repository, config, commit, registries, log)
-        await log.phase(f"Checking out {codespace.ref}")
-        identity = self._identity(codespace, source)
-        workspace = await self._check_out(codespace, source.repository, commit)
-        await self._give_workspace(codespace, config, image)
+        full = codespace.needs_rebuild and codespace.rebuild_full
+        if full and not wanted.is_built:
+            await self.discard(replaced)  # the engine forgets no image that a container uses
+        image = await self._images.obtain(wanted, credentials.registries, log, afresh=full)
+        await self.discard(replaced)
+        request = await self._prepare(codespace, source, config, commit, image, log)
         await log.phase("Creating the container")
-        request = self._up_request(codespace, source, config, image, identity, workspace)
         up = await self._dev_containers.up(request, log.output)
         launched = Launched(
             commit_id=commit,
@@ -190,20 +194,24 @@ class Launcher:
         # token that opened the image never enters the container: this makes another, and ends that one.
         source = await self._source(codespace)
         credentials = await self._open_credentials(codespace, source)
-        await self._install(identity, credentials, run, log)
+        await self._install(self._identity(codespace, source), credentials, run, log)
         for hook in (Hook.POST_CREATE, Hook.POST_START):
             await self._run_hook(hook, run, log)
         return launched
 
-    def _up_request(
+    async def _prepare(
         self,
         codespace: Codespace,
         source: _Source,
         config: DevContainerConfig,
+        commit: str,
         image: LaunchImage,
-        identity: CodespaceIdentity,
-        workspace: Path,
+        log: CreationLog,
     ) -> UpRequest:
+        """The checkout, and what the dev container CLI is asked to make on it."""
+        await log.phase(f"Checking out {codespace.ref}")
+        workspace = await self._check_out(codespace, source.repository, commit)
+        await self._give_workspace(codespace, config, image)
         machine = self._machines.resolve(codespace.machine)
         return UpRequest(
             codespace=codespace.name,
@@ -217,7 +225,7 @@ class Launcher:
                 codespace=codespace.name,
                 workspace=workspace,
                 repository_name=source.repository.name,
-                environment=container_environment(identity),
+                environment=container_environment(self._identity(codespace, source)),
                 machine=machine,
             ),
             labels=self._labels(codespace),
@@ -250,11 +258,15 @@ class Launcher:
         await self.void_token(codespace)
         await self._engine.stop_container(container.container_id, timeout_s=_STOP_TIMEOUT_S)
 
+    async def discard(self, containers: tuple[Container, ...]) -> None:
+        """Remove these containers and nothing else. May be repeated."""
+        for container in containers:
+            await self._engine.remove_container(container.container_id)
+
     async def undo(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
         """Remove everything of it but its row: containers, token, built image, checkout. May be repeated."""
         await self.void_token(codespace)
-        for container in containers:
-            await self._engine.remove_container(container.container_id)
+        await self.discard(containers)
         await self._engine.remove_image(built_image_name(codespace.name))
         await self.remove_checkout(codespace.name)
 
@@ -324,7 +336,7 @@ class Launcher:
         )
 
     async def _check_out(self, codespace: Codespace, repository: Repository, commit: str) -> Path:
-        target = self._workspaces.path(codespace.name, repository.name)
+        target = self._workspaces.find(codespace.name) or self._workspaces.path(codespace.name, repository.name)
         await self._git.check_out(
             repository.id,
             commit,

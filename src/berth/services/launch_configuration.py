@@ -20,9 +20,14 @@ class LaunchConfiguration:
         self._default_image = default_image
 
     async def find_commit(self, codespace: Codespace, repository: Repository) -> str:
-        """Raises LaunchFailed. Only what gets no secrets may be a stranger's commit (S6)."""
+        """What the ref names now; what it named at the last launch if it is gone. Raises LaunchFailed.
+
+        Only what gets no secrets may be a stranger's commit (S6).
+        """
         find = self._git.find_commit if codespace.from_fork else self._git.find_own_commit
         commit = await find(repository.id, codespace.ref)
+        if commit is None and codespace.commit_id is not None:
+            commit = await self._git.find_commit(repository.id, codespace.commit_id)  # found in the same way then
         if commit is None:
             raise LaunchFailed(
                 Finding(
@@ -40,7 +45,7 @@ class LaunchConfiguration:
         """The configuration at that commit, reviewed. Raises LaunchFailed, Invalid.
 
         The default image takes the place of a file that nobody named and that is not there, never of one that is bad.
-        A codespace that was launched with it keeps it, whatever the setting says now.
+        A codespace that was launched with it keeps it until it is rebuilt, whatever the setting says now.
         """
         wanted = codespace.devcontainer_path
         for path in (wanted,) if wanted else DEFAULT_CONFIGURATIONS:
@@ -49,7 +54,8 @@ class LaunchConfiguration:
                 config = parse_dev_container(data, path)
                 review_configuration(config)
                 return config
-        if not wanted and (image := codespace.image_reference or self._default_image):
+        kept = None if codespace.needs_rebuild else codespace.image_reference
+        if not wanted and (image := kept or self._default_image):
             await log.phase(f"The repository has no dev container configuration: using {image}")
             return DevContainerConfig({"image": image})
         looked_for = wanted or " or ".join(DEFAULT_CONFIGURATIONS)

@@ -11,7 +11,20 @@ from berth.domain.registry_credential import RegistryCredentials
 from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
 from berth.services.image_access import ImageAccess, ImageRequest
-from berth.services.image_build import BuildSource, ImageBuilder
+from berth.services.image_build import BuildPlan, BuildSource, ImageBuilder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedImage:
+    """What a launch is to run, before any registry is asked for it."""
+
+    images: tuple[ImageReference, ...]  # all that have to be proven
+    source: ImageRequest | BuildPlan
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the image is made here; else a registry has it."""
+        return isinstance(self.source, BuildPlan)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,24 +43,27 @@ class LaunchImages:
         self._images = images
         self._builder = builder
 
-    async def obtain(
-        self,
-        codespace: Codespace,
-        repository: Repository,
-        config: DevContainerConfig,
-        commit: str,
-        registries: RegistryCredentials,
-        log: CreationLog,
-    ) -> LaunchImage:
-        """Raises LaunchFailed or a Problem."""
+    async def read(
+        self, codespace: Codespace, repository: Repository, config: DevContainerConfig, commit: str, log: CreationLog
+    ) -> WantedImage:
+        """Which images the configuration needs; no registry is asked. Raises LaunchFailed or a Problem."""
         build = find_build(config.values, config.path)
-        if build is not None:
-            source = BuildSource(codespace=codespace, repository=repository, commit=commit, build=build)
-            local = await self._builder.build(source, registries, log)
+        if build is None:
+            image = _parse_image(config)
+            asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=repository)
+            return WantedImage(images=(image,), source=asked)
+        source = BuildSource(codespace=codespace, repository=repository, commit=commit, build=build)
+        plan = await self._builder.read(source, log)
+        return WantedImage(images=tuple(plan.dockerfile.images), source=plan)
+
+    async def obtain(
+        self, wanted: WantedImage, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
+    ) -> LaunchImage:
+        """`afresh`: as far as possible without what the engine holds already. Raises LaunchFailed or a Problem."""
+        if isinstance(wanted.source, BuildPlan):
+            local = await self._builder.build(wanted.source, registries, log, afresh=afresh)
             return LaunchImage(name=local.image_id, metadata=review_image_metadata(local.labels), user=local.user)
-        image = _parse_image(config)
-        asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=repository)
-        fetched = await self._images.fetch(asked, registries, log)
+        fetched = await self._images.fetch(wanted.source, registries, log, afresh=afresh)
         return LaunchImage(name=fetched.image.pull_name, metadata=fetched.metadata, user=fetched.user)
 
 

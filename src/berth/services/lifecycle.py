@@ -38,6 +38,7 @@ class CodespaceWorker:
             Step.REST: self._rest,
             Step.LAUNCH: self._launch,
             Step.START: self._start,
+            Step.REBUILD: self._rebuild,
             Step.STOP: self._stop,
             Step.UNDO: self._undo,
             Step.FAIL_LOST: self._fail_lost,
@@ -54,6 +55,7 @@ class CodespaceWorker:
             _world(codespace, containers),
             launched=codespace.container_id is not None,
             changed=codespace.generation != codespace.seen,
+            rebuild=codespace.needs_rebuild,
         )
         _LOG.info("codespace.step", extra={"codespace": codespace.name, "step": step, "generation": claim.generation})
         return await self._steps[step](claim, codespace, containers)
@@ -95,9 +97,19 @@ class CodespaceWorker:
     async def _launch(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await claim.note(phase=Phase.PROVISIONING, finding=None)
         await self._launcher.undo(codespace, containers)  # what an interrupted attempt left
+        return await self._make(claim, codespace, (), self._log_of(codespace))
+
+    async def _rebuild(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        await claim.note(phase=Phase.REBUILDING, finding=None)
         log = self._log_of(codespace)
+        await log.phase("Rebuilding from nothing" if codespace.rebuild_full else "Rebuilding")
+        return await self._make(claim, codespace, containers, log)
+
+    async def _make(
+        self, claim: Claim, codespace: Codespace, replaced: tuple[Container, ...], log: CreationLog
+    ) -> Outcome:
         try:
-            launched = await self._launcher.launch(codespace, log)
+            launched = await self._launcher.launch(codespace, log, replaced)
         except (LaunchFailed, Problem) as error:
             return await self._after_failure(claim, codespace, error, log)
         await log.phase("Available")
@@ -107,13 +119,14 @@ class CodespaceWorker:
             image=launched.image,
             remote_user=launched.remote_user,
             remote_folder=launched.remote_folder,
+            built=claim.generation,
         )
 
     async def _start(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await claim.note(phase=Phase.STARTING, finding=None)
         log = self._log_of(codespace)
         try:
-            await self._launcher.start(codespace, _own(codespace, containers), log)
+            await self._launcher.start(codespace, _get_own(codespace, containers), log)
         except (LaunchFailed, Problem) as error:
             return await self._after_failure(claim, codespace, error, log)
         await log.phase("Available")
@@ -128,7 +141,7 @@ class CodespaceWorker:
 
     async def _stop(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await claim.note(phase=Phase.STOPPING)
-        await self._launcher.stop(codespace, _own(codespace, containers))
+        await self._halt(codespace, containers)
         return Outcome(values={"phase": Phase.SHUTDOWN, "updated_at": self._clock.now()})
 
     async def _undo(self, _claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
@@ -154,17 +167,28 @@ class CodespaceWorker:
         await log.flush()
         if isinstance(error, Problem) and is_passing(error) and claim.attempts < _MAX_ATTEMPTS:
             raise error
-        await self._clean_up(codespace, await self._launcher.look(codespace))
-        return await self._failed(
-            codespace, error.finding if isinstance(error, LaunchFailed) else finding_of(error), log
-        )
+        containers = await self._launcher.look(codespace)
+        await self._clean_up(codespace, containers)
+        finding = error.finding if isinstance(error, LaunchFailed) else finding_of(error)
+        failed = await self._failed(codespace, finding, log)
+        if _world(codespace, containers) is World.ABSENT:
+            return failed  # a rebuild stays to be done: nothing else can be started
+        return replace(failed, values={**failed.values, "built": claim.generation})
 
     async def _clean_up(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
         """What was never available goes; what once was is stopped, for its owner's files are in it."""
         if codespace.container_id is None:
             await self._launcher.undo(codespace, containers)
-        elif _world(codespace, containers) is World.RUNNING:
-            await self._launcher.stop(codespace, _own(codespace, containers))
+        else:
+            await self._halt(codespace, containers)
+
+    async def _halt(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
+        """Stop the codespace's own container, if there is one; what an unfinished rebuild made goes. May be repeated."""
+        own = _find_own(codespace, containers)
+        if codespace.needs_rebuild:
+            await self._launcher.discard(tuple(one for one in containers if one is not own))
+        if own is not None and own.status is not ContainerStatus.EXITED:
+            await self._launcher.stop(codespace, own)
         else:
             await self._launcher.void_token(codespace)
 
@@ -177,13 +201,17 @@ class CodespaceWorker:
         return CreationLog(self._store, self._clock, codespace.id)
 
 
-def _own(codespace: Codespace, containers: tuple[Container, ...]) -> Container:
-    return next(container for container in containers if container.container_id == codespace.container_id)
+def _find_own(codespace: Codespace, containers: tuple[Container, ...]) -> Container | None:
+    return next((each for each in containers if each.container_id == codespace.container_id), None)
+
+
+def _get_own(codespace: Codespace, containers: tuple[Container, ...]) -> Container:
+    """Where the step was chosen because there is one."""
+    return next(each for each in containers if each.container_id == codespace.container_id)
 
 
 def _world(codespace: Codespace, containers: tuple[Container, ...]) -> World:
-    for container in containers:
-        if container.container_id == codespace.container_id:
-            running = container.status is ContainerStatus.RUNNING
-            return World.RUNNING if running else World.STOPPED
-    return World.ABSENT
+    own = _find_own(codespace, containers)
+    if own is None:
+        return World.ABSENT
+    return World.RUNNING if own.status is ContainerStatus.RUNNING else World.STOPPED

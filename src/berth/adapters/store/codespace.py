@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.tables import accounts, codespace_exports, codespace_log, codespaces, repositories
 from berth.adapters.store.work import database_now
-from berth.domain.codespace import Codespace, LogEntry, finding_from_json
+from berth.domain.codespace import Codespace, LogEntry, Rebuild, finding_from_json
 from berth.domain.codespace_export import ExportState
 from berth.domain.lifecycle import Desired, Phase
 from berth.domain.problem import Conflict
@@ -101,15 +101,25 @@ async def count_codespaces(connection: AsyncConnection, owner_id: int) -> int:
     return int((await connection.execute(statement)).scalar_one())
 
 
-async def request(connection: AsyncConnection, codespace_id: int, desired: Desired, values: Mapping[str, Any]) -> None:
+async def request(
+    connection: AsyncConnection,
+    codespace_id: int,
+    desired: Desired,
+    values: Mapping[str, Any],
+    *,
+    rebuild: Rebuild | None = None,
+) -> None:
     """Store what its owner wants now; the loop takes it from here."""
+    generation = codespaces.c.generation + 1
+    asked = {} if rebuild is None else {"rebuild_asked": generation, "rebuild_full": rebuild is Rebuild.FULL}
     await connection.execute(
         update(codespaces)
         .where(codespaces.c.id == codespace_id, codespaces.c.desired != Desired.DELETED)
         .values(
             **values,
+            **asked,
             desired=desired,
-            generation=codespaces.c.generation + 1,
+            generation=generation,
             attempts=0,
             next_at=database_now(connection),
         )

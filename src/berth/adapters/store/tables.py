@@ -257,7 +257,7 @@ codespaces = Table(
     # A deleted repository's codespaces are on their way out: the loop removes them, no API shows them.
     Column("repository_id", Id, ForeignKey("repositories.id", ondelete="SET NULL"), index=True),
     Column("ref", Text, nullable=False),
-    Column("commit_id", String(64)),  # what was checked out
+    Column("commit_id", String(64)),  # whose configuration the container has; what was checked out at first
     Column("pull_request_number", Integer),  # that it was created for
     Column("from_fork", Boolean, nullable=False, server_default=sa_false()),  # a stranger's pull request (S6)
     Column("devcontainer_path", Text),
@@ -279,6 +279,11 @@ codespaces = Table(
     Column("remote_user", Text),
     Column("remote_folder", Text),
     Column("finding", Text),  # JSON of the finding that it failed with
+    # Generations: of the last request to rebuild, which requests write; and that the container was made for, which the
+    # loop writes. Neither overwrites the other.
+    Column("rebuild_asked", Integer, nullable=False, server_default="0"),
+    Column("rebuild_full", Boolean, nullable=False, server_default=sa_false()),
+    Column("built", Integer, nullable=False, server_default="0"),
     Index(None, "owner_id", "id"),
     Index(None, "next_at"),
     sqlite_autoincrement=True,

@@ -54,6 +54,10 @@ class Workspaces(Protocol):
         """Where a codespace's checkout lies, or would."""
         ...
 
+    def find(self, codespace: str) -> Path | None:
+        """The checkout that is there whole, whatever the repository was called when it was made."""
+        ...
+
     async def give_to(self, codespace: str, owner: UnixUser) -> None:
         """Make the codespace's user the owner of everything in it. Not while a container sees it."""
         ...

@@ -73,6 +73,7 @@ class ImageBuild:
     labels: Mapping[str, str]
     cpus: int  # 0: no limit, as for memory
     memory_bytes: int
+    cached: bool = True  # False: no layer that is there already is used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +159,10 @@ class Engine(Protocol):
         ...
 
     async def remove_image(self, name: str) -> None:
-        """Take the name away, and with the last one the image and its layers, unless a container needs them."""
+        """Take the name away, and with the last one the image and its layers, unless a container needs them.
+
+        Nothing happens if there is none, or if a container uses it under no other name.
+        """
         ...
 
     async def list_images(self, labels: Mapping[str, str]) -> tuple[str, ...]:
