@@ -29,6 +29,7 @@ from berth.domain.secret import SecretVisibility
 from berth.domain.secret_text import SecretText
 from berth.services.access_token import AccessTokenService
 from berth.services.codespace import CodespaceService
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest
 from berth.services.image_access import ImageAccess
@@ -71,6 +72,7 @@ class CodespaceWorld:
     images: ImageAccess
     launcher: Launcher
     worker: CodespaceWorker
+    activity: CodespaceActivity
     service: CodespaceService
     woken: list[int] = field(default_factory=list)
 
@@ -220,6 +222,8 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
     builder = ImageBuilder(
         engine=engine, git=git, images=images, machines=MACHINES, server_id=SERVER_ID, timeout_s=BUILD_TIMEOUT_S
     )
+    activity = CodespaceActivity(store=store, clock=clock)
+    limits = CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, most_idle_minutes=240, retention_minutes=60)
     launcher = Launcher(
         store=store,
         engine=engine,
@@ -245,14 +249,16 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
         tokens=tokens,
         images=images,
         launcher=launcher,
-        worker=CodespaceWorker(store=store, clock=clock, launcher=launcher),
+        worker=CodespaceWorker(store=store, clock=clock, launcher=launcher, limits=limits),
+        activity=activity,
         service=CodespaceService(
             store=store,
             clock=clock,
             entropy=entropy,
             git=git,
             executor=executor,
-            limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60),
+            activity=activity,
+            limits=limits,
             machines=MACHINES,
             wake=lambda: woken.append(1),
         ),

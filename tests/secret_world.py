@@ -32,12 +32,13 @@ WEB = SecretPlace(level=SecretLevel.REPOSITORY, owner="acme", repository="web")
 
 @dataclass
 class TickingClock:
-    """Moves on by a minute whenever it is read: a changed time shows."""
+    """Moves on by a minute whenever it is read, so that a changed time shows; with a step of 0, only when told."""
 
     time: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    step: timedelta = timedelta(minutes=1)
 
     def now(self) -> datetime:
-        self.time += timedelta(minutes=1)
+        self.time += self.step
         return self.time
 
 

@@ -149,3 +149,10 @@ def test_a_default_image_must_be_one() -> None:
     assert load({"BERTH_DEFAULT_IMAGE": "debian:12"}, None).default_image == "debian:12"
     with pytest.raises(Invalid, match="DEFAULT_IMAGE"):
         load({"BERTH_DEFAULT_IMAGE": "Not An Image"}, None)
+
+
+def test_the_usual_idle_timeout_is_not_longer_than_the_longest() -> None:
+    with pytest.raises(Invalid, match="IDLE_TIMEOUT_DEFAULT_MIN is more than"):
+        load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20"}, None)
+    settings = load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20", "BERTH_IDLE_TIMEOUT_DEFAULT_MIN": "20"}, None)
+    assert (settings.idle_timeout_default_min, settings.idle_timeout_max_min) == (20, 20)

@@ -78,6 +78,7 @@ class Settings:
     resolve: tuple[str, ...]
     registry_token_ttl_s: int
     idle_timeout_default_min: int
+    idle_timeout_max_min: int
     retention_default_min: int
     max_codespaces_per_user: int
     machines: Machines
@@ -259,6 +260,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("REGISTRY_TOKEN_TTL_S", _INT, "seconds", "300", "How long a token for /v2 lasts.", _number(60, 3600)),
     Setting("IDLE_TIMEOUT_DEFAULT_MIN", _INT, "minutes", "30", "When an unused codespace stops, if it does not say itself.",
             _number(MIN_IDLE_MINUTES, MAX_IDLE_MINUTES)),
+    Setting("IDLE_TIMEOUT_MAX_MIN", _INT, "minutes", str(MAX_IDLE_MINUTES), "The longest that a codespace may run unused, "
+            "whatever it says itself.", _number(MIN_IDLE_MINUTES, MAX_IDLE_MINUTES)),
     Setting("RETENTION_DEFAULT_MIN", _INT, "minutes", "43200",
             "When a stopped codespace is deleted, if it does not say itself.", _number(0, MAX_RETENTION_MINUTES)),
     Setting("MAX_CODESPACES_PER_USER", _INT, "codespaces", "10", "How many codespaces a user may have.",
@@ -282,6 +285,8 @@ def load(environ: Mapping[str, str], file_text: str | None) -> Settings:
         fields[setting.field] = _parse(setting, value, source, problems)
     if (fields["tls_cert"] is None) != (fields["tls_key"] is None):
         problems.append(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY belong together: set both or none.")
+    if (fields["idle_timeout_default_min"] or 0) > (fields["idle_timeout_max_min"] or MAX_IDLE_MINUTES):
+        problems.append(f"{PREFIX}IDLE_TIMEOUT_DEFAULT_MIN is more than {PREFIX}IDLE_TIMEOUT_MAX_MIN allows.")
     if problems:
         lines = "".join(f"\n  - {problem}" for problem in problems)
         raise Invalid(f"The settings cannot be used:{lines}", code="settings", remedy="See docs/settings.md.")

@@ -48,6 +48,7 @@ from berth.services.audit import AuditService
 from berth.services.chore import Chore, ChoreWorker
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_export_worker import CodespaceExportWorker
@@ -176,7 +177,8 @@ async def make_berth(settings: Settings) -> Berth:
     except BaseException:
         await resources.aclose()
         raise
-    worker = CodespaceWorker(store=parts.store, clock=parts.clock, launcher=launcher)
+    limits = _limits(settings)
+    worker = CodespaceWorker(store=parts.store, clock=parts.clock, launcher=launcher, limits=limits)
     chores = _make_chores(parts, server_id)
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}"
     reconciler = Reconciler(parts.store, worker, holder=holder)
@@ -301,18 +303,15 @@ def _make_export_worker(parts: _Parts) -> CodespaceExportWorker:
 def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callable[[], None]) -> Services:
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
-    limits = CodespaceLimits(
-        per_user=parts.settings.max_codespaces_per_user,
-        idle_timeout_minutes=parts.settings.idle_timeout_default_min,
-        retention_minutes=parts.settings.retention_default_min,
-    )
+    activity = CodespaceActivity(store=store, clock=clock)
     codespaces = CodespaceService(
         store=store,
         clock=clock,
         entropy=parts.entropy,
         git=git,
         executor=parts.executor,
-        limits=limits,
+        activity=activity,
+        limits=_limits(parts.settings),
         machines=parts.settings.machines,
         wake=wake,
     )
@@ -330,12 +329,13 @@ def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callab
         secrets=parts.secrets,
         registry_credentials=RegistryCredentialService(store=store, secrets=parts.secrets, own_host=parts.own.host),
         codespaces=codespaces,
+        codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
         codespace_exports=CodespaceExportService(
             store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
         ),
         codespace_sessions=CodespaceSessionService(
-            store=store, clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor
+            clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
         ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
@@ -347,6 +347,15 @@ def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callab
         package_policies=PackagePolicyService(store=store, clock=clock),
         package_explanations=PackageExplanationService(store=store),
         audit=AuditService(store=store),
+    )
+
+
+def _limits(settings: Settings) -> CodespaceLimits:
+    return CodespaceLimits(
+        per_user=settings.max_codespaces_per_user,
+        idle_timeout_minutes=settings.idle_timeout_default_min,
+        most_idle_minutes=settings.idle_timeout_max_min,
+        retention_minutes=settings.retention_default_min,
     )
 
 

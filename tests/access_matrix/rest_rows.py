@@ -247,6 +247,7 @@ _SECRETS_AND_CODESPACES = {
     "GET /user/codespaces/{name}/machines":             Row(YOURS, "codespace"),
     "POST /user/codespaces/{name}/start":               Row(YOURS, "codespace", after="POST /user/codespaces/{name}/stop"),
     "POST /user/codespaces/{name}/stop":                Row(YOURS, "codespace"),
+    "POST /user/codespaces/{name}/heartbeat":           Row(YOURS, "codespace"),
     "POST /user/codespaces/{name}/rebuild":             Row(YOURS, "codespace"),
     "GET /user/codespaces/{name}/logs":                 Row(YOURS, "codespace"),
     "POST /user/codespaces/{name}/exec":                Row(YOURS, "codespace"),

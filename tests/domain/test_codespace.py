@@ -31,7 +31,7 @@ CODESPACE = Codespace(
     machine="standardLinux", location="WestEurope", recent_folders=(), idle_timeout_minutes=30,
     retention_period_minutes=60, created_at=NOW, updated_at=NOW, last_used_at=NOW, desired=Desired.RUNNING,
     generation=1, seen=1, phase=Phase.AVAILABLE, epoch=1, attempts=0, container_id="c", image=None, remote_user=None,
-    remote_folder=None, finding=None, rebuild_asked=0, rebuild_full=False, built=0,
+    remote_folder=None, finding=None, stop_notice=None, rebuild_asked=0, rebuild_full=False, built=0,
 )  # fmt: skip
 
 

@@ -26,6 +26,7 @@ from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_session import CodespaceSessionService
@@ -112,13 +113,15 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
     repositories = RepositoryService(store=store, clock=clock, git=git)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     secrets = SecretService(store=store, sealer=Sealer(folder / "key", clock), clock=clock)
+    activity = CodespaceActivity(store=store, clock=clock)
     codespaces = CodespaceService(
         store=store,
         clock=clock,
         entropy=entropy,
         git=git,
         executor=cast("Any", None),  # there is no engine here
-        limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60),
+        activity=activity,
+        limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, most_idle_minutes=240, retention_minutes=60),
         machines=Machines(),
         wake=lambda: None,
     )
@@ -136,12 +139,13 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         secrets=secrets,
         registry_credentials=RegistryCredentialService(store=store, secrets=secrets, own_host=OWN_HOST),
         codespaces=codespaces,
+        codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
         codespace_exports=CodespaceExportService(
             store=store, clock=clock, git=git, codespaces=codespaces, wake=lambda: None
         ),
         codespace_sessions=CodespaceSessionService(
-            store=store, clock=clock, codespaces=codespaces, tokens=tokens, executor=cast("Any", None)
+            clock=clock, codespaces=codespaces, tokens=tokens, executor=cast("Any", None), activity=activity
         ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),

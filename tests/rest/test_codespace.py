@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -86,7 +87,8 @@ async def api(berth: Berth) -> API:
         entropy=SystemEntropy(),
         git=berth.repositories,
         executor=CodespaceExec(engine),
-        limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60),
+        activity=berth.services.codespace_activity,
+        limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, most_idle_minutes=240, retention_minutes=60),
         machines=Machines(),
         wake=lambda: None,
     )
@@ -309,6 +311,7 @@ PATHS = (
     ("POST", "/user/codespaces/{name}/start"),
     ("POST", "/user/codespaces/{name}/stop"),
     ("POST", "/user/codespaces/{name}/rebuild"),
+    ("POST", "/user/codespaces/{name}/heartbeat"),
     ("GET", "/user/codespaces/{name}/logs"),
     ("GET", "/user/codespaces/{name}/logs?follow=1"),
     ("POST", "/user/codespaces/{name}/exec"),
@@ -329,6 +332,20 @@ async def test_who_may_not(api: API, method: str, path: str) -> None:
     assert refused.headers["x-accepted-oauth-scopes"] == "codespace"
     assert (await api.berth.anonymous.request(method, url, json=body)).status_code == 401
     assert (await api.berth.client("ghp_bad").request(method, url, json=body)).json()["message"] == "Bad credentials"
+
+
+async def test_a_heartbeat_of_what_runs(api: API) -> None:
+    name = (await api.create())["name"]
+    url = f"/user/codespaces/{name}/heartbeat"
+    early = await api.octo.post(url)
+    assert (early.status_code, early.json()["code"]) == (409, "codespace.not_running")
+    await api.make_available(name)
+    long_ago = SystemClock().now() - timedelta(hours=1)
+    await api.set_row(name, last_used_at=long_ago, stop_notice="It was not used.")
+    before = (await api.octo.get(f"/user/codespaces/{name}")).json()
+    assert before["last_known_stop_notice"] == "It was not used."
+    assert (await api.octo.post(url)).status_code == 204
+    assert (await api.octo.get(f"/user/codespaces/{name}")).json()["last_used_at"] > before["last_used_at"]
 
 
 async def test_a_rebuild_is_asked_for(api: API) -> None:

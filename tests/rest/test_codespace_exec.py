@@ -112,11 +112,11 @@ async def world(berth: Berth) -> AsyncIterator[World]:
         wake=lambda: None,
     )
     sessions = CodespaceSessionService(
-        store=berth.store,
         clock=SystemClock(),
         codespaces=service,
         tokens=berth.services.access_tokens,
         executor=executor,
+        activity=berth.services.codespace_activity,
         look_every_s=0.05,
     )
     services = replace(berth.services, codespaces=service, codespace_sessions=sessions)

@@ -93,6 +93,7 @@ ROWS: dict[str, Row] = {
     "POST /user/codespaces/{name}/stop": Row(status=200, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/start": Row(status=200, phase=Phase.SHUTDOWN),
     "POST /user/codespaces/{name}/rebuild": Row(body={"full": True}, status=202, phase=Phase.AVAILABLE),
+    "POST /user/codespaces/{name}/heartbeat": Row(phase=Phase.AVAILABLE),
     "PATCH /user/codespaces/{name}": Row(body={"display_name": "mine"}, status=200),
     "PUT /orgs/{org}/codespaces/access": Row(body={"visibility": "selected_members", "selected_usernames": ["octo"]}),
     "POST /orgs/{org}/codespaces/access/selected_users": Row(body={"selected_usernames": ["ada"]}),

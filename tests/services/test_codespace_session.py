@@ -15,6 +15,7 @@ from berth.domain.exec_frame import Start
 from berth.domain.lifecycle import Phase
 from berth.domain.problem import Problem, UpstreamFailed
 from berth.services.access_token import KnownToken
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_session import CodespaceSessionService
 
@@ -51,11 +52,11 @@ class Running:
         self.tokens = Tokens(world, self.olga)
         executor = CodespaceExec(world.engine, start_timeout_s=0.2, kill_timeout_s=0.2)
         self.service = CodespaceSessionService(
-            store=world.store,
             clock=world.secrets.clock,
             codespaces=world.service,
             tokens=cast("Any", self.tokens),
             executor=executor,
+            activity=CodespaceActivity(store=world.store, clock=world.secrets.clock),
             look_every_s=0.01,
         )
 

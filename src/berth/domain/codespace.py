@@ -62,6 +62,7 @@ class Codespace:
     remote_user: str | None
     remote_folder: str | None
     finding: Finding | None
+    stop_notice: str | None
     rebuild_asked: int
     rebuild_full: bool
     built: int

@@ -21,7 +21,7 @@ def event_body(event: AuditEvent) -> dict[str, Any]:
         "@timestamp": at,
         "_document_id": str(event.id),
         "action": event.action,
-        "actor": event.actor_login,
+        "actor": event.actor_login or None,
         "actor_id": event.actor_id,
         "created_at": at,
         "target": event.target,

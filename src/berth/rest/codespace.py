@@ -17,7 +17,7 @@ from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.rest.app import Route
-from berth.rest.call import Call, json_response
+from berth.rest.call import Call, json_response, no_content
 from berth.rest.codespace_tunnel import NO_TUNNEL
 from berth.rest.codespace_views import codespace_body, machine_body
 from berth.rest.views import timestamp
@@ -182,6 +182,12 @@ async def stop(call: Call) -> Response:
     return json_response(codespace_body(call, await call.services.codespaces.stop(call.user, call.path("name"))))
 
 
+async def keep_running(call: Call) -> Response:
+    """Our own: a heartbeat of whoever uses it."""
+    await call.services.codespaces.keep_running(call.user, call.path("name"))
+    return no_content()
+
+
 async def rebuild(call: Call) -> Response:
     """Our own: make the container anew, keep the checkout."""
     body = await call.json(RebuildCodespace)
@@ -249,6 +255,7 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/user/codespaces/{name}/start", start, _SCOPES),
     Route("POST", "/user/codespaces/{name}/stop", stop, _SCOPES),
     Route("POST", "/user/codespaces/{name}/rebuild", rebuild, _SCOPES),
+    Route("POST", "/user/codespaces/{name}/heartbeat", keep_running, _SCOPES),
     Route("GET", "/user/codespaces/{name}/logs", logs, _SCOPES),
     Route("POST", "/user/codespaces/{name}/exec", execute, _SCOPES),
     Route("GET", "/repos/{owner}/{repo}/codespaces", list_in_repository, _SCOPES),

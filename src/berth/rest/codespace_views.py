@@ -47,7 +47,7 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "pending_operation": codespace.is_busy,
         "pending_operation_disabled_reason": f"The codespace is {codespace.state}." if codespace.is_busy else None,
         "idle_timeout_notice": None,
-        "last_known_stop_notice": None,
+        "last_known_stop_notice": codespace.stop_notice,
         "retention_period_minutes": codespace.retention_period_minutes,
         "retention_expires_at": maybe_timestamp(codespace.retention_expires_at),
     }

@@ -225,6 +225,9 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
         answer=_github("codespace"),
         request=RebuildCodespace,
     ),
+    "POST /user/codespaces/{name}/heartbeat": OwnOperation(
+        id="berth/keep-codespace-running", summary="Say that a codespace is in use", status=204
+    ),
     "POST /user/codespaces/{name}/exec": OwnOperation(
         id="berth/execute",
         summary="Run a command in a codespace",

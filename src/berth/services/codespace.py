@@ -27,6 +27,7 @@ from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFou
 from berth.domain.repository import Repository, hidden, short_branch
 from berth.domain.role import Role
 from berth.services.codespace_access import find_access_decision
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest, new_values
 from berth.services.ports import Clock, Entropy, ExecResult, GitRepositories
@@ -63,6 +64,7 @@ class CodespaceService:
         entropy: Entropy,
         git: GitRepositories,
         executor: CodespaceExec,
+        activity: CodespaceActivity,
         limits: CodespaceLimits,
         machines: Machines,
         wake: Callable[[], None],
@@ -72,6 +74,7 @@ class CodespaceService:
         self._entropy = entropy
         self._git = git
         self._executor = executor
+        self._activity = activity
         self._limits = limits
         self._machines = machines
         self._wake = wake
@@ -335,18 +338,22 @@ class CodespaceService:
     async def get_running(self, subject: Subject, name: str) -> CodespaceView:
         """One in which the caller may run commands now. Raises NotFound, Denied for another's token, Conflict unless it runs."""
         view = await self.get_to_run(subject, name)
-        if not view.codespace.is_running:
-            raise Conflict(
-                f"The codespace is {view.codespace.state}, not Available.",
-                code="codespace.not_running",
-                remedy="Start it, or wait until it is.",
-            )
+        _require_running(view.codespace)
         return view
 
     async def execute(self, subject: Subject, name: str, command: list[str], stdin: bytes) -> ExecResult:
         """Run a command as the codespace's user, with its secrets in the environment. Raises as get_running."""
         view = await self.get_running(subject, name)
-        return await self._executor.run_in(view.codespace, command, stdin)
+        async with self._activity.using(view.codespace.id):
+            return await self._executor.run_in(view.codespace, command, stdin)
+
+    async def keep_running(self, subject: Subject, name: str) -> None:
+        """Somebody uses it: its idle timeout begins anew. Raises Conflict unless it runs."""
+        view = await self.get(subject, name)
+        if not _may_manage(subject, view.codespace):
+            raise Denied("This token manages no codespace but its own.", code="codespace.by_token")
+        _require_running(view.codespace)
+        await self._activity.touch(view.codespace.id)
 
     async def get_to_run(self, subject: Subject, name: str) -> CodespaceView:
         """One of the caller's own that he, with this token, may run something in. Raises NotFound, Denied."""
@@ -383,6 +390,15 @@ class CodespaceService:
 def _is_readable(known: KnownRepository) -> bool:
     """Whatever the token: a codespace is its user's to look after with the scope codespace alone."""
     return role_without_token(known.facts) >= Role.PULL
+
+
+def _require_running(codespace: Codespace) -> None:
+    if not codespace.is_running:
+        raise Conflict(
+            f"The codespace is {codespace.state}, not Available.",
+            code="codespace.not_running",
+            remedy="Start it, or wait until it is.",
+        )
 
 
 def _may_manage(subject: Subject, codespace: Codespace) -> bool:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from berth.domain.access import Subject
 from berth.domain.codespace import (
-    MAX_IDLE_MINUTES,
     MAX_RETENTION_MINUTES,
     MIN_IDLE_MINUTES,
     check_display_name,
@@ -29,6 +28,7 @@ class CodespaceLimits:
 
     per_user: int
     idle_timeout_minutes: int
+    most_idle_minutes: int
     retention_minutes: int
 
 
@@ -77,7 +77,7 @@ def new_values(
             field="idle_timeout_minutes",
             default=limits.idle_timeout_minutes,
             least=MIN_IDLE_MINUTES,
-            most=MAX_IDLE_MINUTES,
+            most=limits.most_idle_minutes,
         ),
         "retention_period_minutes": check_minutes(
             wanted.retention_period_minutes,

@@ -5,7 +5,7 @@
 2. At most MAX_PER_CODESPACE at once in a codespace and MAX_PER_USER of a user, in this process.
 3. When the caller is gone, the command's process group is ended in the container. What ended by itself left behind what it
    wanted to leave behind.
-4. While one is open its codespace is in use (`_note_use`: the one place that says so).
+4. While one is open its codespace is in use: its idle timeout does not run out.
 """
 
 import asyncio
@@ -13,10 +13,7 @@ import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import datetime, timedelta
 
-from berth.adapters.store import codespace as rows
-from berth.adapters.store.database import Store
 from berth.domain.access import Subject
 from berth.domain.codespace import Codespace
 from berth.domain.exec_frame import Start, TerminalSize
@@ -24,13 +21,13 @@ from berth.domain.problem import Conflict, LimitReached, NotFound, Problem, Unau
 from berth.domain.scope import Scope
 from berth.services.access_token import AccessTokenService
 from berth.services.codespace import CodespaceService
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec, StartedCommand
 from berth.services.ports import Clock, ExecOutput
 
 LOOK_EVERY_S = 5.0
 MAX_PER_CODESPACE, MAX_PER_USER = 64, 128
 _FAILED_LOOKS = 6  # half a minute without a database, and nobody knows who may any more
-_NOTE_EVERY = timedelta(minutes=1)
 _LOG = logging.getLogger(__name__)
 
 
@@ -99,10 +96,8 @@ class Admission:
     async def until_forbidden(self) -> Problem:
         """Wait until he may not any more; why (policy 1)."""
         failed = 0
-        noted: datetime | None = None
         while True:
             try:
-                noted = await self._service.note_use(self._codespace, noted)
                 await asyncio.sleep(self._service.look_every_s)
                 await self.check()
                 failed = 0
@@ -121,18 +116,18 @@ class CodespaceSessionService:
     def __init__(
         self,
         *,
-        store: Store,
         clock: Clock,
         codespaces: CodespaceService,
         tokens: AccessTokenService,
         executor: CodespaceExec,
+        activity: CodespaceActivity,
         look_every_s: float = LOOK_EVERY_S,
     ) -> None:
-        self._store = store
         self._clock = clock
         self._codespaces = codespaces
         self._tokens = tokens
         self.executor = executor
+        self._activity = activity
         self.look_every_s = look_every_s
         self._open: Counter[tuple[str, int]] = Counter()
 
@@ -144,7 +139,8 @@ class CodespaceSessionService:
         """
         view = await self._codespaces.get_running(subject, name)
         with self._counted(view.codespace):
-            yield Admission(self, subject, view.codespace)
+            async with self._activity.using(view.codespace.id):
+                yield Admission(self, subject, view.codespace)
 
     @contextmanager
     def _counted(self, codespace: Codespace) -> Iterator[None]:
@@ -182,15 +178,6 @@ class CodespaceSessionService:
             raise Conflict(f"The codespace was stopped: {problem.message}", code="exec.stopped") from None
         if view.codespace.container_id != codespace.container_id:
             raise Conflict("The codespace has another container now.", code="exec.stopped")
-
-    async def note_use(self, codespace: Codespace, noted: datetime | None) -> datetime:
-        """Policy 4, at most once a minute; when it was noted last."""
-        now = self._clock.now()
-        if noted is not None and now - noted < _NOTE_EVERY:
-            return noted
-        async with self._store.begin() as connection:
-            await rows.update_codespace(connection, codespace.id, {"last_used_at": now})
-        return now
 
     async def end(self, codespace: Codespace, process_id: int) -> None:
         """Policy 3. What cannot be reached is gone with its container, or goes on until that stops."""

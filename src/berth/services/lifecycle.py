@@ -14,6 +14,8 @@ from berth.domain.image_build import is_of_build
 from berth.domain.launch import INTERNAL, LOST, finding_of
 from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
 from berth.domain.problem import Problem, is_passing
+from berth.services.codespace_request import CodespaceLimits
+from berth.services.codespace_timer import CodespaceTimer
 from berth.services.creation_log import CreationLog
 from berth.services.launch import Launcher
 from berth.services.launch_failure import LaunchFailed
@@ -30,10 +32,11 @@ class CodespaceWorker:
 
     table = codespaces
 
-    def __init__(self, *, store: Store, clock: Clock, launcher: Launcher) -> None:
+    def __init__(self, *, store: Store, clock: Clock, launcher: Launcher, limits: CodespaceLimits) -> None:
         self._store = store
         self._clock = clock
         self._launcher = launcher
+        self._timer = CodespaceTimer(store=store, clock=clock, limits=limits)
         self._steps: dict[Step, Callable[[Claim, Codespace, tuple[Container, ...]], Awaitable[Outcome]]] = {
             Step.REST: self._rest,
             Step.LAUNCH: self._launch,
@@ -89,18 +92,21 @@ class CodespaceWorker:
             await self._launcher.remove_checkout(name)
         await self._launcher.sweep_builds(names, self._clock.now())
 
-    async def _rest(self, _claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+    async def _rest(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        if codespace.phase is Phase.AVAILABLE:
+            due_in_s = await self._timer.look_at_running(claim, codespace)
+            return Outcome(next_in_s=min(due_in_s, _LOOK_AGAIN_S))
         if codespace.phase is Phase.FAILED:
             await self._clean_up(codespace, containers)
-        return Outcome(next_in_s=_LOOK_AGAIN_S if codespace.phase is Phase.AVAILABLE else None)
+        return Outcome()
 
     async def _launch(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
-        await claim.note(phase=Phase.PROVISIONING, finding=None)
+        await claim.note(phase=Phase.PROVISIONING, finding=None, stop_notice=None)
         await self._launcher.undo(codespace, containers)  # what an interrupted attempt left
         return await self._make(claim, codespace, (), self._log_of(codespace))
 
     async def _rebuild(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
-        await claim.note(phase=Phase.REBUILDING, finding=None)
+        await claim.note(phase=Phase.REBUILDING, finding=None, stop_notice=None)
         log = self._log_of(codespace)
         await log.phase("Rebuilding from nothing" if codespace.rebuild_full else "Rebuilding")
         return await self._make(claim, codespace, containers, log)
@@ -123,7 +129,7 @@ class CodespaceWorker:
         )
 
     async def _start(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
-        await claim.note(phase=Phase.STARTING, finding=None)
+        await claim.note(phase=Phase.STARTING, finding=None, stop_notice=None)
         log = self._log_of(codespace)
         try:
             await self._launcher.start(codespace, _get_own(codespace, containers), log)

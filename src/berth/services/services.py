@@ -7,6 +7,7 @@ from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
@@ -47,6 +48,7 @@ class Services:
     secrets: SecretService
     registry_credentials: RegistryCredentialService
     codespaces: CodespaceService
+    codespace_activity: CodespaceActivity
     codespace_access: CodespaceAccessService
     codespace_exports: CodespaceExportService
     codespace_sessions: CodespaceSessionService

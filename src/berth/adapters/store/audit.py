@@ -15,18 +15,21 @@ async def record(
     connection: AsyncConnection,
     *,
     at: datetime,
-    actor: Subject,
+    actor: Subject | None,
     action: str,
     account_id: int | None,
     target: str,
     detail: str = "",
 ) -> None:
-    """One row, in the transaction of the change that it tells of. `detail` holds rule names and names, never inputs."""
+    """One row, in the transaction of the change that it tells of. `detail` holds rule names and names, never inputs.
+
+    `actor` None: the server itself, because of a time or a limit.
+    """
     await connection.execute(
         insert(audit_log).values(
             at=at,
-            actor_id=actor.account_id,
-            actor_login=actor.login,
+            actor_id=None if actor is None else actor.account_id,
+            actor_login="" if actor is None else actor.login,
             action=action,
             account_id=account_id,
             target=target,

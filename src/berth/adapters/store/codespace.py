@@ -126,6 +126,33 @@ async def request(
     )
 
 
+async def request_unchanged(
+    connection: AsyncConnection, codespace: Codespace, epoch: int, desired: Desired, values: Mapping[str, Any]
+) -> bool:
+    """What the loop itself asks for. False: the claim was lost, or a request or a use came meanwhile; nothing is stored."""
+    statement = (
+        update(codespaces)
+        .where(
+            codespaces.c.id == codespace.id,
+            codespaces.c.epoch == epoch,
+            codespaces.c.generation == codespace.generation,
+            codespaces.c.last_used_at == codespace.last_used_at,
+        )
+        .values(**values, desired=desired, generation=codespaces.c.generation + 1, attempts=0)
+    )
+    return bool((await connection.execute(statement)).rowcount)
+
+
+async def touch(connection: AsyncConnection, codespace_id: int, at: datetime, *, unless_after: datetime) -> None:
+    """Note a use, unless one was noted after that moment."""
+    statement = update(codespaces).where(
+        codespaces.c.id == codespace_id,
+        codespaces.c.desired == Desired.RUNNING,
+        codespaces.c.last_used_at < unless_after,
+    )
+    await connection.execute(statement.values(last_used_at=at))
+
+
 async def update_codespace(connection: AsyncConnection, codespace_id: int, values: Mapping[str, Any]) -> None:
     """Change what the loop does not bring about: it has nothing to do now."""
     statement = update(codespaces).where(codespaces.c.id == codespace_id, codespaces.c.desired != Desired.DELETED)

@@ -279,6 +279,7 @@ codespaces = Table(
     Column("remote_user", Text),
     Column("remote_folder", Text),
     Column("finding", Text),  # JSON of the finding that it failed with
+    Column("stop_notice", Text),  # why it was stopped, if nobody asked for it
     # Generations: of the last request to rebuild, which requests write; and that the container was made for, which the
     # loop writes. Neither overwrites the other.
     Column("rebuild_asked", Integer, nullable=False, server_default="0"),

@@ -1,4 +1,6 @@
-"""what codespaces are asked beside running and stopping."""
+"""what codespaces are asked beside running and stopping, and what time does to them."""
+
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,4 +14,11 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("codespaces", sa.Column("rebuild_asked", sa.Integer(), server_default="0", nullable=False))
     op.add_column("codespaces", sa.Column("rebuild_full", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("codespaces", sa.Column("stop_notice", sa.Text()))
     op.add_column("codespaces", sa.Column("built", sa.Integer(), server_default="0", nullable=False))
+    # Nobody has noted uses until now: what runs gets a whole idle timeout from here on.
+    table = sa.table(
+        "codespaces", sa.column("last_used_at", sa.DateTime(timezone=True)), sa.column("phase", sa.String())
+    )
+    now = datetime.now(UTC).replace(microsecond=0)
+    op.execute(sa.update(table).where(table.c.phase == "available").values(last_used_at=now))

@@ -1,0 +1,60 @@
+"""What happens to codespaces because time passes: asked for by the loop itself, as a user would ask for it.
+
+A use or a request that comes at the same moment wins: the row is changed only if it is still what was looked at.
+"""
+
+import logging
+
+from berth.adapters.store import audit
+from berth.adapters.store import codespace as rows
+from berth.adapters.store import repository as repository_rows
+from berth.adapters.store.database import Store
+from berth.domain.codespace import Codespace
+from berth.domain.codespace_timer import idle_at, idle_minutes
+from berth.domain.lifecycle import Desired
+from berth.services.codespace_request import CodespaceLimits
+from berth.services.ports import Clock
+from berth.services.reconcile import Claim
+
+_AGAIN_S = 1.0  # what was asked for makes the row due at once; what came meanwhile is looked at then
+_LOG = logging.getLogger(__name__)
+
+
+class CodespaceTimer:
+    """The worker calls this whenever there is nothing else to do, and looks again when it says."""
+
+    def __init__(self, *, store: Store, clock: Clock, limits: CodespaceLimits) -> None:
+        self._store = store
+        self._clock = clock
+        self._limits = limits
+
+    async def look_at_running(self, claim: Claim, codespace: Codespace) -> float:
+        """Stop it if nobody used it for long enough; in how many seconds to look again."""
+        most = self._limits.most_idle_minutes
+        left_s = (idle_at(codespace, most=most) - self._clock.now()).total_seconds()
+        if left_s > 0:
+            return left_s
+        notice = f"It was not used for {idle_minutes(codespace, most=most)} minutes."
+        await self._ask(claim, codespace, Desired.STOPPED, f"Stopping. {notice}", stop_notice=notice)
+        return _AGAIN_S
+
+    async def _ask(self, claim: Claim, codespace: Codespace, desired: Desired, why: str, **values: object) -> None:
+        """Store what is desired now, say why in the creation log, and record it. Nothing, if the row has changed."""
+        now = self._clock.now()
+        action = f"codespace.{'expire' if desired is Desired.DELETED else 'idle'}"
+        async with self._store.begin() as connection:
+            if not await rows.request_unchanged(
+                connection, codespace, claim.epoch, desired, {**values, "updated_at": now}
+            ):
+                return
+            await rows.append_log(connection, codespace.id, now, [("phase", why)])
+            repository = await repository_rows.find_repository_by_id(connection, codespace.repository_id or -1)
+            await audit.record(
+                connection,
+                at=now,
+                actor=None,
+                action=action,
+                account_id=None if repository is None else repository.owner_id,
+                target=codespace.name,
+            )
+        _LOG.info("codespace.time_is_up", extra={"codespace": codespace.name, "desired": desired})
