@@ -22,6 +22,7 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespaces
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace, LogEntry
+from berth.domain.codespace_timer import TimeLimits
 from berth.domain.git_object import Signature
 from berth.domain.machine import Machine, Machines
 from berth.domain.repository import Repository, Visibility
@@ -50,6 +51,7 @@ ORIGIN = "http://berth.test:8080"
 OWN_HOST = "berth.test:8080"  # of the built-in registry
 LIMIT = 3
 BUILD_TIMEOUT_S = 2.0
+LONGEST = TimeLimits(idle_minutes=240, retention_minutes=43200)
 MACHINES = Machines(
     (
         Machine(name="small", display_name="small", cpus=1, memory_bytes=2**29),
@@ -223,7 +225,7 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
         engine=engine, git=git, images=images, machines=MACHINES, server_id=SERVER_ID, timeout_s=BUILD_TIMEOUT_S
     )
     activity = CodespaceActivity(store=store, clock=clock)
-    limits = CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, most_idle_minutes=240, retention_minutes=60)
+    limits = CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST)
     launcher = Launcher(
         store=store,
         engine=engine,

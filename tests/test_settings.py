@@ -151,7 +151,9 @@ def test_a_default_image_must_be_one() -> None:
         load({"BERTH_DEFAULT_IMAGE": "Not An Image"}, None)
 
 
-def test_the_usual_idle_timeout_is_not_longer_than_the_longest() -> None:
+def test_the_usual_time_is_not_longer_than_the_longest() -> None:
+    with pytest.raises(Invalid, match="RETENTION_DEFAULT_MIN is more than"):
+        load({"BERTH_RETENTION_MAX_MIN": "20"}, None)
     with pytest.raises(Invalid, match="IDLE_TIMEOUT_DEFAULT_MIN is more than"):
         load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20"}, None)
     settings = load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20", "BERTH_IDLE_TIMEOUT_DEFAULT_MIN": "20"}, None)

@@ -80,6 +80,7 @@ class Settings:
     idle_timeout_default_min: int
     idle_timeout_max_min: int
     retention_default_min: int
+    retention_max_min: int
     max_codespaces_per_user: int
     machines: Machines
     default_image: str | None
@@ -264,6 +265,8 @@ TABLE: tuple[Setting, ...] = (
             "whatever it says itself.", _number(MIN_IDLE_MINUTES, MAX_IDLE_MINUTES)),
     Setting("RETENTION_DEFAULT_MIN", _INT, "minutes", "43200",
             "When a stopped codespace is deleted, if it does not say itself.", _number(0, MAX_RETENTION_MINUTES)),
+    Setting("RETENTION_MAX_MIN", _INT, "minutes", str(MAX_RETENTION_MINUTES), "The longest that a stopped codespace is kept, "
+            "whatever it says itself.", _number(0, MAX_RETENTION_MINUTES)),
     Setting("MAX_CODESPACES_PER_USER", _INT, "codespaces", "10", "How many codespaces a user may have.",
             _number(1, 10_000)),
     Setting("MACHINES", _LIST, "JSON; in the file [[machines]] tables", "", "The machines that a codespace can have, the first "
@@ -285,8 +288,10 @@ def load(environ: Mapping[str, str], file_text: str | None) -> Settings:
         fields[setting.field] = _parse(setting, value, source, problems)
     if (fields["tls_cert"] is None) != (fields["tls_key"] is None):
         problems.append(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY belong together: set both or none.")
-    if (fields["idle_timeout_default_min"] or 0) > (fields["idle_timeout_max_min"] or MAX_IDLE_MINUTES):
-        problems.append(f"{PREFIX}IDLE_TIMEOUT_DEFAULT_MIN is more than {PREFIX}IDLE_TIMEOUT_MAX_MIN allows.")
+    for name in ("IDLE_TIMEOUT", "RETENTION"):
+        default, most = (fields[f"{name.lower()}_{which}_min"] for which in ("default", "max"))
+        if default is not None and most is not None and default > most:
+            problems.append(f"{PREFIX}{name}_DEFAULT_MIN is more than {PREFIX}{name}_MAX_MIN allows.")
     if problems:
         lines = "".join(f"\n  - {problem}" for problem in problems)
         raise Invalid(f"The settings cannot be used:{lines}", code="settings", remedy="See docs/settings.md.")

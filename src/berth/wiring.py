@@ -30,6 +30,7 @@ from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.installation import get_server_id
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.address_policy import parse_private_addresses
+from berth.domain.codespace_timer import TimeLimits
 from berth.domain.problem import Invalid, LimitReached, Problem, UpstreamFailed
 from berth.domain.registry_host import WebAddress, parse_web_address
 from berth.domain.s3_address import S3Address
@@ -354,8 +355,8 @@ def _limits(settings: Settings) -> CodespaceLimits:
     return CodespaceLimits(
         per_user=settings.max_codespaces_per_user,
         idle_timeout_minutes=settings.idle_timeout_default_min,
-        most_idle_minutes=settings.idle_timeout_max_min,
         retention_minutes=settings.retention_default_min,
+        longest=TimeLimits(idle_minutes=settings.idle_timeout_max_min, retention_minutes=settings.retention_max_min),
     )
 
 

@@ -309,6 +309,21 @@ def test_json_has_no_key_that_the_server_did_not_send(berth: Berth) -> None:
     assert codespace["repository"] == {"id": 11, "full_name": "acme/shop"}
 
 
+def test_a_creation_may_say_how_long(berth: Berth, server: GitHubLike) -> None:
+    times = ("--idle-timeout", "60", "--retention-period", "0")
+    assert berth("codespace", "create", "--repo", "acme/shop", "--no-wait", *times).exit_code == 0
+    assert server.creations == [{"idle_timeout_minutes": 60, "retention_period_minutes": 0}]
+
+
+def test_a_deletion_to_come_is_shown(berth: Berth, server: GitHubLike) -> None:
+    at, notice = "2026-12-01T00:00:00Z", "It is deleted soon."
+    server.more = {"retention_expires_at": at, "retention_notice": notice, "last_known_stop_notice": "Not used."}
+    for shown in (berth("codespace", "list"), berth("codespace", "view", CODESPACE)):
+        assert at in shown.stdout
+        assert notice in shown.stderr
+    assert "Not used." in berth("codespace", "view", CODESPACE).stderr
+
+
 def test_a_rebuild_is_full_only_if_that_is_said(berth: Berth, server: GitHubLike) -> None:
     assert "is Rebuilding" in berth("codespace", "rebuild", CODESPACE).stderr
     berth("codespace", "rebuild", CODESPACE, "--full")

@@ -1,7 +1,7 @@
 """A codespace's name, durations, what its row says, and the finding it failed with."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -31,7 +31,8 @@ CODESPACE = Codespace(
     machine="standardLinux", location="WestEurope", recent_folders=(), idle_timeout_minutes=30,
     retention_period_minutes=60, created_at=NOW, updated_at=NOW, last_used_at=NOW, desired=Desired.RUNNING,
     generation=1, seen=1, phase=Phase.AVAILABLE, epoch=1, attempts=0, container_id="c", image=None, remote_user=None,
-    remote_folder=None, finding=None, stop_notice=None, rebuild_asked=0, rebuild_full=False, built=0,
+    remote_folder=None, finding=None, stop_notice=None, stopped_at=None, expiry_warned=False,
+    rebuild_asked=0, rebuild_full=False, built=0,
 )  # fmt: skip
 
 
@@ -73,12 +74,6 @@ def test_state_and_busy_follow_the_row() -> None:
     stopping = replace(CODESPACE, desired=Desired.STOPPED, generation=2)
     assert stopping.state is State.SHUTTING_DOWN
     assert stopping.is_busy
-
-
-def test_retention_counts_from_the_last_use_of_a_stopped_codespace() -> None:
-    assert CODESPACE.retention_expires_at is None
-    stopped = replace(CODESPACE, desired=Desired.STOPPED, phase=Phase.SHUTDOWN)
-    assert stopped.retention_expires_at == NOW + timedelta(minutes=60)
 
 
 def test_a_finding_survives_its_way_through_the_store() -> None:

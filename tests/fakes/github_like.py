@@ -30,6 +30,8 @@ class GitHubLike:
     key: PrivateKey = field(default_factory=PrivateKey.generate)
     secrets: dict[str, dict[str, Any]] = field(default_factory=dict)  # by path
     tokens: list[dict[str, Any]] = field(default_factory=list)
+    creations: list[dict[str, Any]] = field(default_factory=list)  # the bodies, of codespaces
+    more: dict[str, Any] = field(default_factory=dict)  # what the codespace has beside the usual
     rebuilds: list[dict[str, Any]] = field(default_factory=list)  # the bodies
     state: str = "Available"
     finding: dict[str, Any] | None = None
@@ -70,7 +72,7 @@ class GitHubLike:
             "last_used_at": "2026-11-23T08:15:50Z",
             "web_url": f"{self.url}/codespaces/{CODESPACE}",
         }
-        return body | ({"finding": self.finding} if self.finding else {})
+        return body | self.more | ({"finding": self.finding} if self.finding else {})
 
     def values(self) -> dict[str, str]:
         """The opened secrets, by path."""
@@ -103,7 +105,7 @@ class GitHubLike:
             (r"PUT (/.*codespaces/secrets/\w+)", self._put_secret),
             (r"DELETE (/.*codespaces/secrets/\w+)", self._delete_secret),
             (r"GET /repos/acme/shop/codespaces/registries", self._list_registries),
-            (r"POST /repos/acme/shop/codespaces", lambda _: (201, self.codespace() | {"state": "Queued"})),
+            (r"POST /repos/acme/shop/codespaces", self._create),
             (r"GET /user/codespaces", lambda _: (200, {"total_count": 1, "codespaces": [self.codespace()]})),
             (f"GET {one}", lambda _: (200, self.codespace())),
             (f"DELETE {one}", lambda _: (202, {})),
@@ -131,6 +133,10 @@ class GitHubLike:
 
     def _get_by_id(self, body: dict[str, Any], method: str, below: str | None) -> Answer:
         return self.answer(method, f"/repos/acme/shop{below or ''}", body)
+
+    def _create(self, body: dict[str, Any]) -> Answer:
+        self.creations.append(body)
+        return 201, self.codespace() | {"state": "Queued"}
 
     def _rebuild(self, body: dict[str, Any]) -> Answer:
         self.rebuilds.append(body)

@@ -9,6 +9,7 @@ from typing import Any, cast
 import httpx
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
+from tests.codespace_world import LONGEST
 from tests.rest.schema import check_response
 
 from berth.adapters.clock_system import SystemClock
@@ -121,7 +122,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         git=git,
         executor=cast("Any", None),  # there is no engine here
         activity=activity,
-        limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, most_idle_minutes=240, retention_minutes=60),
+        limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST),
         machines=Machines(),
         wake=lambda: None,
     )

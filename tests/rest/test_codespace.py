@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import delete, update
+from tests.codespace_world import LONGEST
 from tests.fakes.engine import FakeEngine
 from tests.rest.berth_api import Berth
 from tests.rest.schema import check_body
@@ -88,7 +89,7 @@ async def api(berth: Berth) -> API:
         git=berth.repositories,
         executor=CodespaceExec(engine),
         activity=berth.services.codespace_activity,
-        limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, most_idle_minutes=240, retention_minutes=60),
+        limits=CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST),
         machines=Machines(),
         wake=lambda: None,
     )
@@ -113,10 +114,11 @@ async def test_bodies_are_as_github_describes_them(api: API) -> None:
     await api.make_available(name)
     stopped = await api.octo.post(f"/user/codespaces/{name}/stop")
     check_body(stopped.json(), "codespace")
-    await api.set_row(name, phase=Phase.SHUTDOWN, seen=table.c.generation)
+    stopped_at = SystemClock().now() - timedelta(minutes=50)  # of an hour
+    await api.set_row(name, phase=Phase.SHUTDOWN, seen=table.c.generation, stopped_at=stopped_at)
     at_rest = (await api.octo.get(f"/user/codespaces/{name}")).json()
     check_body(at_rest, "codespace")
-    assert at_rest["retention_expires_at"] is not None
+    assert at_rest["retention_expires_at"] in at_rest["retention_notice"]
     started = await api.octo.post(f"/user/codespaces/{name}/start")
     check_body(started.json(), "codespace")
     for url in ("/user/codespaces", "/repos/octo/r/codespaces"):

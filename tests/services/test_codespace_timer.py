@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from tests.codespace_world import CodespaceWorld, make_codespace_world
+from tests.codespace_world import LONGEST, CodespaceWorld, make_codespace_world
 
 from berth.adapters.store import codespace as rows
 from berth.adapters.store import work
@@ -81,7 +81,8 @@ async def test_the_servers_maximum_counts_for_those_that_there_are(world: Codesp
     launched = await world.launch(idle_timeout_minutes=240)
     pass_(world, minutes=10)
     assert (await world.step(launched.name)).state is State.AVAILABLE
-    world.worker._timer._limits = replace(world.worker._timer._limits, most_idle_minutes=10)
+    shorter = replace(LONGEST, idle_minutes=10)
+    world.worker._timer._limits = replace(world.worker._timer._limits, longest=shorter)
     assert (await world.step(launched.name)).desired is Desired.STOPPED
 
 
@@ -204,3 +205,102 @@ async def test_a_session_is_a_use_for_as_long_as_it_lasts(
         assert await last_used(world, launched) == launched.last_used_at + 10 * MINUTE
         pass_(world, minutes=10)
     assert await last_used(world, launched) == launched.last_used_at + 20 * MINUTE
+
+
+async def stop(world: CodespaceWorld, olga: Subject, **wanted: Any) -> Codespace:
+    launched = await world.launch(**wanted)
+    await world.service.stop(olga, launched.name)
+    stopped = await world.step(launched.name)
+    assert stopped.state is State.SHUTDOWN
+    assert (await due_in_s(world) or 0) <= 0, "it is looked at at once"
+    return stopped
+
+
+async def test_what_is_stopped_is_warned_of_and_deleted(world: CodespaceWorld, olga: Subject) -> None:
+    stopped = await stop(world, olga, retention_period_minutes=60)
+    await world.step(stopped.name)
+    assert 29 * 60 < (await due_in_s(world) or 0) <= 30 * 60
+    view = await world.service.get(olga, stopped.name)
+    assert (view.expires_at, view.expiry_notice) == (world.secrets.clock.time + 60 * MINUTE, None)
+
+    pass_(world, minutes=30)
+    await world.step(stopped.name)
+    assert 29 * 60 < (await due_in_s(world) or 0) <= 30 * 60
+    view = await world.service.get(olga, stopped.name)
+    assert view.expiry_notice is not None
+    await world.step(stopped.name)
+    assert (await world.log_text(stopped.name)).count(view.expiry_notice) == 1, "it is said once"
+
+    pass_(world, minutes=30)
+    assert (await world.step(stopped.name)).state is State.DELETED
+    assert await acts(world, "codespace.expire") == [(None, "", world.secrets.accounts["acme"], stopped.name)]
+    await world.run(await world.claim(stopped.name))
+    assert await world.find(stopped.name) is None
+    assert world.nothing_left(stopped.name)
+
+
+async def test_a_start_ends_it_and_a_new_stop_begins_it_anew(world: CodespaceWorld, olga: Subject) -> None:
+    stopped = await stop(world, olga, retention_period_minutes=60)
+    pass_(world, minutes=59)
+    assert (await world.step(stopped.name)).expiry_warned
+    await world.service.start(olga, stopped.name)
+    assert (await world.service.get(olga, stopped.name)).expires_at is None
+    pass_(world, minutes=2)
+    started = await world.step(stopped.name)
+    assert (started.state, started.stopped_at, started.expiry_warned) == (State.AVAILABLE, None, False)
+    await world.service.stop(olga, stopped.name)
+    await world.step(stopped.name)
+    pass_(world, minutes=59)
+    assert (await world.step(stopped.name)).state is State.SHUTDOWN
+
+
+async def test_with_a_retention_of_nothing_a_stop_deletes(world: CodespaceWorld, olga: Subject) -> None:
+    stopped = await stop(world, olga, retention_period_minutes=0)
+    assert (await world.step(stopped.name)).state is State.DELETED
+
+
+async def test_the_longest_retention_counts_for_those_that_there_are(world: CodespaceWorld, olga: Subject) -> None:
+    stopped = await stop(world, olga, retention_period_minutes=600)
+    pass_(world, minutes=10)
+    assert (await world.step(stopped.name)).state is State.SHUTDOWN
+    shorter = replace(LONGEST, retention_minutes=10)
+    world.worker._timer._limits = replace(world.worker._timer._limits, longest=shorter)
+    assert (await world.step(stopped.name)).state is State.DELETED
+
+
+async def test_one_that_failed_is_there_for_a_day(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", privileged=True)
+    failed = await world.launch(retention_period_minutes=0)
+    assert (await world.step(failed.name)).state is State.FAILED
+    pass_(world, hours=23)
+    assert (await world.step(failed.name)).expiry_warned
+    pass_(world, hours=1)
+    assert (await world.step(failed.name)).state is State.DELETED
+
+
+async def test_one_that_was_never_launched_expires_too(world: CodespaceWorld, olga: Subject) -> None:
+    name = await world.create(retention_period_minutes=60)
+    await world.service.stop(olga, name)
+    assert (await world.step(name)).state is State.SHUTDOWN
+    pass_(world, minutes=60)
+    assert (await world.step(name)).state is State.DELETED
+
+
+async def test_a_start_at_the_last_moment_wins(world: CodespaceWorld, olga: Subject) -> None:
+    stopped = await stop(world, olga, retention_period_minutes=60)
+    pass_(world, minutes=60)
+    claim = await world.claim(stopped.name)
+    await world.service.start(olga, stopped.name)
+    await world.run(claim)
+    assert (await world.step(stopped.name)).state is State.AVAILABLE
+    assert await acts(world, "codespace.expire") == []
+
+
+async def test_a_lost_claim_warns_of_nothing(world: CodespaceWorld, olga: Subject) -> None:
+    stopped = await stop(world, olga, retention_period_minutes=60)
+    pass_(world, minutes=40)
+    slow = await world.claim(stopped.name)
+    await world.claim(stopped.name)
+    await world.run(slow)
+    assert not (await world.get(stopped.name)).expiry_warned
+    assert "deleted" not in await world.log_text(stopped.name)

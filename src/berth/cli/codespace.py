@@ -26,13 +26,23 @@ def create(
     devcontainer_path: Annotated[
         str | None, typer.Option("--devcontainer-path", help="Which devcontainer.json, if not the usual one.")
     ] = None,
+    idle_timeout: Annotated[
+        int | None, typer.Option("--idle-timeout", metavar="MINUTES", help="When it stops if nobody uses it.")
+    ] = None,
+    retention: Annotated[
+        int | None, typer.Option("--retention-period", metavar="MINUTES", help="When it is deleted once it is stopped.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show the launch until it is done.")] = True,
     as_json: AsJSON = False,
 ) -> None:
     """Create a codespace, show how it starts, and print its name."""
-    fields = {"ref": ref, "devcontainer_path": devcontainer_path}
+    texts = {"ref": ref, "devcontainer_path": devcontainer_path}
+    minutes = {"idle_timeout_minutes": idle_timeout, "retention_period_minutes": retention}
+    fields = {key: value for key, value in texts.items() if value} | {
+        key: value for key, value in minutes.items() if value is not None
+    }
     with connect() as client:
-        made = client.create_codespace(repository, **{key: value for key, value in fields.items() if value})
+        made = client.create_codespace(repository, **fields)
         name = clean_line(made.name)
         say(f"Codespace {name} of {clean_line(repository)}")
         failed = False
@@ -78,8 +88,14 @@ def list_codespaces(as_json: AsJSON = False) -> None:
     if as_json:
         out_json(codespaces)
         return
-    rows = [(each.name, _repository(each), each.git_status.ref or "", each.state) for each in codespaces]
-    out_table(("name", "repository", "ref", "state"), rows)
+    rows = [
+        (each.name, _repository(each), each.git_status.ref or "", each.state, each.retention_expires_at or "")
+        for each in codespaces
+    ]
+    out_table(("name", "repository", "ref", "state", "deleted"), rows)
+    for each in codespaces:
+        if each.retention_notice:
+            say(f"{clean_line(each.name)}: {clean_line(each.retention_notice)}")
 
 
 @app.command()
@@ -98,8 +114,12 @@ def view(name: CodespaceName, as_json: AsJSON = False) -> None:
         ("ref", codespace.git_status.ref or ""),
         ("created", codespace.created_at),
         ("last used", codespace.last_used_at),
+        ("deleted", codespace.retention_expires_at or ""),
     )
     out_table(("", ""), rows)
+    for notice in (codespace.last_known_stop_notice, codespace.retention_notice):
+        if notice:
+            say(clean_line(notice))
     if codespace.finding is not None:
         show_finding(codespace.finding)
 

@@ -41,6 +41,10 @@ class Codespace(msgspec.Struct, kw_only=True):
     last_used_at: str = ""
     web_url: str = ""
     pending_operation: bool | None = None
+    idle_timeout_minutes: int | None = None
+    last_known_stop_notice: str | None = None
+    retention_expires_at: str | None = None
+    retention_notice: str | None = None
     finding: Finding | None = None
 
 
@@ -86,7 +90,7 @@ class ExecResult(msgspec.Struct, kw_only=True):
 class CodespaceCalls(Connection):
     """What the client calls about codespaces."""
 
-    def create_codespace(self, full_name: str, **fields: str) -> Codespace:
+    def create_codespace(self, full_name: str, **fields: str | int) -> Codespace:
         return self.send("POST", f"{repository_path(full_name)}/codespaces", Codespace, fields)
 
     def list_codespaces(self) -> list[Codespace]:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 
 from berth.domain.finding import Finding, Fixer
@@ -63,6 +63,8 @@ class Codespace:
     remote_folder: str | None
     finding: Finding | None
     stop_notice: str | None
+    stopped_at: datetime | None
+    expiry_warned: bool
     rebuild_asked: int
     rebuild_full: bool
     built: int
@@ -93,13 +95,6 @@ class Codespace:
     def is_busy(self) -> bool:
         """GitHub's `pending_operation`: something that was asked for has not come about yet."""
         return self.state not in {State.AVAILABLE, State.SHUTDOWN, State.FAILED}
-
-    @property
-    def retention_expires_at(self) -> datetime | None:
-        """When a stopped codespace would be deleted; None while it runs."""
-        if self.state is not State.SHUTDOWN:
-            return None
-        return self.last_used_at + timedelta(minutes=self.retention_period_minutes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from berth.services.codespace import CodespaceView
 
 
 def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
-    """GitHub's `codespace`, with our `finding` added where it failed."""
+    """GitHub's `codespace`, with our `finding` where it failed, and our `retention_notice` before it is deleted."""
     codespace, repository = view.codespace, view.shown_repository
     url = call.links.api(f"/user/codespaces/{codespace.name}")
     body: dict[str, Any] = {
@@ -35,7 +35,7 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "url": url,
         "git_status": {"ref": codespace.ref},
         "location": codespace.location,
-        "idle_timeout_minutes": codespace.idle_timeout_minutes,
+        "idle_timeout_minutes": view.idle_timeout_minutes,
         "web_url": call.links.web(f"/codespaces/{codespace.name}"),
         "machines_url": f"{url}/machines",
         "start_url": f"{url}/start",
@@ -48,9 +48,11 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "pending_operation_disabled_reason": f"The codespace is {codespace.state}." if codespace.is_busy else None,
         "idle_timeout_notice": None,
         "last_known_stop_notice": codespace.stop_notice,
-        "retention_period_minutes": codespace.retention_period_minutes,
-        "retention_expires_at": maybe_timestamp(codespace.retention_expires_at),
+        "retention_period_minutes": view.retention_minutes,
+        "retention_expires_at": maybe_timestamp(view.expires_at),
     }
+    if view.expiry_notice is not None:
+        body["retention_notice"] = view.expiry_notice
     if codespace.finding is not None:
         body["finding"] = json.loads(finding_to_json(codespace.finding))
     return body

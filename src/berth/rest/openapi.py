@@ -33,7 +33,7 @@ _MOVED = {"$ref": "#/components/responses/moved"}
 
 # What our bodies have beside what GitHub's description has.
 _ADDED: dict[str, dict[str, Any]] = {
-    "codespace": {"finding": FINDING},
+    "codespace": {"finding": FINDING, "retention_notice": {"type": "string"}},
     "codespace-export-details": {"finding": FINDING},
     "package": {"internal": {"type": "boolean"}},
 }

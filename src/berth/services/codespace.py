@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -21,6 +22,7 @@ from berth.domain.access_token import TokenKind
 from berth.domain.account import Account
 from berth.domain.codespace import Codespace, LogEntry, Rebuild, check_display_name, check_recent_folders
 from berth.domain.codespace_access import require_access
+from berth.domain.codespace_timer import expiry_of, idle_minutes, retention_minutes
 from berth.domain.lifecycle import Desired, State
 from berth.domain.machine import Machine, Machines
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound
@@ -46,6 +48,10 @@ class CodespaceView:
     repository: Repository
     is_readable: bool  # the repository, by who looks: else nothing that was learnt of it since is shown (A13)
     machine: Machine  # what it runs as from its next start on
+    idle_timeout_minutes: int
+    retention_minutes: int
+    expires_at: datetime | None  # when it is deleted unless it is started
+    expiry_notice: str | None  # from some time before on
 
     @property
     def shown_repository(self) -> Repository:
@@ -372,12 +378,19 @@ class CodespaceService:
     def _show(
         self, codespace: Codespace, owner: Account, repository: Repository, *, is_readable: bool
     ) -> CodespaceView:
+        limits = self._limits.longest
+        expiry = expiry_of(codespace, limits)
+        is_warned = expiry is not None and self._clock.now() >= expiry.warned_from
         return CodespaceView(
             codespace=codespace,
             owner=owner,
             repository=repository,
             is_readable=is_readable,
             machine=self._machines.resolve(codespace.machine),
+            idle_timeout_minutes=idle_minutes(codespace, limits),
+            retention_minutes=retention_minutes(codespace, limits),
+            expires_at=None if expiry is None else expiry.at,
+            expiry_notice=expiry.notice if expiry is not None and is_warned else None,
         )
 
     async def _owner(self, connection: AsyncConnection, codespace: Codespace) -> Account:

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from berth.domain.access import Subject
 from berth.domain.codespace import (
-    MAX_RETENTION_MINUTES,
     MIN_IDLE_MINUTES,
     check_display_name,
     check_minutes,
@@ -16,6 +15,7 @@ from berth.domain.codespace import (
     default_display_name,
     make_name,
 )
+from berth.domain.codespace_timer import TimeLimits
 from berth.domain.machine import Machine
 from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
@@ -28,8 +28,8 @@ class CodespaceLimits:
 
     per_user: int
     idle_timeout_minutes: int
-    most_idle_minutes: int
     retention_minutes: int
+    longest: TimeLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +77,14 @@ def new_values(
             field="idle_timeout_minutes",
             default=limits.idle_timeout_minutes,
             least=MIN_IDLE_MINUTES,
-            most=limits.most_idle_minutes,
+            most=limits.longest.idle_minutes,
         ),
         "retention_period_minutes": check_minutes(
             wanted.retention_period_minutes,
             field="retention_period_minutes",
             default=limits.retention_minutes,
             least=0,
-            most=MAX_RETENTION_MINUTES,
+            most=limits.longest.retention_minutes,
         ),
         "created_at": now,
         "updated_at": now,

@@ -10,7 +10,7 @@ from berth.adapters.store import codespace as rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.domain.codespace import Codespace
-from berth.domain.codespace_timer import idle_at, idle_minutes
+from berth.domain.codespace_timer import Expiry, expiry_of, idle_at, idle_minutes
 from berth.domain.lifecycle import Desired
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.ports import Clock
@@ -30,13 +30,33 @@ class CodespaceTimer:
 
     async def look_at_running(self, claim: Claim, codespace: Codespace) -> float:
         """Stop it if nobody used it for long enough; in how many seconds to look again."""
-        most = self._limits.most_idle_minutes
-        left_s = (idle_at(codespace, most=most) - self._clock.now()).total_seconds()
+        limits = self._limits.longest
+        left_s = (idle_at(codespace, limits) - self._clock.now()).total_seconds()
         if left_s > 0:
             return left_s
-        notice = f"It was not used for {idle_minutes(codespace, most=most)} minutes."
+        notice = f"It was not used for {idle_minutes(codespace, limits)} minutes."
         await self._ask(claim, codespace, Desired.STOPPED, f"Stopping. {notice}", stop_notice=notice)
         return _AGAIN_S
+
+    async def look_at_stopped(self, claim: Claim, codespace: Codespace) -> float | None:
+        """Warn of its deletion, then delete it; in how many seconds to look again. None: when a request comes."""
+        expiry, now = expiry_of(codespace, self._limits.longest), self._clock.now()
+        if expiry is None:
+            return None
+        if now >= expiry.at:
+            await self._ask(claim, codespace, Desired.DELETED, "Deleting. It was kept for as long as it was to be.")
+            return _AGAIN_S
+        if now < expiry.warned_from:
+            return (expiry.warned_from - now).total_seconds()
+        if not codespace.expiry_warned:
+            await self._warn(claim, codespace, expiry)
+        return (expiry.at - now).total_seconds()
+
+    async def _warn(self, claim: Claim, codespace: Codespace, expiry: Expiry) -> None:
+        """Once: the line and the note that it was written are one transaction."""
+        async with self._store.begin() as connection:
+            await claim.note_in(connection, expiry_warned=True)
+            await rows.append_log(connection, codespace.id, self._clock.now(), [("phase", expiry.notice)])
 
     async def _ask(self, claim: Claim, codespace: Codespace, desired: Desired, why: str, **values: object) -> None:
         """Store what is desired now, say why in the creation log, and record it. Nothing, if the row has changed."""

@@ -24,6 +24,7 @@ from berth.services.reconcile import Claim, Fenced, Outcome
 
 _LOOK_AGAIN_S = 60.0
 _MAX_ATTEMPTS = 6
+_AFRESH: dict[str, Any] = {"finding": None, "stop_notice": None, "stopped_at": None, "expiry_warned": False}
 _LOG = logging.getLogger(__name__)
 
 
@@ -98,15 +99,15 @@ class CodespaceWorker:
             return Outcome(next_in_s=min(due_in_s, _LOOK_AGAIN_S))
         if codespace.phase is Phase.FAILED:
             await self._clean_up(codespace, containers)
-        return Outcome()
+        return Outcome(next_in_s=await self._timer.look_at_stopped(claim, codespace))
 
     async def _launch(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
-        await claim.note(phase=Phase.PROVISIONING, finding=None, stop_notice=None)
+        await claim.note(phase=Phase.PROVISIONING, **_AFRESH)
         await self._launcher.undo(codespace, containers)  # what an interrupted attempt left
         return await self._make(claim, codespace, (), self._log_of(codespace))
 
     async def _rebuild(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
-        await claim.note(phase=Phase.REBUILDING, finding=None, stop_notice=None)
+        await claim.note(phase=Phase.REBUILDING, **_AFRESH)
         log = self._log_of(codespace)
         await log.phase("Rebuilding from nothing" if codespace.rebuild_full else "Rebuilding")
         return await self._make(claim, codespace, containers, log)
@@ -129,7 +130,7 @@ class CodespaceWorker:
         )
 
     async def _start(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
-        await claim.note(phase=Phase.STARTING, finding=None, stop_notice=None)
+        await claim.note(phase=Phase.STARTING, **_AFRESH)
         log = self._log_of(codespace)
         try:
             await self._launcher.start(codespace, _get_own(codespace, containers), log)
@@ -148,11 +149,16 @@ class CodespaceWorker:
     async def _stop(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await claim.note(phase=Phase.STOPPING)
         await self._halt(codespace, containers)
-        return Outcome(values={"phase": Phase.SHUTDOWN, "updated_at": self._clock.now()})
+        return self._stopped(phase=Phase.SHUTDOWN)
 
     async def _undo(self, _claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await self._launcher.undo(codespace, containers)
-        return Outcome(values={"phase": Phase.QUEUED, "finding": None, "updated_at": self._clock.now()})
+        return self._stopped(phase=Phase.QUEUED, finding=None)
+
+    def _stopped(self, **values: Any) -> Outcome:
+        """It does not run; the next look, at once, sees for how long it may stay so."""
+        now = self._clock.now()
+        return Outcome(values={**values, "updated_at": now, "stopped_at": now}, next_in_s=0.0)
 
     async def _fail_lost(self, _claim: Claim, codespace: Codespace, _containers: tuple[Container, ...]) -> Outcome:
         await self._launcher.void_token(codespace)
@@ -200,8 +206,7 @@ class CodespaceWorker:
 
     async def _failed(self, codespace: Codespace, finding: Finding, log: CreationLog | None = None) -> Outcome:
         shown = await (log or self._log_of(codespace)).finding(finding)
-        now = self._clock.now()
-        return Outcome(values={"phase": Phase.FAILED, "finding": finding_to_json(shown), "updated_at": now})
+        return self._stopped(phase=Phase.FAILED, finding=finding_to_json(shown))
 
     def _log_of(self, codespace: Codespace) -> CreationLog:
         return CreationLog(self._store, self._clock, codespace.id)

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from sqlalchemy import Row, Table
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import work
 from berth.adapters.store.database import Store
@@ -70,8 +71,11 @@ class Claim:
     async def note(self, **values: Any) -> None:
         """Store something on the way. Raises Fenced."""
         async with self._store.begin() as connection:
-            held = await work.note(connection, self._table, row_id=self.id, epoch=self.epoch, values=values)
-        if not held:
+            await self.note_in(connection, **values)
+
+    async def note_in(self, connection: AsyncConnection, **values: Any) -> None:
+        """The same in a transaction that stores more, or nothing. Raises Fenced."""
+        if not await work.note(connection, self._table, row_id=self.id, epoch=self.epoch, values=values):
             raise Fenced
 
     async def put(self, outcome: Outcome, *, failed: bool = False) -> None:

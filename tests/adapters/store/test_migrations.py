@@ -42,3 +42,29 @@ def test_0002_keeps_the_tokens_their_indexes_and_their_numbering(tmp_path: Path)
         indexes = {row[1] for row in connection.execute(text("PRAGMA index_list(access_tokens)"))}
         assert indexes >= {f"ix_access_tokens_{column}" for column in ("account_id", "codespace_id", "repository_id")}
     engine.dispose()
+
+
+CODESPACE = (
+    "INSERT INTO codespaces (id, name, display_name, environment_id, owner_id, ref, machine, location, "
+    "idle_timeout_minutes, retention_period_minutes, created_at, updated_at, last_used_at, desired, phase, generation, "
+    "seen, epoch, attempts, next_at) VALUES (:id, :name, '', '', 1, 'main', 'm', 'WestEurope', 30, 60, '2026-01-01', "
+    "'2026-01-01', '2026-01-01', :desired, :phase, 1, 1, 1, 0, NULL)"
+)
+
+
+def test_0009_gives_every_codespace_its_whole_time(tmp_path: Path) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path}/old.db")
+    kinds = [("running", "available"), ("stopped", "shutdown"), ("running", "failed"), ("stopped", "queued"),
+             ("running", "queued")]  # fmt: skip
+    with engine.begin() as connection:
+        upgrade_to(connection, "0008")
+        connection.execute(text(ACCOUNT))
+        for number, (desired, phase) in enumerate(kinds):
+            values = {"id": number, "name": f"c{number}", "desired": desired, "phase": phase}
+            connection.execute(text(CODESPACE), values)
+        upgrade_tables(connection)
+        columns = "stopped_at IS NOT NULL, next_at, last_used_at > '2026-02', rebuild_asked, built, expiry_warned"
+        found = connection.execute(text(f"SELECT {columns} FROM codespaces ORDER BY id")).all()
+    engine.dispose()
+    assert [tuple(row)[:3] for row in found] == [(0, None, 1), (1, 0.0, 0), (1, 0.0, 0), (1, 0.0, 0), (0, None, 0)]
+    assert {tuple(row)[3:] for row in found} == {(0, 0, 0)}

@@ -280,6 +280,8 @@ codespaces = Table(
     Column("remote_folder", Text),
     Column("finding", Text),  # JSON of the finding that it failed with
     Column("stop_notice", Text),  # why it was stopped, if nobody asked for it
+    Column("stopped_at", UTCTime),  # since when it does not run; NULL: it runs, or is about to
+    Column("expiry_warned", Boolean, nullable=False, server_default=sa_false()),  # that it will be deleted
     # Generations: of the last request to rebuild, which requests write; and that the container was made for, which the
     # loop writes. Neither overwrites the other.
     Column("rebuild_asked", Integer, nullable=False, server_default="0"),

@@ -16,9 +16,20 @@ def upgrade() -> None:
     op.add_column("codespaces", sa.Column("rebuild_full", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.add_column("codespaces", sa.Column("stop_notice", sa.Text()))
     op.add_column("codespaces", sa.Column("built", sa.Integer(), server_default="0", nullable=False))
-    # Nobody has noted uses until now: what runs gets a whole idle timeout from here on.
+    op.add_column("codespaces", sa.Column("stopped_at", sa.DateTime(timezone=True)))
+    op.add_column("codespaces", sa.Column("expiry_warned", sa.Boolean(), server_default=sa.false(), nullable=False))
+    # Nobody has noted uses and stops until now: every codespace gets its whole time from here on.
     table = sa.table(
-        "codespaces", sa.column("last_used_at", sa.DateTime(timezone=True)), sa.column("phase", sa.String())
+        "codespaces",
+        sa.column("last_used_at", sa.DateTime(timezone=True)),
+        sa.column("stopped_at", sa.DateTime(timezone=True)),
+        sa.column("desired", sa.String()),
+        sa.column("phase", sa.String()),
+        sa.column("next_at", sa.Float()),
     )
     now = datetime.now(UTC).replace(microsecond=0)
     op.execute(sa.update(table).where(table.c.phase == "available").values(last_used_at=now))
+    stopped = sa.or_(
+        table.c.phase.in_(["shutdown", "failed"]), sa.and_(table.c.phase == "queued", table.c.desired == "stopped")
+    )
+    op.execute(sa.update(table).where(stopped).values(stopped_at=now, next_at=0.0))
