@@ -53,6 +53,7 @@ from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_export_worker import CodespaceExportWorker
+from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
@@ -338,6 +339,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callab
         codespace_sessions=CodespaceSessionService(
             clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
         ),
+        codespace_policies=CodespacePolicyService(store=store, clock=clock),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),

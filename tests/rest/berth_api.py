@@ -29,6 +29,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
+from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
@@ -148,6 +149,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         codespace_sessions=CodespaceSessionService(
             clock=clock, codespaces=codespaces, tokens=tokens, executor=cast("Any", None), activity=activity
         ),
+        codespace_policies=CodespacePolicyService(store=store, clock=clock),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),

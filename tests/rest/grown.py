@@ -51,6 +51,7 @@ async def grow(seeded: Seeded) -> None:
         repositories = await growth.repositories()
         teams = await growth.teams(people, repositories)
         await growth.secrets(repositories)
+        await growth.policies()
         await growth.what_octo_has(int(seeded.values["id"]))
         for package_id, owner_id in await growth.packages():
             await growth.versions(package_id)
@@ -101,6 +102,11 @@ class _Growth:
             *({"team_id": team, "repository_id": repository, "role": _PUSH} for team, repository in granted),
         )
         return teams
+
+    async def policies(self) -> None:
+        """For codespaces of acme's repositories, saying nothing."""
+        rows = ({"organization_id": self.acme, "name": f"p{n}"} for n in range(MORE))
+        await self._add(tables.codespace_policies, *rows)
 
     async def secrets(self, repositories: list[int]) -> None:
         """The selections of those that are there."""

@@ -127,6 +127,7 @@ async def make_seeded(berth: Berth) -> Seeded:
     sealed = {path: await seal(octo, path) for path in _SECRETS}
     for path, value in sealed.items():
         await _expect(octo, "PUT", f"{path}/ONE", {**value, **selected})
+    await _expect(octo, "PUT", "/orgs/acme/codespaces/policies/base", {"allowed_images": ["docker.io/**"]})
     token = await _expect(ada, "POST", "/user/tokens", {"scopes": ["repo"], "note": "laptop"})
     mine = await _expect(octo, "POST", "/user/tokens", {"scopes": ["repo"], "note": "laptop"})
     assert token["id"] != mine["id"]
@@ -141,6 +142,7 @@ async def make_seeded(berth: Berth) -> Seeded:
         "path": "a",
         "branch": "main",
         "secret_name": "ONE",
+        "policy_name": "base",
         "id": str(mine["id"]),
         "repository_id": str(repository["id"]),
         "repository_number": str(repository["id"]),

@@ -72,6 +72,7 @@ ROWS: dict[str, Row] = {
     "/orgs/{org}/teams/{team_slug}/repos": Row(),
     "/orgs/{org}/repos": Row(),
     "/orgs/{org}/codespaces": Row(),
+    "/orgs/{org}/codespaces/policies": Row(kind=Kind.WHOLE),
     "/orgs/{org}/audit-log": Row(),
     "/repos/{owner}/{repo}/collaborators": Row(),
     "/repos/{owner}/{repo}/teams": Row(),

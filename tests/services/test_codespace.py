@@ -187,7 +187,7 @@ async def test_an_account_that_goes_in_the_middle(world: CodespaceWorld, olga: S
         await connection.execute(delete(accounts).where(accounts.c.login == "olga"))
     assert await world.service.list_own(olga, None, limit=9, offset=0) == ([], 0)
     async with world.store.read() as connection:
-        assert await world.service._view(connection, codespace) is None
+        assert await world.service._views.find(connection, codespace) is None
         with pytest.raises(NotFound):
             await world.service._owner(connection, codespace)
 

@@ -10,7 +10,7 @@ from berth.domain.repository import Repository
 from berth.rest.call import Call
 from berth.rest.simple_user import simple_user_of
 from berth.rest.views import maybe_timestamp, minimal_repository, simple_user, timestamp
-from berth.services.codespace import CodespaceView
+from berth.services.codespace_view import CodespaceView
 
 
 def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "runtime_constraints": {"allowed_port_privacy_settings": None},
         "pending_operation": codespace.is_busy,
         "pending_operation_disabled_reason": f"The codespace is {codespace.state}." if codespace.is_busy else None,
-        "idle_timeout_notice": None,
+        "idle_timeout_notice": _idle_timeout_notice(view),
         "last_known_stop_notice": codespace.stop_notice,
         "retention_period_minutes": view.retention_minutes,
         "retention_expires_at": maybe_timestamp(view.expires_at),
@@ -61,6 +61,13 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
 def _pull_request_url(call: Call, codespace: Codespace, repository: Repository) -> str | None:
     number = codespace.pull_request_number
     return None if number is None else call.links.api(f"/repos/{repository.full_name}/pulls/{number}")
+
+
+def _idle_timeout_notice(view: CodespaceView) -> str | None:
+    """Where the server or a policy allows less than the codespace would have."""
+    if view.idle_timeout_minutes == view.codespace.idle_timeout_minutes:
+        return None
+    return f"At most {view.idle_timeout_minutes} minutes are allowed here."
 
 
 def billable_owner(call: Call, repository: Repository, owner: Account) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from berth.domain.secret import SecretLevel
 from berth.domain.workflow_permissions import WorkflowPermission
 from berth.rest.access_token import CreateToken
 from berth.rest.codespace import ExecCommand, RebuildCodespace
+from berth.rest.codespace_policy import SetCodespacePolicy
 from berth.rest.graphql import GraphQLRequest
 from berth.rest.package_grant import SetRole
 from berth.rest.package_settings import ChangePolicy, ChangeSettings
@@ -95,6 +96,7 @@ _NUMBER: Schema = {"type": "integer"}
 _YES: Schema = {"type": "boolean"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+_MAYBE_NUMBER: Schema = {"type": ["integer", "null"]}
 _MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 _BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 _ROLE = _words(_Role)
@@ -136,6 +138,14 @@ _SETTINGS = closed(
     untagged_retention_days=_RETENTION,
 )
 _POLICY = closed(inherit_access_default=_YES, creatable_visibilities=_list(_words(Visibility)))
+_CODESPACE_POLICY = closed(
+    name=_TEXT,
+    allowed_images={"anyOf": [_list(_TEXT), {"type": "null"}]},
+    idle_timeout_max_minutes=_MAYBE_NUMBER,
+    retention_max_minutes=_MAYBE_NUMBER,
+    max_codespaces_per_user=_MAYBE_NUMBER,
+    max_codespaces=_MAYBE_NUMBER,
+)
 _REGISTRY = closed(
     server=_MAYBE_TEXT,
     level=_words(SecretLevel, null=True),
@@ -328,6 +338,25 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
         summary="Change an organization's policy for packages",
         answer=_POLICY,
         request=ChangePolicy,
+    ),
+    "GET /orgs/{org}/codespaces/policies": OwnOperation(
+        id="berth/list-codespace-policies",
+        summary="List an organization's policies for codespaces",
+        answer=closed(total_count=_NUMBER, policies=_list(_CODESPACE_POLICY)),
+    ),
+    "GET /orgs/{org}/codespaces/policies/{policy_name}": OwnOperation(
+        id="berth/get-codespace-policy",
+        summary="Get a policy for codespaces",
+        answer=_CODESPACE_POLICY,
+    ),
+    "PUT /orgs/{org}/codespaces/policies/{policy_name}": OwnOperation(
+        id="berth/set-codespace-policy",
+        summary="Make or replace a policy for codespaces",
+        answer=_CODESPACE_POLICY,
+        request=SetCodespacePolicy,
+    ),
+    "DELETE /orgs/{org}/codespaces/policies/{policy_name}": OwnOperation(
+        id="berth/delete-codespace-policy", summary="Delete a policy for codespaces", status=204
     ),
     "GET /user/audit-log": OwnOperation(
         id="berth/list-own-audit-log", summary="List the events of your account", answer=_list(_EVENT), query=_PAGES

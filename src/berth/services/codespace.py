@@ -6,8 +6,6 @@ Every change is a change of what is desired, stored and answered at once; the lo
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,47 +14,26 @@ from berth.adapters.store import audit
 from berth.adapters.store import codespace as rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
-from berth.adapters.store.repository import KnownRepository
-from berth.domain.access import Action, Subject, decide_repository, role_without_token
+from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account
 from berth.domain.codespace import Codespace, LogEntry, Rebuild, check_display_name, check_recent_folders
 from berth.domain.codespace_access import require_access
-from berth.domain.codespace_timer import expiry_of, idle_minutes, retention_minutes
 from berth.domain.lifecycle import Desired, State
 from berth.domain.machine import Machine, Machines
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound
-from berth.domain.repository import Repository, hidden, short_branch
-from berth.domain.role import Role
+from berth.domain.repository import Repository, short_branch
 from berth.services.codespace_access import find_access_decision
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_policy import require_room_for_another
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest, new_values
+from berth.services.codespace_view import CodespaceView, CodespaceViews
 from berth.services.ports import Clock, Entropy, ExecResult, GitRepositories
 
 _FOLLOW_EVERY_S = 0.1
 _LOG_PAGE = 500
 _AT_REST = frozenset({State.AVAILABLE, State.EXPORTING, State.SHUTDOWN, State.FAILED})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodespaceView:
-    """A codespace with what its answers show of others."""
-
-    codespace: Codespace
-    owner: Account
-    repository: Repository
-    is_readable: bool  # the repository, by who looks: else nothing that was learnt of it since is shown (A13)
-    machine: Machine  # what it runs as from its next start on
-    idle_timeout_minutes: int
-    retention_minutes: int
-    expires_at: datetime | None  # when it is deleted unless it is started
-    expiry_notice: str | None  # from some time before on
-
-    @property
-    def shown_repository(self) -> Repository:
-        """The repository as far as answers may tell of it."""
-        return self.repository if self.is_readable else hidden(self.repository)
 
 
 class CodespaceService:
@@ -83,6 +60,7 @@ class CodespaceService:
         self._activity = activity
         self._limits = limits
         self._machines = machines
+        self._views = CodespaceViews(clock=clock, machines=machines, longest=limits.longest)
         self._wake = wake
 
     async def create(self, subject: Subject, repository: Repository, wanted: CodespaceRequest) -> CodespaceView:
@@ -110,6 +88,7 @@ class CodespaceService:
             require_access(decision, repository.owner_login)
             await rows.lock_owner(connection, subject.account_id)
             self._check_limit(await rows.count_codespaces(connection, subject.account_id))
+            await require_room_for_another(connection, repository, subject.account_id)
             codespace = await rows.insert_codespace(connection, values)
             await audit.record(
                 connection,
@@ -121,8 +100,9 @@ class CodespaceService:
                 detail=repository.full_name,
             )
             owner = await self._owner(connection, codespace)
+            longest = await self._views.find_longest(connection, repository)
         self._wake()
-        return self._show(codespace, owner, repository, is_readable=True)
+        return self._views.show(codespace, owner, repository, longest, is_readable=True)
 
     async def _require_ref(self, repository: Repository, wanted: CodespaceRequest) -> str:
         """What to check out, which is there. Only what gets no secrets may be a stranger's commit (S6). Raises Invalid."""
@@ -151,7 +131,7 @@ class CodespaceService:
         """One of the caller's own codespaces. Raises NotFound."""
         async with self._store.read() as connection:
             codespace = await rows.find_codespace(connection, subject.account_id, name)
-            view = None if codespace is None else await self._view(connection, codespace)
+            view = None if codespace is None else await self._views.find(connection, codespace)
         if view is None:
             raise NotFound("Not Found", code="codespace.not_found")
         return view
@@ -177,20 +157,13 @@ class CodespaceService:
             found, total = await rows.list_codespaces(
                 connection, owner_id=subject.account_id, repository_id=repository_id, limit=limit, offset=offset
             )
-            return await self.show_all(connection, subject, found), total
+            return await self._views.show_all(connection, subject, found), total
 
     async def show_all(
         self, connection: AsyncConnection, subject: Subject, found: Sequence[Codespace]
     ) -> list[CodespaceView]:
-        """Views of a page, in two queries; without what has lost its repository meanwhile."""
-        owners = await account_rows.find_accounts_by_ids(connection, {each.owner_id for each in found})
-        ids = {each.repository_id for each in found if each.repository_id is not None}
-        known = await repository_rows.find_known_by_ids(connection, subject.account_id, ids)
-        return [
-            self._show(each, owners[each.owner_id], there.repository, is_readable=_is_readable(there))
-            for each in found
-            if each.owner_id in owners and (there := known.get(each.repository_id or -1)) is not None
-        ]
+        """Views of a page; see CodespaceViews."""
+        return await self._views.show_all(connection, subject, found)
 
     async def start(self, subject: Subject, name: str) -> CodespaceView:
         """Ask for it to run. Raises Conflict if it does, or is about to; Denied if its organization allows none any more."""
@@ -269,7 +242,7 @@ class CodespaceService:
                 detail=" ".join(sorted(values)),
             )
             codespace = await rows.find_codespace_by_id(connection, view.codespace.id)
-        return self._show(codespace or view.codespace, view.owner, view.repository, is_readable=view.is_readable)
+        return self._views.show_again(view, codespace)
 
     async def list_machines(self, subject: Subject, name: str) -> tuple[Machine, ...]:
         """What one of the caller's own codespaces may be moved to."""
@@ -307,7 +280,7 @@ class CodespaceService:
             )
             codespace = await rows.find_codespace_by_id(connection, view.codespace.id)
         self._wake()
-        return self._show(codespace or view.codespace, view.owner, view.repository, is_readable=view.is_readable)
+        return self._views.show_again(view, codespace)
 
     async def read_log(self, subject: Subject, name: str) -> list[LogEntry]:
         """The whole creation log so far."""
@@ -368,41 +341,11 @@ class CodespaceService:
             raise Denied("This token runs commands in no codespace but its own.", code="codespace.by_token")
         return view
 
-    async def _view(self, connection: AsyncConnection, codespace: Codespace) -> CodespaceView | None:
-        owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
-        known = await repository_rows.find_known_by_id(connection, codespace.owner_id, codespace.repository_id or -1)
-        if owner is None or known is None:
-            return None
-        return self._show(codespace, owner, known.repository, is_readable=_is_readable(known))
-
-    def _show(
-        self, codespace: Codespace, owner: Account, repository: Repository, *, is_readable: bool
-    ) -> CodespaceView:
-        limits = self._limits.longest
-        expiry = expiry_of(codespace, limits)
-        is_warned = expiry is not None and self._clock.now() >= expiry.warned_from
-        return CodespaceView(
-            codespace=codespace,
-            owner=owner,
-            repository=repository,
-            is_readable=is_readable,
-            machine=self._machines.resolve(codespace.machine),
-            idle_timeout_minutes=idle_minutes(codespace, limits),
-            retention_minutes=retention_minutes(codespace, limits),
-            expires_at=None if expiry is None else expiry.at,
-            expiry_notice=expiry.notice if expiry is not None and is_warned else None,
-        )
-
     async def _owner(self, connection: AsyncConnection, codespace: Codespace) -> Account:
         owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
         if owner is None:
             raise NotFound("Not Found")
         return owner
-
-
-def _is_readable(known: KnownRepository) -> bool:
-    """Whatever the token: a codespace is its user's to look after with the scope codespace alone."""
-    return role_without_token(known.facts) >= Role.PULL
 
 
 def _require_running(codespace: Codespace) -> None:

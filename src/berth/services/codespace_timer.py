@@ -7,10 +7,12 @@ import logging
 
 from berth.adapters.store import audit
 from berth.adapters.store import codespace as rows
+from berth.adapters.store import codespace_policy as policy_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.domain.codespace import Codespace
-from berth.domain.codespace_timer import Expiry, expiry_of, idle_at, idle_minutes
+from berth.domain.codespace_policy import longest_of
+from berth.domain.codespace_timer import Expiry, TimeLimits, expiry_of, idle_at, idle_minutes
 from berth.domain.lifecycle import Desired
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.ports import Clock
@@ -30,7 +32,7 @@ class CodespaceTimer:
 
     async def look_at_running(self, claim: Claim, codespace: Codespace) -> float:
         """Stop it if nobody used it for long enough; in how many seconds to look again."""
-        limits = self._limits.longest
+        limits = await self._longest(codespace)
         left_s = (idle_at(codespace, limits) - self._clock.now()).total_seconds()
         if left_s > 0:
             return left_s
@@ -40,7 +42,7 @@ class CodespaceTimer:
 
     async def look_at_stopped(self, claim: Claim, codespace: Codespace) -> float | None:
         """Warn of its deletion, then delete it; in how many seconds to look again. None: when a request comes."""
-        expiry, now = expiry_of(codespace, self._limits.longest), self._clock.now()
+        expiry, now = expiry_of(codespace, await self._longest(codespace)), self._clock.now()
         if expiry is None:
             return None
         if now >= expiry.at:
@@ -51,6 +53,12 @@ class CodespaceTimer:
         if not codespace.expiry_warned:
             await self._warn(claim, codespace, expiry)
         return (expiry.at - now).total_seconds()
+
+    async def _longest(self, codespace: Codespace) -> TimeLimits:
+        """As it is now: a policy that changes counts for the codespaces that there are."""
+        async with self._store.read() as connection:
+            policies = await policy_rows.list_policies_of_repository(connection, codespace.repository_id or -1)
+        return longest_of(policies, self._limits.longest)
 
     async def _warn(self, claim: Claim, codespace: Codespace, expiry: Expiry) -> None:
         """Once: the line and the note that it was written are one transaction."""

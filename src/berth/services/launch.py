@@ -44,6 +44,7 @@ from berth.domain.role import Role
 from berth.domain.secret import choose_environment
 from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_policy import require_images
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
@@ -171,6 +172,7 @@ class Launcher:
         commit = await self._configurations.find_commit(codespace, source.repository)
         config = await self._configurations.read(codespace, source.repository, commit, log)
         wanted = await self._images.read(codespace, source.repository, config, commit, log)
+        await require_images(self._store, source.repository, wanted.images)
         await log.phase("Finding the credentials")
         credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)

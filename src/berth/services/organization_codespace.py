@@ -7,7 +7,8 @@ from berth.domain.account import AccountType
 from berth.domain.lifecycle import Desired
 from berth.domain.problem import NotFound
 from berth.services.account import get_account, organization_of_owner
-from berth.services.codespace import CodespaceService, CodespaceView
+from berth.services.codespace import CodespaceService
+from berth.services.codespace_view import CodespaceView
 
 
 class OrganizationCodespaceService:

@@ -10,6 +10,7 @@ from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_session import CodespaceSessionService
+from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
@@ -52,6 +53,7 @@ class Services:
     codespace_access: CodespaceAccessService
     codespace_exports: CodespaceExportService
     codespace_sessions: CodespaceSessionService
+    codespace_policies: CodespacePolicyService
     organization_codespaces: OrganizationCodespaceService
     dev_containers: DevContainerService
     packages: PackageService

@@ -334,6 +334,20 @@ codespace_exports = Table(
     sqlite_autoincrement=True,
 )
 
+# What an organization's owners allow its codespaces; NULL: the policy says nothing of it.
+codespace_policies = Table(
+    "codespace_policies",
+    metadata,
+    Column("organization_id", Id, cascade("accounts.id"), nullable=False),
+    Column("name", String(40), nullable=False),
+    Column("allowed_images", Text),  # JSON, patterns
+    Column("idle_timeout_max_minutes", Integer),
+    Column("retention_max_minutes", Integer),
+    Column("max_codespaces_per_user", Integer),
+    Column("max_codespaces", Integer),
+    PrimaryKeyConstraint("organization_id", "name"),
+)
+
 codespace_log = Table(
     "codespace_log",
     metadata,

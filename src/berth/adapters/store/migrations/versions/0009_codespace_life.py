@@ -33,3 +33,18 @@ def upgrade() -> None:
         table.c.phase.in_(["shutdown", "failed"]), sa.and_(table.c.phase == "queued", table.c.desired == "stopped")
     )
     op.execute(sa.update(table).where(stopped).values(stopped_at=now, next_at=0.0))
+    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    op.create_table(
+        "codespace_policies",
+        sa.Column("organization_id", number, nullable=False),
+        sa.Column("name", sa.String(length=40), nullable=False),
+        sa.Column("allowed_images", sa.Text(), nullable=True),
+        sa.Column("idle_timeout_max_minutes", sa.Integer(), nullable=True),
+        sa.Column("retention_max_minutes", sa.Integer(), nullable=True),
+        sa.Column("max_codespaces_per_user", sa.Integer(), nullable=True),
+        sa.Column("max_codespaces", sa.Integer(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["organization_id"], ["accounts.id"], name=op.f("fk_codespace_policies_organization_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("organization_id", "name", name=op.f("pk_codespace_policies")),
+    )
