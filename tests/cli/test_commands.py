@@ -315,6 +315,11 @@ def test_a_creation_may_say_how_long(berth: Berth, server: GitHubLike) -> None:
     assert server.creations == [{"idle_timeout_minutes": 60, "retention_period_minutes": 0}]
 
 
+def test_a_hook_that_failed_is_shown(berth: Berth, server: GitHubLike) -> None:
+    server.more = {"failed_hook": {"hook": "postStartCommand", "exit_code": 3, "at": "2026-11-30T08:00:00Z"}}
+    assert "postStartCommand ended with exit code 3" in berth("codespace", "view", CODESPACE).stderr
+
+
 def test_a_deletion_to_come_is_shown(berth: Berth, server: GitHubLike) -> None:
     at, notice = "2026-12-01T00:00:00Z", "It is deleted soon."
     server.more = {"retention_expires_at": at, "retention_notice": notice, "last_known_stop_notice": "Not used."}

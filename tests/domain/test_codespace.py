@@ -10,12 +10,15 @@ from berth.domain.codespace import (
     MAX_PATH,
     MAX_RECENT_FOLDERS,
     Codespace,
+    FailedHook,
     check_display_name,
     check_minutes,
     check_path,
     check_recent_folders,
     choose_location,
     default_display_name,
+    failed_hook_from_json,
+    failed_hook_to_json,
     finding_from_json,
     finding_to_json,
     make_name,
@@ -31,7 +34,7 @@ CODESPACE = Codespace(
     machine="standardLinux", location="WestEurope", recent_folders=(), idle_timeout_minutes=30,
     retention_period_minutes=60, created_at=NOW, updated_at=NOW, last_used_at=NOW, desired=Desired.RUNNING,
     generation=1, seen=1, phase=Phase.AVAILABLE, epoch=1, attempts=0, container_id="c", image=None, remote_user=None,
-    remote_folder=None, finding=None, stop_notice=None, stopped_at=None, expiry_warned=False,
+    remote_folder=None, finding=None, failed_hook=None, stop_notice=None, stopped_at=None, expiry_warned=False,
     rebuild_asked=0, rebuild_full=False, built=0,
 )  # fmt: skip
 
@@ -74,6 +77,12 @@ def test_state_and_busy_follow_the_row() -> None:
     stopping = replace(CODESPACE, desired=Desired.STOPPED, generation=2)
     assert stopping.state is State.SHUTTING_DOWN
     assert stopping.is_busy
+
+
+def test_a_failed_hook_survives_its_way_through_the_store() -> None:
+    failed = FailedHook(hook="postStartCommand", exit_code=7, at=NOW)
+    assert failed_hook_from_json(failed_hook_to_json(failed)) == failed
+    assert failed.sentence == "postStartCommand ended with exit code 7."
 
 
 def test_a_finding_survives_its_way_through_the_store() -> None:

@@ -19,7 +19,7 @@ from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.store import codespace as rows
 from berth.adapters.store.tables import codespaces as table
-from berth.domain.codespace import finding_to_json
+from berth.domain.codespace import FailedHook, failed_hook_to_json, finding_to_json
 from berth.domain.finding import Finding, Fixer
 from berth.domain.lifecycle import Desired, Phase
 from berth.domain.machine import Machines
@@ -115,9 +115,17 @@ async def test_bodies_are_as_github_describes_them(api: API) -> None:
     stopped = await api.octo.post(f"/user/codespaces/{name}/stop")
     check_body(stopped.json(), "codespace")
     stopped_at = SystemClock().now() - timedelta(minutes=50)  # of an hour
-    await api.set_row(name, phase=Phase.SHUTDOWN, seen=table.c.generation, stopped_at=stopped_at)
+    hook = FailedHook(hook="postStartCommand", exit_code=3, at=stopped_at)
+    await api.set_row(
+        name,
+        phase=Phase.SHUTDOWN,
+        seen=table.c.generation,
+        stopped_at=stopped_at,
+        failed_hook=failed_hook_to_json(hook),
+    )
     at_rest = (await api.octo.get(f"/user/codespaces/{name}")).json()
     check_body(at_rest, "codespace")
+    assert (at_rest["failed_hook"]["hook"], at_rest["failed_hook"]["exit_code"]) == ("postStartCommand", 3)
     assert at_rest["retention_expires_at"] in at_rest["retention_notice"]
     started = await api.octo.post(f"/user/codespaces/{name}/start")
     check_body(started.json(), "codespace")

@@ -14,7 +14,7 @@ from berth.domain.codespace import Codespace
 from berth.domain.lifecycle import Desired, Phase, State
 from berth.domain.problem import LimitReached, UpstreamFailed
 from berth.services.lifecycle import _MAX_ATTEMPTS
-from berth.services.ports import ContainerStatus
+from berth.services.ports import ContainerStatus, ExecResult
 
 
 @pytest.fixture
@@ -190,13 +190,43 @@ async def test_a_start_whose_engine_stays_away_fails(world: CodespaceWorld, verb
     assert (await start(world, launched.name)).state is State.AVAILABLE
 
 
-async def test_a_start_that_fails_stops_the_container_again(world: CodespaceWorld) -> None:
+async def test_a_hook_that_fails_at_a_start_is_remembered_until_it_succeeds(world: CodespaceWorld) -> None:
     await world.configure("acme/web", postStartCommand="serve")
     launched = await world.launch()
+    assert launched.failed_hook is None
     await stop(world, launched.name)
-    world.engine.exit_codes["serve"] = 1
+    world.engine.exit_codes["serve"] = 3
+    started = await start(world, launched.name)
+    assert (started.state, started.finding) == (State.AVAILABLE, None), "its owner gets at his files to mend it"
+    assert started.failed_hook is not None
+    assert (started.failed_hook.hook, started.failed_hook.exit_code) == ("postStartCommand", 3)
+    assert started.failed_hook.sentence in await world.log_text(launched.name)
+    assert (await world.step(launched.name)).failed_hook == started.failed_hook
+    assert (await stop(world, launched.name)).failed_hook == started.failed_hook
+    world.engine.exit_codes.clear()
+    assert (await start(world, launched.name)).failed_hook is None
+
+
+@pytest.mark.parametrize("hook", ["postCreateCommand", "postStartCommand"])
+async def test_l8_a_hook_that_failed_a_launch_is_remembered_until_one_succeeds(
+    world: CodespaceWorld, hook: str
+) -> None:
+    await world.configure("acme/web", **{hook: "make"})
+    world.engine.exit_codes["make"] = 2
+    failed = await world.launch()
+    assert failed.state is State.FAILED
+    assert failed.failed_hook is not None
+    assert (failed.failed_hook.hook, failed.failed_hook.exit_code) == (hook, 2)
+    world.engine.exit_codes.clear()
+    assert (await start(world, failed.name)).failed_hook is None
+
+
+async def test_a_start_that_fails_stops_the_container_again(world: CodespaceWorld) -> None:
+    launched = await world.launch()
+    await stop(world, launched.name)
+    world.engine.install_result = ExecResult(1, b"no shell")
     await start(world, launched.name)
-    assert await code_of(world, launched.name) == "devcontainer.hook_failed"
+    assert await code_of(world, launched.name) == "container.install_failed"
     assert world.engine.containers[str(launched.container_id)].status is ContainerStatus.EXITED
     assert not await world.is_valid(world.engine.environments[-1]["GITHUB_TOKEN"])
 

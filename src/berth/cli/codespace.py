@@ -117,6 +117,10 @@ def view(name: CodespaceName, as_json: AsJSON = False) -> None:
         ("deleted", codespace.retention_expires_at or ""),
     )
     out_table(("", ""), rows)
+    if codespace.failed_hook is not None:
+        failed = codespace.failed_hook
+        say(f"{clean_line(failed.hook)} ended with exit code {failed.exit_code} at {clean_line(failed.at)}.")
+        say(f"Its output: berth codespace logs {clean_line(codespace.name)}")
     for notice in (codespace.last_known_stop_notice, codespace.retention_notice):
         if notice:
             say(clean_line(notice))

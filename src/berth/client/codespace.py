@@ -26,6 +26,14 @@ class Finding(msgspec.Struct, kw_only=True):
     evidence: dict[str, str] = {}
 
 
+class FailedHook(msgspec.Struct, kw_only=True):
+    """A lifecycle command that failed when it ran last."""
+
+    hook: str
+    exit_code: int
+    at: str = ""
+
+
 class GitStatus(msgspec.Struct, kw_only=True):
     ref: str | None = None
 
@@ -46,6 +54,7 @@ class Codespace(msgspec.Struct, kw_only=True):
     retention_expires_at: str | None = None
     retention_notice: str | None = None
     finding: Finding | None = None
+    failed_hook: FailedHook | None = None
 
 
 class CodespaceExport(msgspec.Struct, kw_only=True):

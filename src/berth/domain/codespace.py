@@ -21,6 +21,19 @@ SERVER_LABEL = "dev.berth.server"  # which installation it belongs to: several m
 DEFAULT_CONFIGURATIONS = (".devcontainer/devcontainer.json", ".devcontainer.json")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailedHook:
+    """A lifecycle command that failed when it ran last."""
+
+    hook: str
+    exit_code: int
+    at: datetime
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.hook} ended with exit code {self.exit_code}."
+
+
 class Rebuild(StrEnum):
     """How a container is made anew."""
 
@@ -62,6 +75,7 @@ class Codespace:
     remote_user: str | None
     remote_folder: str | None
     finding: Finding | None
+    failed_hook: FailedHook | None
     stop_notice: str | None
     stopped_at: datetime | None
     expiry_warned: bool
@@ -206,6 +220,15 @@ def choose_location(location: str | None, geo: str | None) -> str:
     if geo in _LOCATION_OF_GEO:
         return _LOCATION_OF_GEO[geo]
     return location if location in _LOCATIONS else DEFAULT_LOCATION
+
+
+def failed_hook_to_json(failed: FailedHook) -> str:
+    return json.dumps({"hook": failed.hook, "exit_code": failed.exit_code, "at": failed.at.isoformat()})
+
+
+def failed_hook_from_json(text: str) -> FailedHook:
+    fields = json.loads(text)
+    return FailedHook(**{**fields, "at": datetime.fromisoformat(fields["at"])})
 
 
 def finding_to_json(finding: Finding) -> str:

@@ -14,7 +14,7 @@ from berth.services.codespace_view import CodespaceView
 
 
 def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
-    """GitHub's `codespace`, with our `finding` where it failed, and our `retention_notice` before it is deleted."""
+    """GitHub's `codespace`; ours are `finding` and `failed_hook`, where there are any, and `retention_notice` before it goes."""
     codespace, repository = view.codespace, view.shown_repository
     url = call.links.api(f"/user/codespaces/{codespace.name}")
     body: dict[str, Any] = {
@@ -51,6 +51,9 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "retention_period_minutes": view.retention_minutes,
         "retention_expires_at": maybe_timestamp(view.expires_at),
     }
+    if codespace.failed_hook is not None:
+        failed = codespace.failed_hook
+        body["failed_hook"] = {"hook": failed.hook, "exit_code": failed.exit_code, "at": timestamp(failed.at)}
     if view.expiry_notice is not None:
         body["retention_notice"] = view.expiry_notice
     if codespace.finding is not None:

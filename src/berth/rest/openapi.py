@@ -20,7 +20,7 @@ from berth.rest.app import Route
 from berth.rest.call import Call, json_response
 from berth.rest.codespace_export import StartExport
 from berth.rest.former_name import Moved
-from berth.rest.own_operations import FINDING, OWN_OPERATIONS, OwnOperation, request_schema
+from berth.rest.own_operations import FAILED_HOOK, FINDING, OWN_OPERATIONS, OwnOperation, request_schema
 
 _BY_NAME = "/repos/{owner}/{repo}"
 _BY_ID = "/repositories/{repository_number}"
@@ -33,7 +33,7 @@ _MOVED = {"$ref": "#/components/responses/moved"}
 
 # What our bodies have beside what GitHub's description has.
 _ADDED: dict[str, dict[str, Any]] = {
-    "codespace": {"finding": FINDING, "retention_notice": {"type": "string"}},
+    "codespace": {"finding": FINDING, "failed_hook": FAILED_HOOK, "retention_notice": {"type": "string"}},
     "codespace-export-details": {"finding": FINDING},
     "package": {"internal": {"type": "boolean"}},
 }

@@ -117,6 +117,7 @@ FINDING = closed(
     next_step=_TEXT,
     evidence={"type": "object", "additionalProperties": _TEXT},
 )
+FAILED_HOOK = closed(hook=_TEXT, exit_code=_NUMBER, at=_TIME)
 _TOKEN: dict[str, Schema] = {
     "id": _NUMBER,
     "note": _TEXT,

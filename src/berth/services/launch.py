@@ -48,7 +48,7 @@ from berth.services.codespace_policy import require_images
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
-from berth.services.launch_failure import LaunchFailed
+from berth.services.launch_failure import HookFailed, LaunchFailed
 from berth.services.launch_image import LaunchImage, LaunchImages
 from berth.services.ports import (
     Container,
@@ -234,7 +234,10 @@ class Launcher:
         )
 
     async def start(self, codespace: Codespace, container: Container, log: CreationLog) -> None:
-        """Start a stopped container, with the secrets of now (S8). Raises LaunchFailed or a Problem."""
+        """Start a stopped container, with the secrets of now (S8). Raises LaunchFailed or a Problem.
+
+        HookFailed comes last: the container runs, and all but that hook is done.
+        """
         await log.phase("Starting the container")
         source = await self._source(codespace)
         commit = codespace.commit_id or ""
@@ -368,7 +371,7 @@ class Launcher:
         await log.output(said)
 
     async def _run_hook(self, hook: Hook, run: _Run, log: CreationLog) -> None:
-        """The image's hooks, then the file's. Raises LaunchFailed with the exit code of the first that fails."""
+        """The image's hooks, then the file's. Raises HookFailed for the first that fails."""
         folder = run.launched.remote_folder
         for command in lifecycle_commands(run.metadata, run.config, hook, folder=folder):
             await log.phase(f"Running {hook}")
@@ -382,12 +385,4 @@ class Launcher:
             )
             await lines.end()
             if result.exit_code != 0:
-                raise LaunchFailed(
-                    Finding(
-                        code="devcontainer.hook_failed",
-                        sentence=f"{hook} ended with exit code {result.exit_code}.",
-                        fixer=Fixer.DEVELOPER,
-                        next_step="Read its output above, mend the command in devcontainer.json, and create the codespace again.",
-                        evidence={"hook": hook, "exit_code": str(result.exit_code)},
-                    )
-                )
+                raise HookFailed(hook, result.exit_code)

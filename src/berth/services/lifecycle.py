@@ -8,7 +8,7 @@ from typing import Any
 from berth.adapters.store import codespace as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespaces
-from berth.domain.codespace import LABEL, Codespace, finding_to_json
+from berth.domain.codespace import LABEL, Codespace, FailedHook, failed_hook_to_json, finding_to_json
 from berth.domain.finding import Finding
 from berth.domain.image_build import is_of_build
 from berth.domain.launch import INTERNAL, LOST, finding_of
@@ -18,7 +18,7 @@ from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_timer import CodespaceTimer
 from berth.services.creation_log import CreationLog
 from berth.services.launch import Launcher
-from berth.services.launch_failure import LaunchFailed
+from berth.services.launch_failure import HookFailed, LaunchFailed
 from berth.services.ports import Clock, Container, ContainerStatus
 from berth.services.reconcile import Claim, Fenced, Outcome
 
@@ -127,6 +127,7 @@ class CodespaceWorker:
             remote_user=launched.remote_user,
             remote_folder=launched.remote_folder,
             built=claim.generation,
+            failed_hook=None,
         )
 
     async def _start(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
@@ -134,10 +135,19 @@ class CodespaceWorker:
         log = self._log_of(codespace)
         try:
             await self._launcher.start(codespace, _get_own(codespace, containers), log)
+        except HookFailed as failure:
+            # Decided: it runs all the same. Its owner's files are in it, and he could not get at them to mend it.
+            await log.phase(f"{failure.finding.sentence} The codespace runs all the same.")
+            return self._available(failed_hook=self._remember(failure))
         except (LaunchFailed, Problem) as error:
             return await self._after_failure(claim, codespace, error, log)
         await log.phase("Available")
-        return self._available()
+        return self._available(failed_hook=None)
+
+    def _remember(self, failure: HookFailed) -> str:
+        return failed_hook_to_json(
+            FailedHook(hook=failure.hook, exit_code=failure.exit_code, at=self._clock.now().replace(microsecond=0))
+        )
 
     def _available(self, **values: Any) -> Outcome:
         now = self._clock.now()
@@ -183,6 +193,8 @@ class CodespaceWorker:
         await self._clean_up(codespace, containers)
         finding = error.finding if isinstance(error, LaunchFailed) else finding_of(error)
         failed = await self._failed(codespace, finding, log)
+        if isinstance(error, HookFailed):
+            failed = replace(failed, values={**failed.values, "failed_hook": self._remember(error)})
         if _world(codespace, containers) is World.ABSENT:
             return failed  # a rebuild stays to be done: nothing else can be started
         return replace(failed, values={**failed.values, "built": claim.generation})

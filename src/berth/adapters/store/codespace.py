@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.tables import accounts, codespace_exports, codespace_log, codespaces, repositories
 from berth.adapters.store.work import database_now
-from berth.domain.codespace import Codespace, LogEntry, Rebuild, finding_from_json
+from berth.domain.codespace import Codespace, LogEntry, Rebuild, failed_hook_from_json, finding_from_json
 from berth.domain.codespace_export import ExportState
 from berth.domain.lifecycle import Desired, Phase
 from berth.domain.problem import Conflict
@@ -33,6 +33,7 @@ def to_codespace(row: Row[Any]) -> Codespace:
     fields["recent_folders"] = tuple(json.loads(fields["recent_folders"]))
     fields["exporting"] = bool(fields.get("exporting"))
     fields["finding"] = finding_from_json(fields["finding"]) if fields["finding"] else None
+    fields["failed_hook"] = failed_hook_from_json(fields["failed_hook"]) if fields["failed_hook"] else None
     return Codespace(**fields)
 
 

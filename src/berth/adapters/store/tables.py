@@ -279,6 +279,7 @@ codespaces = Table(
     Column("remote_user", Text),
     Column("remote_folder", Text),
     Column("finding", Text),  # JSON of the finding that it failed with
+    Column("failed_hook", Text),  # JSON of the hook that failed when hooks ran last
     Column("stop_notice", Text),  # why it was stopped, if nobody asked for it
     Column("stopped_at", UTCTime),  # since when it does not run; NULL: it runs, or is about to
     Column("expiry_warned", Boolean, nullable=False, server_default=sa_false()),  # that it will be deleted

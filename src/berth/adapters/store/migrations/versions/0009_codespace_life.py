@@ -14,6 +14,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("codespaces", sa.Column("rebuild_asked", sa.Integer(), server_default="0", nullable=False))
     op.add_column("codespaces", sa.Column("rebuild_full", sa.Boolean(), server_default=sa.false(), nullable=False))
+    op.add_column("codespaces", sa.Column("failed_hook", sa.Text()))
     op.add_column("codespaces", sa.Column("stop_notice", sa.Text()))
     op.add_column("codespaces", sa.Column("built", sa.Integer(), server_default="0", nullable=False))
     op.add_column("codespaces", sa.Column("stopped_at", sa.DateTime(timezone=True)))
