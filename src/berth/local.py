@@ -1,4 +1,4 @@
-"""What a server keeps on its own machine: folder, database, keys; and what an administrator's commands do with them."""
+"""What a server has on its own machine: folder, database, keys, address; and what an administrator's commands do with them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from berth.adapters.store.database import Store
 from berth.domain.problem import Invalid
 from berth.services.access_token import AccessTokenService
 from berth.services.secret import SecretService
-from berth.settings import Settings
+from berth.settings import Settings, TCPAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,3 +64,17 @@ def keyring(settings: Settings) -> Path:
 
 def make_sealer(settings: Settings) -> Sealer:
     return Sealer(keyring(settings), SystemClock())
+
+
+def own_origin(settings: Settings) -> str:
+    """What codespaces call us by, if EXTERNAL_URL does not say it: the first address that we listen on."""
+    for address in settings.listen:
+        if isinstance(address, TCPAddress):
+            scheme = "https" if settings.has_tls(address) else "http"
+            host = f"[{address.host}]" if ":" in address.host else address.host
+            return f"{scheme}://{host}:{address.port}"
+    raise Invalid(
+        "A server that listens on a unix socket only needs EXTERNAL_URL: codespaces must know how to call it.",
+        field="EXTERNAL_URL",
+        code="settings",
+    )

@@ -31,12 +31,12 @@ from berth.adapters.store.installation import get_server_id
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.codespace_timer import TimeLimits
-from berth.domain.problem import Invalid, LimitReached, Problem, UpstreamFailed
+from berth.domain.problem import LimitReached, Problem, UpstreamFailed
 from berth.domain.registry_host import WebAddress, parse_web_address
 from berth.domain.s3_address import S3Address
 from berth.front import make_front
 from berth.git.app import make_git_app
-from berth.local import data_dir, keyring, make_sealer, open_store
+from berth.local import data_dir, keyring, make_sealer, open_store, own_origin
 from berth.oci.app import AtOnce, answer_at_once, make_oci_app
 from berth.oci.call import OCIServices
 from berth.rest.app import make_rest_app
@@ -92,7 +92,7 @@ from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
-from berth.settings import Settings, TCPAddress
+from berth.settings import Settings
 
 _SWEEP_EVERY_S = 600
 _COLLECT_EVERY_S = 3600
@@ -217,7 +217,7 @@ async def _make_parts(settings: Settings, resources: AsyncExitStack) -> _Parts:
     engine = DockerEngine(settings.docker_host)
     return _Parts(
         settings=settings,
-        origin=settings.external_url or _own_origin(settings),
+        origin=settings.external_url or own_origin(settings),
         data=data,
         clock=clock,
         entropy=entropy,
@@ -380,20 +380,6 @@ def _registry_client(settings: Settings, own: WebAddress, resources: AsyncExitSt
         built_in=BuiltInRegistry(host=own.host, http=own_http),
         realm_table=dict(entry.split("=", 1) for entry in settings.token_realms),
         insecure_registries=ours.insecure_hosts,
-    )
-
-
-def _own_origin(settings: Settings) -> str:
-    """What codespaces call us by, if EXTERNAL_URL does not say it: the first address that we listen on."""
-    for address in settings.listen:
-        if isinstance(address, TCPAddress):
-            scheme = "https" if settings.has_tls(address) else "http"
-            host = f"[{address.host}]" if ":" in address.host else address.host
-            return f"{scheme}://{host}:{address.port}"
-    raise Invalid(
-        "A server that listens on a unix socket only needs EXTERNAL_URL: codespaces must know how to call it.",
-        field="EXTERNAL_URL",
-        code="settings",
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from tests.codespace_world import LONGEST
 from tests.fakes.engine import FakeEngine
 from tests.fakes.exec_stream import FakeExecStream
 from tests.oci.wire import listening
@@ -107,7 +108,8 @@ async def world(berth: Berth) -> AsyncIterator[World]:
         entropy=SystemEntropy(),
         git=berth.repositories,
         executor=executor,
-        limits=CodespaceLimits(per_user=9, idle_timeout_minutes=30, retention_minutes=60),
+        activity=berth.services.codespace_activity,
+        limits=CodespaceLimits(per_user=9, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST),
         machines=Machines(),
         wake=lambda: None,
     )

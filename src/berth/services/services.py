@@ -9,8 +9,8 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
-from berth.services.codespace_session import CodespaceSessionService
 from berth.services.codespace_policy import CodespacePolicyService
+from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
