@@ -91,10 +91,9 @@ WIRES: dict[str, tuple[type[Problem], int, str | None]] = {
 }
 # Modules that the registry imports for something else than what raises these.
 ELSEWHERE = {
-    "adapters.store.account", "adapters.store.repository",
-    "adapters.store.team", "domain.account", "domain.git_object", "domain.registry_host",
-    "domain.repository", "domain.scope", "domain.secret", "domain.workflow_permissions", "services.access_token",
-    "services.account",
+    "adapters.store.account", "adapters.store.repository", "adapters.store.team", "domain.account", "domain.exec_frame",
+    "domain.git_object", "domain.machine", "domain.pull_request", "domain.registry_host", "domain.repository",
+    "domain.scope", "domain.secret", "domain.workflow_permissions", "services.access_token", "services.account",
 }  # fmt: skip
 NOT_RAISED_HERE = {
     *(f"image_reference.{kind}" for kind in ("empty", "id", "length", "path", "scheme", "tag", "upper_case")),
