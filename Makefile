@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock openapi chaos fuzz bench bench-registry bench-listing clean
+.PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,8 +15,12 @@ demo: ## Show Berth at work: registry, organization, codespace from a private im
 	@dev/setup demo
 	@$(BIN)/berth demo $(ARGS)
 
-test: check ## All checks and all tests (ARGS=... for pytest)
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+test: check ## All checks, and all tests but the slow ones (ARGS=... for pytest)
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow" $(ARGS)
+
+slow: ## The tests that `make test` leaves out: one more way of what another one shows (minutes)
+	@dev/setup test
+	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m slow $(ARGS)
 
 check: ## Format, lint and types
 	@dev/setup test

@@ -1,5 +1,6 @@
 """Fixtures that more than one folder uses: the database on both engines, a real Docker engine, a real registry, a server."""
 
+import gc
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +17,11 @@ from berth.adapters.engine_private import PrivateEngine
 from berth.adapters.s3_client import S3Client
 from berth.adapters.store.database import Store, upgrade_tables
 from berth.cli.demo_registry import DemoRegistry
+
+
+def pytest_collection_finish() -> None:
+    """What nine thousand tests are made of stays until the end: no collection need look at it again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -396,12 +396,14 @@ async def assert_only_the_filter_stops(
     assert has_it(made), "and as it was asked for"
 
 
+@pytest.mark.slow  # the same, without the CLI: test_engine_filter.py
 @pytest.mark.parametrize("key", HOSTILE)
 async def test_l4_a_hostile_configuration_is_stopped_by_the_filter_alone(launch: Launch, key: str) -> None:
     values, has_it = HOSTILE[key]
     await assert_only_the_filter_stops(launch, values, has_it)
 
 
+@pytest.mark.slow  # the same, without the CLI: test_engine_filter.py
 @pytest.mark.parametrize("argument", ARGUMENTS)
 async def test_l4_a_hostile_argument_is_stopped_by_the_filter_alone(launch: Launch, argument: str) -> None:
     await assert_only_the_filter_stops(launch, with_argument(launch, argument), ARGUMENTS[argument])

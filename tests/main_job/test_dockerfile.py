@@ -339,6 +339,7 @@ async def test_hostile_dockerfiles(world: World, text: str, expected: str) -> No
         await project.delete()
 
 
+@pytest.mark.slow
 async def test_onbuild_steps_of_a_base_image_are_refused(world: World) -> None:
     image = await publish(world, f"ONBUILD COPY --from={world.image} /etc/passwd /taken")
     async with world.server.api() as api:
@@ -350,6 +351,7 @@ async def test_onbuild_steps_of_a_base_image_are_refused(world: World) -> None:
         await project.delete()
 
 
+@pytest.mark.slow
 async def test_l4_a_built_image_is_reviewed(world: World) -> None:
     label = """LABEL devcontainer.metadata='[{"privileged": true}]'"""
     async with world.server.api() as api:
@@ -359,6 +361,7 @@ async def test_l4_a_built_image_is_reviewed(world: World) -> None:
         await project.delete()
 
 
+@pytest.mark.slow
 async def test_l7_no_secret_enters_a_build(world: World) -> None:
     look = "RUN env > /env; cat /proc/1/environ >> /env; mount >> /env || true"
     dockerfile = f"FROM {world.image}\nARG PLANTED\n{look}\nCOPY . /context\n"
@@ -390,6 +393,7 @@ async def test_l7_no_secret_enters_a_build(world: World) -> None:
         await project.delete()
 
 
+@pytest.mark.slow
 async def test_a_failed_build_says_where_and_leaves_nothing(world: World) -> None:
     async with world.server.api() as api:
         project = await make_project(world, api, f"FROM {world.image}\nRUN echo the-reason; exit 7\nRUN true\n")
@@ -407,6 +411,7 @@ async def test_a_failed_build_says_where_and_leaves_nothing(world: World) -> Non
         await project.delete()
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_killed_while_it_builds(docker_host: str, registry_host: str, tmp_path: Path) -> None:
     async with make_world(tmp_path, docker_host, registry_host) as world, world.server.api() as api:
         project = await make_project(world, api, f"FROM {world.image}\n{NONCE}RUN sleep 8\n")
@@ -431,6 +436,7 @@ async def test_a_server_that_is_killed_while_it_builds(docker_host: str, registr
         assert not [tag for tag in await built_images(world) if name in tag]
 
 
+@pytest.mark.slow
 async def test_a_build_that_is_not_wanted_any_more_ends(world: World) -> None:
     async with world.server.api() as api:
         project = await make_project(world, api, f"FROM {world.image}\nRUN sleep 100\n")

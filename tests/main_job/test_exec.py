@@ -80,6 +80,7 @@ async def test_output_error_and_exit_code_come_apart(world: World, codespace: st
     assert (code, b"no-such-program" in error) == (127, True)
 
 
+@pytest.mark.slow
 async def test_user_folder_and_environment_are_the_codespace_s(world: World, codespace: str) -> None:
     script = "id -un; pwd; echo $CODESPACE_NAME; echo $EXEC_CANARY"
     code, out, _ = await run(world, codespace, "sh", "-c", script)
@@ -89,6 +90,7 @@ async def test_user_folder_and_environment_are_the_codespace_s(world: World, cod
     assert folder == "/workspaces/webapp"
 
 
+@pytest.mark.slow
 async def test_s7_a_secret_is_in_no_argument_list_of_the_host(world: World, codespace: str) -> None:
     with client(world) as calls:
         async with calls.open_command(
@@ -109,11 +111,13 @@ async def test_five_megabytes_go_there_and_come_back(world: World, codespace: st
     assert hashlib.sha256(out).digest() == hashlib.sha256(content).digest()
 
 
+@pytest.mark.slow
 async def test_the_end_of_stdin_arrives(world: World, codespace: str) -> None:
     assert (await run(world, codespace, "wc", "-c", stdin=b""))[1].strip() == b"0"
     assert (await run(world, codespace, "wc", "-c", stdin=b"abc\0\xff"))[1].strip() == b"5"
 
 
+@pytest.mark.slow
 async def test_a_command_that_reads_nothing_ends_all_the_same(world: World, codespace: str) -> None:
     code, out, _ = await run(world, codespace, "echo", "done", stdin=b"")
     assert (code, out) == (0, b"done\n")
@@ -155,6 +159,7 @@ async def seen(marks: list[str], number: int) -> bool:
     return sum(any(line.startswith(f"sleep {mark}") for line in command_lines()) for mark in marks) == number
 
 
+@pytest.mark.slow
 async def test_who_reads_nothing_makes_the_command_wait(world: World, codespace: str) -> None:
     """Not the server: its memory stays as it is while 1 GiB waits behind a caller who does not read."""
     with client(world) as calls:
@@ -173,6 +178,7 @@ def memory_kib(world: World) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
+@pytest.mark.slow
 async def test_a_stop_ends_it_and_says_so(world: World) -> None:
     async with world.server.api() as api:
         name = str((await api.post(f"/repos/{world.repository}/codespaces", json={})).json()["name"])
@@ -192,6 +198,7 @@ async def test_a_stop_ends_it_and_says_so(world: World) -> None:
         await api.delete(f"/user/codespaces/{name}")
 
 
+@pytest.mark.slow
 async def test_a_revoked_token_ends_it_within_ten_seconds(world: World, codespace: str) -> None:
     async with world.server.api() as api:
         made = (
@@ -221,6 +228,7 @@ async def berth(world: World, *words: str, stdin: bytes = b"") -> tuple[int, byt
     return process.returncode or 0, out, err
 
 
+@pytest.mark.slow
 async def test_the_command_line_is_a_pipe(world: World, codespace: str) -> None:
     script = "cat; echo err >&2; exit 9"
     content = os.urandom(5 * MIB)
@@ -229,20 +237,24 @@ async def test_the_command_line_is_a_pipe(world: World, codespace: str) -> None:
     assert hashlib.sha256(out).digest() == hashlib.sha256(content).digest()
 
 
+@pytest.mark.slow
 async def test_the_command_line_hands_on_no_stdin_unless_told(world: World, codespace: str) -> None:
     assert await berth(world, "exec", codespace, "--", "wc", "-c", stdin=b"abc") == (0, b"0\n", b"")
 
 
+@pytest.mark.slow
 async def test_the_command_line_in_a_script_has_no_terminal(world: World, codespace: str) -> None:
     code, _, err = await berth(world, "shell", codespace)
     assert (code, b"This is no terminal." in err) == (2, True)
 
 
+@pytest.mark.slow
 async def test_the_command_line_says_why_it_may_not(world: World, codespace: str) -> None:
     code, _, err = await berth(world, "exec", "no-such-codespace", "--", "true")
     assert (code, b"There is no such codespace." in err) == (1, True)
 
 
+@pytest.mark.slow
 async def test_a_command_line_that_is_killed_leaves_no_process(world: World, codespace: str) -> None:
     command, environment = cli(world, "exec", codespace, "--", "sleep", "745001")
     process = await asyncio.create_subprocess_exec(*command, env=environment)
@@ -252,6 +264,7 @@ async def test_a_command_line_that_is_killed_leaves_no_process(world: World, cod
     await world.until(lambda: seen(["745001"], 0), 60)
 
 
+@pytest.mark.slow
 async def test_a_reader_who_has_enough(world: World, codespace: str) -> None:
     """`berth codespace exec … | head -c 5`"""
     command, environment = cli(world, "exec", codespace, "--", "sh", "-c", "cat /dev/zero; sleep 745002")
@@ -263,6 +276,7 @@ async def test_a_reader_who_has_enough(world: World, codespace: str) -> None:
         assert await process.wait() == 141
 
 
+@pytest.mark.slow
 async def test_a_shell_in_a_terminal(world: World, codespace: str) -> None:
     """On a terminal of ours: raw, with its size, with a new size, and left as it was."""
     main, side = pty.openpty()
@@ -337,6 +351,7 @@ async def test_openssh_runs_commands(world: World, codespace: str, tmp_path: Pat
     assert code == 0
 
 
+@pytest.mark.slow
 async def test_openssh_that_is_killed_leaves_no_process(world: World, codespace: str, tmp_path: Path) -> None:
     options, environment = ssh_options(world, tmp_path)
     process = await asyncio.create_subprocess_exec("ssh", *options, codespace, "sleep 746001", env=environment)
@@ -346,6 +361,7 @@ async def test_openssh_that_is_killed_leaves_no_process(world: World, codespace:
     await world.until(lambda: seen(["746001"], 0), 60)
 
 
+@pytest.mark.slow
 async def test_openssh_forwards_only_to_the_codespace(world: World, codespace: str, tmp_path: Path) -> None:
     """With -L: busybox nc serves one connection in the codespace."""
     options, environment = ssh_options(world, tmp_path)
@@ -382,6 +398,7 @@ async def until_answered(port: int) -> bytes:
             await asyncio.sleep(0.2)
 
 
+@pytest.mark.slow
 async def test_a_port_of_the_codespace_is_one_of_ours(world: World, codespace: str) -> None:
     here, there = free_port(), 8124
     command, environment = cli(world, "ports", "forward", codespace, f"{here}:{there}")
@@ -397,6 +414,7 @@ async def test_a_port_of_the_codespace_is_one_of_ours(world: World, codespace: s
         await forwarding.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", [(), ("-O",)], ids=["sftp", "scp's old protocol"])
 async def test_scp_copies_both_ways(world: World, codespace: str, tmp_path: Path, way: tuple[str, ...]) -> None:
     """An unmodified scp; this image has neither sftp-server nor scp, so only the first can work."""
@@ -419,6 +437,7 @@ async def test_scp_copies_both_ways(world: World, codespace: str, tmp_path: Path
     assert (code, b"No such file" in err) == (1, True)
 
 
+@pytest.mark.slow
 async def test_scp_copies_folders(world: World, codespace: str, tmp_path: Path) -> None:
     options, environment = ssh_options(world, tmp_path)
     tree = {"a": b"1", "b c/d": b"2" * 70000, "b c/.hidden": b""}

@@ -72,6 +72,7 @@ async def test_a_dockerfile_is_built_with_the_layers_that_there_are_and_a_full_o
         assert mine not in await built_images(world)
 
 
+@pytest.mark.slow
 async def test_a_server_killed_in_the_middle_goes_on(world: World) -> None:
     async with world.server.api() as api:
         name, path = await make(world, api)
@@ -90,6 +91,7 @@ async def test_a_server_killed_in_the_middle_goes_on(world: World) -> None:
         assert await run(api, name, "cat", "mine") == (0, "kept\n")
 
 
+@pytest.mark.slow
 async def test_a_rebuild_that_fails_and_the_next_one(world: World) -> None:
     async with world.server.api() as api:
         name, path = await make(world, api)
