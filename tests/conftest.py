@@ -19,6 +19,15 @@ from berth.adapters.store.database import Store, upgrade_tables
 from berth.cli.demo_registry import DemoRegistry
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An edge over PostgreSQL once more is slow: what services ask of it is tested there, and the fuzz goes through REST."""
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        is_postgresql = callspec is not None and callspec.params.get("database_url") == "postgresql"
+        if is_postgresql and item.path.parent.name in {"rest", "oci", "git"}:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_collection_finish() -> None:
     """What nine thousand tests are made of stays until the end: no collection need look at it again."""
     gc.freeze()

@@ -104,6 +104,7 @@ async def test_s7_a_secret_is_in_no_argument_list_of_the_host(world: World, code
             assert not [line for line in lines if SECRET in line]
 
 
+@pytest.mark.slow
 async def test_five_megabytes_go_there_and_come_back(world: World, codespace: str) -> None:
     content = os.urandom(5 * MIB)
     code, out, _ = await run(world, codespace, "cat", stdin=content)
@@ -333,6 +334,7 @@ async def openssh(environment: dict[str, str], *command: str, stdin: bytes = b""
     return process.returncode or 0, out, err
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)  # five clients of two programs each, one after the other
 async def test_openssh_runs_commands(world: World, codespace: str, tmp_path: Path) -> None:
     options, environment = ssh_options(world, tmp_path)
