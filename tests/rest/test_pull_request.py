@@ -128,6 +128,17 @@ async def test_the_life_of_a_pull_request(world: World) -> None:
     assert (await world.octo.get(PULLS)).json() == []
     assert [each["number"] for each in (await world.octo.get(PULLS, params={"state": "all"})).json()] == [1]
     assert (await world.octo.patch(f"{PULLS}/1", json={"state": "open"})).json()["closed_at"] is None
+
+
+async def test_one_that_was_closed_is_not_opened_beside_a_new_one_for_the_same_branches(world: World) -> None:
+    await world.ask(world.hubot)
+    await world.hubot.patch(f"{PULLS}/1", json={"state": "closed"})
+    assert (await world.ask(world.hubot)).json()["number"] == 2
+    again = await world.octo.patch(f"{PULLS}/1", json={"state": "open"})
+    assert (again.status_code, again.json()["code"]) == (422, "pull_request.exists")
+    assert (await world.octo.patch(f"{PULLS}/2", json={"state": "open"})).status_code == 200, "it is open"
+    await world.octo.patch(f"{PULLS}/2", json={"state": "closed"})
+    assert (await world.octo.patch(f"{PULLS}/1", json={"state": "open"})).json()["state"] == "open"
     ada = await world.berth.user("ada")
     assert (await ada.patch(f"{PULLS}/1", json={"state": "closed"})).status_code == 403
     assert (await world.octo.get(PULLS, params={"state": "merged"})).status_code == 422

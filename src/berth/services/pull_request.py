@@ -85,10 +85,7 @@ class PullRequestService:
         now = self._clock.now()
         async with self._store.begin() as connection:
             repository = (await find_locked_by_id(connection, subject, repository.id, Action.READ)).repository
-            if await rows.is_asked_already(connection, repository.id, source.id, head_ref, base_ref):
-                raise Invalid(
-                    f"A pull request already exists for {source.owner_login}:{head_ref}.", code="pull_request.exists"
-                )
+            await _require_no_twin(connection, repository.id, source.id, head_ref, base_ref)
             values = {
                 "repository_id": repository.id,
                 "author_id": subject.account_id,
@@ -202,6 +199,10 @@ class PullRequestService:
                 raise NotFound("Not Found", code="pull_request.not_found")
             if found.author_id != subject.account_id and not decide_repository(subject, known.facts, Action.WRITE):
                 raise Denied("Must have write access to the repository, or be the author.", code="pull_request.denied")
+            if change.state == PullRequestState.OPEN and found.state is not PullRequestState.OPEN:
+                await _require_no_twin(
+                    connection, found.repository_id, found.head_repository_id, found.head_ref, found.base_ref
+                )
             if values:
                 await rows.update_pull_request(connection, found.id, {**values, "updated_at": now})
                 await self._record(connection, subject, "pull_request.update", known.repository, found)
@@ -238,3 +239,11 @@ class PullRequestService:
             account_id=repository.owner_id,
             target=f"{repository.full_name}#{of.number}",
         )
+
+
+async def _require_no_twin(
+    connection: AsyncConnection, repository_id: int, head_id: int, head_ref: str, base_ref: str
+) -> None:
+    """Two open ones for the same branches would be one question asked twice. Raises Invalid."""
+    if await rows.is_asked_already(connection, repository_id, head_id, head_ref, base_ref):
+        raise Invalid(f"A pull request from {head_ref} to {base_ref} is open already.", code="pull_request.exists")
