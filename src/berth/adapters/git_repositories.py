@@ -22,6 +22,7 @@ MAX_TREE_BYTES = 1024 * 1024  # of one directory, some 30 000 names
 MAX_COMMIT_BYTES = 2 * 1024 * 1024  # more than a message that comes by the API
 _CLONE_TIMEOUT_S = 600
 _TO_FETCH = ("-c", "protocol.file.allow=always", "-c", "core.filesRefLockTimeout=10000")  # ms; others fetch the same
+_MAX_COMPARISONS = 2  # at once: each may take seconds and a GiB, and whoever may read asks for them
 _DISK_FULL = "git.disk_full"
 _PARTIAL = ".partial"  # ends the name of a checkout that is being made
 _ZERO = "0" * 40
@@ -42,6 +43,7 @@ class BareGitRepositories:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._comparing = asyncio.Semaphore(_MAX_COMPARISONS)
 
     def path(self, repository_id: int) -> Path:
         return self._folder / f"{repository_id:d}.git"
@@ -110,7 +112,8 @@ class BareGitRepositories:
         await run_git([*arguments, *options, "--", source, *specifications], timeout_s=_CLONE_TIMEOUT_S)
 
     async def compare(self, repository_id: int, base: str, head: str) -> Comparison:
-        return await compare_commits(self.path(repository_id), base, head)
+        async with self._comparing:
+            return await compare_commits(self.path(repository_id), base, head)
 
     async def find_entry(self, repository_id: int, commit: str, path: str) -> TreeEntry | None:
         entries = await self._list(repository_id, commit, path.strip("/"))
