@@ -104,6 +104,13 @@ async def test_policy_3_what_is_below_is_kept(moved: Moved, sent: str, below: st
     )
 
 
+@pytest.mark.parametrize("below", ["%2e%2e/%2e%2e/user", "a%2F..%2F..%2F..%2Fuser", "a/%2E/b"])
+async def test_policy_3_a_path_that_resolves_elsewhere_is_not_sent_on(moved: Moved, below: str) -> None:
+    got = await moved.octo.get(f"/repos/octo/old/contents/{below}")
+    assert got.status_code in {404, 422}
+    assert "location" not in got.headers
+
+
 @pytest.mark.parametrize("host, root", [("evil.test", "http://evil.test/api/v3"), ("a b", "http://localhost/api/v3")])
 async def test_policy_3_the_root_is_the_one_that_was_asked(moved: Moved, host: str, root: str) -> None:
     got = await moved.octo.get("/repos/octo/old", headers={"Host": host})

@@ -2,7 +2,8 @@
 
 1. GET and HEAD are 301; every other method is 307, so that a client sends it again as it was.
 2. Only who may read the repository is sent on; for everybody else the former name is as missing as any (A13).
-3. `Location` is below the same root of the API as the request: clients send their token there, and nowhere else.
+3. `Location` is below the same root of the API as the request: clients send their token there, and nowhere else. A path with a
+   dotted segment leads elsewhere once a client has resolved it, so it is not sent on.
 
 Source: GitHub REST docs, "Best practices for using the REST API", "Follow redirects"; GITHUB_API section 8 of the references.
 """
@@ -38,6 +39,8 @@ def follow(handler: Handler) -> Handler:
             return await handler(call)
         except NotFound:
             owner, name = call.path("owner"), call.path("repo")
+            if {".", ".."} & set(call.request.scope["path"].split("/")):
+                raise
             found = await call.services.former_names.find(call.subject, owner, name)
             if found is None:
                 raise
