@@ -16,6 +16,7 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespace_exports
 from berth.domain.codespace_export import EXPORT_SCRIPT, CodespaceExport
 from berth.domain.git_object import Signature
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_export import CodespaceExportService
 from berth.services.codespace_export_worker import CodespaceExportWorker
@@ -128,6 +129,7 @@ async def make_export_world(store: Store, folder: Path, *, timeout_s: float = 20
             clock=clock,
             git=codespaces.git,
             executor=CodespaceExec(codespaces.engine),
+            activity=CodespaceActivity(store=store, clock=clock),
             origin=ORIGIN,
             timeout_s=timeout_s,
         ),

@@ -298,7 +298,12 @@ def _make_chores(parts: _Parts, server_id: str) -> ChoreWorker:
 
 def _make_export_worker(parts: _Parts) -> CodespaceExportWorker:
     return CodespaceExportWorker(
-        store=parts.store, clock=parts.clock, git=parts.git, executor=parts.executor, origin=parts.origin
+        store=parts.store,
+        clock=parts.clock,
+        git=parts.git,
+        executor=parts.executor,
+        activity=CodespaceActivity(store=parts.store, clock=parts.clock),
+        origin=parts.origin,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -533,3 +534,13 @@ async def test_the_loop_does_it(world: ExportWorld, codespace: Codespace) -> Non
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_an_export_is_a_use_of_the_codespace(world: ExportWorld, codespace: Codespace) -> None:
+    clock, olga = world.codespaces.secrets.clock, world.codespaces.secrets.subject("olga")
+    clock.time += timedelta(minutes=10)
+    before = clock.time
+    await world.export(codespace.name)
+    view = await world.codespaces.service.get(olga, codespace.name)
+    assert view.codespace.last_used_at is not None
+    assert view.codespace.last_used_at >= before

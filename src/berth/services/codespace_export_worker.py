@@ -39,6 +39,7 @@ from berth.domain.launch import INTERNAL, finding_of
 from berth.domain.problem import Problem, is_passing
 from berth.domain.repository import Repository
 from berth.domain.role import Role
+from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_export import find_branch
 from berth.services.ports import Clock, ExecResult, GitRepositories
@@ -70,6 +71,7 @@ class CodespaceExportWorker:
         clock: Clock,
         git: GitRepositories,
         executor: CodespaceExec,
+        activity: CodespaceActivity,
         origin: str,
         timeout_s: float = EXPORT_TIMEOUT_S,
     ) -> None:
@@ -77,6 +79,7 @@ class CodespaceExportWorker:
         self._clock = clock
         self._git = git
         self._executor = executor
+        self._activity = activity
         self._origin = origin
         self._timeout_s = timeout_s
 
@@ -164,7 +167,8 @@ class CodespaceExportWorker:
             if seen > MAX_OUTPUT_BYTES:
                 raise too_much_output(MAX_OUTPUT_BYTES)
 
-        return await self._executor.run_in(source.codespace, command, b"", on_output=count)
+        async with self._activity.using(source.codespace.id):
+            return await self._executor.run_in(source.codespace, command, b"", on_output=count)
 
     def _failed(self, finding: Finding) -> Outcome:
         return self._ended(ExportState.FAILED, finding=finding_to_json(finding))
