@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
+WORKERS ?= 3 # of pytest, on two cores: half of what tests do is to wait
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing clean
 
@@ -16,11 +17,11 @@ demo: ## Show Berth at work: registry, organization, codespace from a private im
 	@$(BIN)/berth demo $(ARGS)
 
 test: check ## All checks, and all tests but the slow ones (ARGS=... for pytest)
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
 
 slow: ## The tests that `make test` leaves out: one more way of what another one shows (minutes)
 	@dev/setup test
-	$(BIN)/pytest --numprocesses auto --maxprocesses 4 --dist loadfile -m slow $(ARGS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m slow $(ARGS)
 
 check: ## Format, lint and types
 	@dev/setup test

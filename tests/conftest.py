@@ -18,14 +18,20 @@ from berth.adapters.s3_client import S3Client
 from berth.adapters.store.database import Store, upgrade_tables
 from berth.cli.demo_registry import DemoRegistry
 
+_LONG = frozenset({"api_clients", "chaos", "clients", "main_job"})  # folders with files of minutes, mostly waiting
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An edge over PostgreSQL once more is slow: what services ask of it is tested there, and the fuzz goes through REST."""
+    """An edge over PostgreSQL once more is slow: what services ask of it is tested there, and `make fuzz` goes through REST.
+
+    Long files come first, so that no worker is left alone with one at the end.
+    """
     for item in items:
         callspec = getattr(item, "callspec", None)
-        is_postgresql = callspec is not None and callspec.params.get("database_url") == "postgresql"
+        is_postgresql = callspec is not None and "postgresql" in callspec.params.values()
         if is_postgresql and item.path.parent.name in {"rest", "oci", "git"}:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
 
 
 def pytest_collection_finish() -> None:
