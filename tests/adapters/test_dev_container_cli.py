@@ -607,6 +607,18 @@ async def test_the_sweep_ends_a_group_that_outlived_its_server_and_no_stranger(l
                 process.wait()
 
 
+async def test_the_sweep_of_a_replica_that_starts_leaves_the_launches_of_others_alone(launch: Launch) -> None:
+    async with server(launch) as process:
+        await until_hook_runs(launch)
+        await launch.cli().sweep()
+        assert any("bwrap" in line for line in launch.processes())
+        assert process.returncode is None
+        process.kill()
+        await process.wait()
+        await launch.cli().sweep()
+    assert not launch.leftovers(), "the positive control"
+
+
 async def test_sweeping_nothing_is_fine(launch: Launch) -> None:
     await launch.cli().sweep()
 

@@ -16,16 +16,18 @@ Observed with version 0.89.0 of the CLI:
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from berth.adapters.dev_container_output import DevContainerOutput
 from berth.adapters.disk import translating_disk_full
@@ -39,6 +41,7 @@ _KILL_TIMEOUT_S = 10.0
 _LINE_LIMIT_BYTES = 4 * 1024 * 1024  # the CLI repeats a whole configuration in one line
 _PREFIX = "up-"
 _OWNER_FILE = "process"
+_LOCK_FILE = "server"  # locked by the server that launches
 _USER = "berth"  # the name that /etc/passwd has in the sandbox
 _SOCKET = "engine"
 _INSIDE_SOCKET = "/run/docker.sock"
@@ -59,7 +62,7 @@ _FLAGS = (
 
 
 class DevContainerCLI:
-    """The dev container CLI at `node_modules`, run by `node`; `scratch` belongs to this server alone."""
+    """The dev container CLI at `node_modules`, run by `node`; replicas of one data folder share `scratch`."""
 
     def __init__(
         self,
@@ -180,21 +183,50 @@ def _write(path: Path, text: str) -> None:
         file.write(text)
 
 
-def _make_directory(scratch: Path) -> Path:
+@contextmanager
+def _locked(scratch: Path, how: int) -> Iterator[None]:
+    """A directory that is being made is not swept: launches share this lock, a sweep holds it alone."""
+    descriptor = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, how)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make_directory(scratch: Path) -> tuple[Path, IO[str]]:
+    """With its lock, which goes with this process, however that ends."""
     scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=scratch))
+    with _locked(scratch, fcntl.LOCK_SH):
+        directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=scratch))
+        lock = (directory / _LOCK_FILE).open("w", encoding="ascii")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return directory, lock
+
+
+def _is_in_use(directory: Path) -> bool:
+    """Whether the server that launches there lives, be it this one or another."""
+    try:
+        with (directory / _LOCK_FILE).open(encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 @asynccontextmanager
 async def _launch_directory(scratch: Path) -> AsyncIterator[Path]:
     """A directory for one launch, gone at the end. A killed server's are removed by the sweep."""
     with translating_disk_full():
-        directory = await asyncio.to_thread(_make_directory, scratch)
+        directory, lock = await asyncio.to_thread(_make_directory, scratch)
     try:
         with translating_disk_full():
             yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        lock.close()
 
 
 @asynccontextmanager
@@ -276,12 +308,20 @@ def _start_time(pid: int) -> str | None:
 
 
 def _sweep(scratch: Path) -> None:
-    for directory in scratch.glob(f"{_PREFIX}*"):
-        owner = _Owner.load(directory)
-        if owner is not None and owner.is_alive():
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(owner.pid, signal.SIGKILL)
-            deadline = time.monotonic() + _KILL_TIMEOUT_S
-            while owner.is_alive() and time.monotonic() < deadline:
-                time.sleep(0.01)
-        shutil.rmtree(directory, ignore_errors=True)
+    if not scratch.exists():
+        return
+    with _locked(scratch, fcntl.LOCK_EX):
+        for directory in scratch.glob(f"{_PREFIX}*"):
+            if not _is_in_use(directory):
+                _sweep_directory(directory)
+
+
+def _sweep_directory(directory: Path) -> None:
+    owner = _Owner.load(directory)
+    if owner is not None and owner.is_alive():
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(owner.pid, signal.SIGKILL)
+        deadline = time.monotonic() + _KILL_TIMEOUT_S
+        while owner.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    shutil.rmtree(directory, ignore_errors=True)
