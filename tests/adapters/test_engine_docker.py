@@ -16,6 +16,7 @@ import pytest
 from tests.server import free_port
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, command_lines, engine_api, import_image, push
 
+from berth.adapters import engine_docker_exec
 from berth.adapters.engine_docker import DockerEngine
 from berth.domain.codespace_environment import INSTALL_SCRIPT, installation_input, with_environment
 from berth.domain.image_reference import ImageReference, parse_digest, parse_image_reference
@@ -232,6 +233,37 @@ async def test_an_error_of_the_listener_is_the_caller_s(engine: DockerEngine, co
     with pytest.raises(KeyError, match="mine"):
         await engine.execute(container, ["cat"], stdin=b"x" * 500_000, on_output=on_output)
     await until_connections(before)
+
+
+async def test_a_question_that_gets_no_answer_is_asked_again(
+    docker_host: str, container: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind a relay that loses the first question about the command."""
+    monkeypatch.setattr(engine_docker_exec, "_INSPECT_TIMEOUT_S", 0.5)
+    lost: list[bytes] = []
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        engine_reader, engine_writer = await asyncio.open_unix_connection(docker_host.removeprefix("unix://"))
+
+        async def back() -> None:
+            while data := await engine_reader.read(65536):
+                writer.write(data)
+            writer.close()
+
+        backward = asyncio.create_task(back())
+        while data := await reader.read(65536):
+            if data.startswith(b"GET ") and b"/exec/" in data and not lost:
+                lost.append(data)
+            else:
+                engine_writer.write(data)
+        engine_writer.close()
+        await backward
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        server = await asyncio.start_unix_server(relay, f"{folder}/s")
+        result = await DockerEngine(f"unix://{folder}/s").execute(container, ["sh", "-c", "exit 7"])
+        server.close()
+    assert (result.exit_code, len(lost)) == (7, 1)
 
 
 async def test_user_folder_and_environment(engine: DockerEngine, container: str) -> None:

@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import aiohttp
 from aiodocker import DockerError
@@ -19,6 +20,7 @@ from berth.services.ports import ExecOutput
 _MAX_OUTPUT_BYTES = 1024 * 1024
 _STDIN_CHUNK_BYTES = 64 * 1024
 _EXIT_TIMEOUT_S = 10.0
+_INSPECT_TIMEOUT_S = 3.0  # dockerd holds an exec's lock for two seconds at its end, while it waits for the rest of the output
 _LAST_OUTPUT_TIMEOUT_S = 1.0
 _STDERR = 2  # Source: Docker Engine API 1.41, "Attach to a container", stream format
 
@@ -64,9 +66,17 @@ async def _end(*tasks: asyncio.Task[None]) -> None:
 async def _until_ended(process: Exec) -> None:
     interval_s = 0.2
     await asyncio.sleep(interval_s)
-    while (await process.inspect())["Running"]:
+    while (await _inspect(process))["Running"]:
         interval_s = min(interval_s * 1.5, 2.0)
         await asyncio.sleep(interval_s)
+
+
+async def _inspect(process: Exec) -> dict[str, Any]:
+    """What the engine says of it. A question that is not answered in time is asked again, on another connection."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_INSPECT_TIMEOUT_S):
+                return await process.inspect()
 
 
 async def _write(stream: Stream, data: bytes) -> None:
@@ -96,7 +106,7 @@ async def exit_code(process: Exec) -> int:
     """The exit code, which may come a moment after the end of the output."""
     try:
         async with asyncio.timeout(_EXIT_TIMEOUT_S):
-            while (found := await process.inspect())["Running"] or found["ExitCode"] is None:  # noqa: ASYNC110
+            while (found := await _inspect(process))["Running"] or found["ExitCode"] is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     except TimeoutError as error:
         raise _lost() from error
