@@ -56,6 +56,7 @@ from berth.services.codespace_export_worker import CodespaceExportWorker
 from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_session import CodespaceSessionService
+from berth.services.codespace_watch import CodespaceWatch
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
 from berth.services.fork import ForkService
@@ -95,6 +96,7 @@ from berth.services.workflow_token import WorkflowTokenService
 from berth.settings import Settings
 
 _SWEEP_EVERY_S = 600
+_WATCH_EVERY_S = 2
 _COLLECT_EVERY_S = 3600
 _NODE_MODULES = Path(__file__).parents[2] / "node_modules"  # beside the sources, where dev/setup puts it
 _LOG = logging.getLogger(__name__)
@@ -107,6 +109,7 @@ class Berth:
     store: Store
     services: Services
     worker: CodespaceWorker
+    watch: CodespaceWatch
     reconcilers: tuple[Reconciler, ...]
     chores: ChoreWorker
     engine: DockerEngine
@@ -124,7 +127,7 @@ class Berth:
         await self.dev_containers.sweep()
         await self.chores.enrol()
         tasks = [asyncio.create_task(loop.run()) for loop in self.reconcilers]
-        tasks.append(asyncio.create_task(self._keep_sweeping()))
+        tasks += [asyncio.create_task(self._keep_sweeping()), asyncio.create_task(self._keep_watching())]
         try:
             yield
         finally:
@@ -135,10 +138,23 @@ class Berth:
     async def _keep_sweeping(self) -> None:
         while True:
             try:
+                await self.dev_containers.sweep()  # of replicas that were killed since
                 await self.worker.sweep()
             except Problem as problem:
                 _LOG.warning("codespace.sweep_failed", extra={"code": problem.code})
             await asyncio.sleep(_SWEEP_EVERY_S)
+
+    async def _keep_watching(self) -> None:
+        could = True
+        while True:
+            try:
+                await self.watch.look()
+                could = True
+            except Problem as problem:
+                if could:  # an engine that is away is told once
+                    _LOG.warning("codespace.watch_failed", extra={"code": problem.code})
+                could = False
+            await asyncio.sleep(_WATCH_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +214,7 @@ async def make_berth(settings: Settings) -> Berth:
         store=parts.store,
         services=services,
         worker=worker,
+        watch=CodespaceWatch(store=parts.store, launcher=launcher, wake=reconciler.wake),
         reconcilers=(reconciler, exports, Reconciler(parts.store, chores, holder=holder)),
         chores=chores,
         engine=parts.engine,

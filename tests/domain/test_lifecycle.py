@@ -4,7 +4,7 @@ from itertools import product
 
 import pytest
 
-from berth.domain.lifecycle import Desired, Phase, State, Step, World, choose_step, state_of
+from berth.domain.lifecycle import Desired, Phase, State, Step, World, choose_step, is_settled, state_of
 
 RUNNING, STOPPED, DELETED = Desired
 
@@ -51,6 +51,31 @@ CASES = {
     "policy 5: a vanished container is a failure": (RUNNING, Phase.AVAILABLE, World.ABSENT, True, False, Step.FAIL_LOST),
     "policy 5: also while it was stopped": (STOPPED, Phase.SHUTDOWN, World.ABSENT, True, False, Step.FAIL_LOST),
 }  # fmt: skip
+
+
+SETTLED = {
+    "one that runs": (RUNNING, Phase.AVAILABLE, World.RUNNING, True, False, True),
+    "one that ended by itself": (RUNNING, Phase.AVAILABLE, World.STOPPED, True, False, False),
+    "one that is gone": (RUNNING, Phase.AVAILABLE, World.ABSENT, True, False, False),
+    "one that runs, and a second one": (RUNNING, Phase.AVAILABLE, World.RUNNING, True, True, False),
+    "a stopped one": (STOPPED, Phase.SHUTDOWN, World.STOPPED, True, False, True),
+    "a stopped one that runs": (STOPPED, Phase.SHUTDOWN, World.RUNNING, True, False, False),
+    "one stopped before its launch": (STOPPED, Phase.QUEUED, World.ABSENT, False, False, True),
+    "one stopped before its launch, and what came late": (STOPPED, Phase.QUEUED, World.ABSENT, False, True, False),
+    "a failed launch": (RUNNING, Phase.FAILED, World.ABSENT, False, False, True),
+    "a failed start": (RUNNING, Phase.FAILED, World.STOPPED, True, False, True),
+    "a failed one that runs": (RUNNING, Phase.FAILED, World.RUNNING, True, False, False),
+    "a failed one that is gone": (RUNNING, Phase.FAILED, World.ABSENT, True, False, True),
+}
+
+
+@pytest.mark.parametrize(
+    ("desired", "phase", "world", "launched", "surplus", "settled"), SETTLED.values(), ids=SETTLED.keys()
+)
+def test_policy_7_what_is_as_it_was_left_is_settled(
+    desired: Desired, phase: Phase, world: World, launched: bool, surplus: bool, settled: bool
+) -> None:
+    assert is_settled(desired, phase, world, launched=launched, rebuild=False, surplus=surplus) is settled
 
 
 @pytest.mark.parametrize(("desired", "phase", "world", "launched", "changed", "step"), CASES.values(), ids=CASES.keys())

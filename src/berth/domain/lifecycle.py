@@ -9,6 +9,8 @@ Policy, in evaluation order:
    its owner's files outside the checkout are gone, and he shall know.
 6. A rebuild that was asked for comes before anything else runs, and until it has succeeded no container need be there.
    Stopped in between, it waits for the next start; a container that is still there is kept and stopped.
+7. What is at rest is settled while the world stays as it was left: its own container and no other, and none that runs for one
+   that failed.
 """
 
 from enum import StrEnum
@@ -94,6 +96,13 @@ def choose_step(desired: Desired, phase: Phase, world: World, *, launched: bool,
     if not launched:
         return Step.LAUNCH
     return Step.REBUILD if rebuild else _step_to_run(phase, world)
+
+
+def is_settled(desired: Desired, phase: Phase, world: World, *, launched: bool, rebuild: bool, surplus: bool) -> bool:
+    """Whether there is nothing to do for a codespace at rest. `surplus`: there are containers beside its own."""
+    if surplus or (phase is Phase.FAILED and world is World.RUNNING):
+        return False
+    return choose_step(desired, phase, world, launched=launched, changed=False, rebuild=rebuild) is Step.REST
 
 
 def _step_to_stop(phase: Phase, world: World, *, rebuild: bool) -> Step:

@@ -1,16 +1,15 @@
 """The worker of the reconcile loop for codespaces: looks at the engine, lets the domain choose the step, does it."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from berth.adapters.store import codespace as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespaces
-from berth.domain.codespace import LABEL, Codespace, FailedHook, failed_hook_to_json, finding_to_json
+from berth.domain.codespace import Codespace, FailedHook, failed_hook_to_json, finding_to_json
 from berth.domain.finding import Finding
-from berth.domain.image_build import is_of_build
 from berth.domain.launch import INTERNAL, LOST, finding_of
 from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
 from berth.domain.problem import Problem, is_passing
@@ -56,7 +55,7 @@ class CodespaceWorker:
         step = choose_step(
             codespace.desired,
             codespace.phase,
-            _world(codespace, containers),
+            world_of(codespace, containers),
             launched=codespace.container_id is not None,
             changed=codespace.generation != codespace.seen,
             rebuild=codespace.needs_rebuild,
@@ -77,23 +76,23 @@ class CodespaceWorker:
         return replace(failed, next_in_s=_LOOK_AGAIN_S)  # to clear up what this attempt could not
 
     async def sweep(self) -> None:
-        """Remove containers, checkouts and images of this installation that no row stands for: what a crash between two steps left.
+        """Remove checkouts and images of this installation that no row stands for: what a crash between two steps left.
 
         Safe beside other replicas: a row is stored before anything is made for it, and goes after all of it is gone.
+        Containers are the watch's (`codespace_watch.py`).
         """
-        containers = await self._launcher.look_at_all()
         checkouts = self._launcher.list_checkouts()
         async with self._store.read() as connection:
             names = await rows.list_names(connection)
-        for container in containers:
-            if container.labels.get(LABEL) not in names and not is_of_build(container.labels):
-                _LOG.warning("codespace.orphan_removed", extra={"container": container.name})
-                await self._launcher.remove_orphan(container)
         for name in checkouts - names:
             await self._launcher.remove_checkout(name)
         await self._launcher.sweep_builds(names, self._clock.now())
 
     async def _rest(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
+        own = find_own(codespace, containers)
+        await self._launcher.discard(
+            tuple(one for one in containers if one is not own)
+        )  # it came late, of a killed server
         if codespace.phase is Phase.AVAILABLE:
             due_in_s = await self._timer.look_at_running(claim, codespace)
             return Outcome(next_in_s=min(due_in_s, _LOOK_AGAIN_S))
@@ -195,7 +194,7 @@ class CodespaceWorker:
         failed = await self._failed(codespace, finding, log)
         if isinstance(error, HookFailed):
             failed = replace(failed, values={**failed.values, "failed_hook": self._remember(error)})
-        if _world(codespace, containers) is World.ABSENT:
+        if world_of(codespace, containers) is World.ABSENT:
             return failed  # a rebuild stays to be done: nothing else can be started
         return replace(failed, values={**failed.values, "built": claim.generation})
 
@@ -208,7 +207,7 @@ class CodespaceWorker:
 
     async def _halt(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
         """Stop the codespace's own container, if there is one; what an unfinished rebuild made goes. May be repeated."""
-        own = _find_own(codespace, containers)
+        own = find_own(codespace, containers)
         if codespace.needs_rebuild:
             await self._launcher.discard(tuple(one for one in containers if one is not own))
         if own is not None and own.status is not ContainerStatus.EXITED:
@@ -224,7 +223,8 @@ class CodespaceWorker:
         return CreationLog(self._store, self._clock, codespace.id)
 
 
-def _find_own(codespace: Codespace, containers: tuple[Container, ...]) -> Container | None:
+def find_own(codespace: Codespace, containers: Sequence[Container]) -> Container | None:
+    """The container that its row names."""
     return next((each for each in containers if each.container_id == codespace.container_id), None)
 
 
@@ -233,8 +233,9 @@ def _get_own(codespace: Codespace, containers: tuple[Container, ...]) -> Contain
     return next(each for each in containers if each.container_id == codespace.container_id)
 
 
-def _world(codespace: Codespace, containers: tuple[Container, ...]) -> World:
-    own = _find_own(codespace, containers)
+def world_of(codespace: Codespace, containers: Sequence[Container]) -> World:
+    """What a look found of it."""
+    own = find_own(codespace, containers)
     if own is None:
         return World.ABSENT
     return World.RUNNING if own.status is ContainerStatus.RUNNING else World.STOPPED

@@ -1,11 +1,11 @@
 """Queries on codespaces and their logs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, func, insert, select, update
+from sqlalchemy import Row, delete, exists, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +17,7 @@ from berth.domain.codespace_export import ExportState
 from berth.domain.lifecycle import Desired, Phase
 from berth.domain.problem import Conflict
 
+_NAMES_AT_ONCE = 500  # a statement takes some thousand values
 _COLUMNS_OF_LOOP = {"next_at", "lease", "holder"}
 _EXPORTING = (
     exists()
@@ -169,6 +170,29 @@ async def delete_row(connection: AsyncConnection, codespace_id: int, epoch: int)
 async def list_names(connection: AsyncConnection) -> set[str]:
     """The names of all codespaces that have a row: a container of any other name is an orphan."""
     return set((await connection.execute(select(codespaces.c.name))).scalars())
+
+
+async def list_seen_by_engine(connection: AsyncConnection, names: Sequence[str]) -> list[Codespace]:
+    """Those that have containers of these names, and those that should have one that runs."""
+    found = {}
+    for start in range(0, len(names) + 1, _NAMES_AT_ONCE):
+        part = names[start : start + _NAMES_AT_ONCE]
+        wanted = or_(codespaces.c.name.in_(part), codespaces.c.phase == Phase.AVAILABLE if start == 0 else false())
+        for row in await connection.execute(select(codespaces).where(wanted)):
+            found[row.id] = to_codespace(row)
+    return list(found.values())
+
+
+async def make_due(connection: AsyncConnection, ids: Sequence[int]) -> None:
+    """To be looked at now, if they are at rest: what is worked on, waits for a new request or backs off is left alone."""
+    now = database_now(connection)
+    statement = update(codespaces).where(
+        codespaces.c.id.in_(ids),
+        codespaces.c.generation == codespaces.c.seen,
+        codespaces.c.attempts == 0,
+        codespaces.c.lease.is_(None),
+    )
+    await connection.execute(statement.values(next_at=now))
 
 
 async def append_log(

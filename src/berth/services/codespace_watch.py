@@ -1,0 +1,66 @@
+"""What the engine shows beside what the rows say, seen every few seconds in one look at all containers.
+
+A row that is at rest is looked at once a minute; a container that ended, came back or appeared late is not to wait for that.
+Whatever differs is made due: the loop looks again, and decides.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+from berth.adapters.store import codespace as rows
+from berth.adapters.store.database import Store
+from berth.domain.codespace import LABEL, Codespace
+from berth.domain.image_build import is_of_build
+from berth.domain.lifecycle import is_settled
+from berth.services.launch import Launcher
+from berth.services.lifecycle import find_own, world_of
+from berth.services.ports import Container
+
+_LOG = logging.getLogger(__name__)
+
+
+class CodespaceWatch:
+    """Makes due what is not as it was left, and removes containers that no row stands for."""
+
+    def __init__(self, *, store: Store, launcher: Launcher, wake: Callable[[], None]) -> None:
+        self._store = store
+        self._launcher = launcher
+        self._wake = wake
+
+    async def look(self) -> None:
+        """Once. Raises a Problem.
+
+        Safe beside other replicas: a row is stored before anything is made for it, and goes after all of it is gone. What
+        changed since the containers were seen costs one look too many.
+        """
+        containers = defaultdict[str, list[Container]](list)
+        for container in await self._launcher.look_at_all():
+            if not is_of_build(container.labels):
+                containers[container.labels.get(LABEL, "")].append(container)
+        async with self._store.read() as connection:
+            known = await rows.list_seen_by_engine(connection, list(containers))
+        differing = [one.id for one in known if not _is_as_left(one, containers[one.name])]
+        if differing:
+            async with self._store.begin() as connection:
+                await rows.make_due(connection, differing)
+            self._wake()
+        for name in containers.keys() - {one.name for one in known}:
+            await self._remove(containers[name])
+
+    async def _remove(self, orphans: Sequence[Container]) -> None:
+        for container in orphans:
+            _LOG.warning("codespace.orphan_removed", extra={"container": container.name})
+            await self._launcher.remove_orphan(container)
+
+
+def _is_as_left(codespace: Codespace, containers: Sequence[Container]) -> bool:
+    own = find_own(codespace, containers)
+    return is_settled(
+        codespace.desired,
+        codespace.phase,
+        world_of(codespace, containers),
+        launched=codespace.container_id is not None,
+        rebuild=codespace.needs_rebuild,
+        surplus=len(containers) > (own is not None),
+    )
