@@ -20,7 +20,7 @@ from berth.services.ports import ExecOutput
 _MAX_OUTPUT_BYTES = 1024 * 1024
 _STDIN_CHUNK_BYTES = 64 * 1024
 _EXIT_TIMEOUT_S = 10.0
-_INSPECT_TIMEOUT_S = 3.0  # dockerd holds an exec's lock for two seconds at its end, while it waits for the rest of the output
+_INSPECT_TIMEOUT_S = 3.0  # dockerd holds an exec's lock for two seconds at its end, while output may still come
 _LAST_OUTPUT_TIMEOUT_S = 1.0
 _STDERR = 2  # Source: Docker Engine API 1.41, "Attach to a container", stream format
 

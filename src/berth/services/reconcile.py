@@ -20,9 +20,9 @@ from berth.adapters.store import work
 from berth.adapters.store.database import Store
 from berth.domain.problem import Problem
 
-LEASE_S = 15.0
-_RENEW_EVERY_S = 3.0
-_IDLE_LOOK_S = 5.0  # another replica's API may have written; our own wakes us
+LEASE_S = 6.0  # how long a killed server's rows wait for another one
+_RENEW_EVERY_S = 1.5
+_IDLE_LOOK_S = 2.0  # another replica's API may have written; our own wakes us
 _CONCURRENCY = 16
 MAX_BACKOFF_S = 300.0
 _LOG = logging.getLogger(__name__)
