@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import httpx
 import pytest
 from tests.world import engine_api
 
 from berth.adapters import engine_connection, engine_filter
+from berth.adapters.engine_connection import Client
 from berth.adapters.engine_filter import filtered_engine
 from berth.domain.engine_request import LaunchScope
 from berth.domain.machine import Machine
@@ -609,6 +611,17 @@ async def test_an_engine_that_is_not_there(wall: Wall) -> None:
         async with filtered_engine(host, wall.scope, path), engine_api(f"unix://{path}") as api:
             assert (await api.get("/_ping")).status_code == 502
         path.unlink()
+
+
+async def test_an_error_for_head_has_no_body() -> None:
+    reader, writer = asyncio.StreamReader(), AsyncMock(write=Mock())
+    reader.feed_data(request("HEAD /v1.40/_ping HTTP/1.1"))
+    client = Client(reader, writer)
+    await client.next_request(asyncio.Semaphore(1))
+    await client.send_error(502, "The container engine does not answer.")
+    written = b"".join(call.args[0] for call in writer.write.call_args_list)
+    assert written.startswith(b"HTTP/1.1 502 ")
+    assert written.endswith(b"\r\n\r\n")
 
 
 async def test_an_answer_that_breaks_off_breaks_off(wall: Wall) -> None:

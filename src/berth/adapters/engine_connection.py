@@ -36,6 +36,7 @@ class Client:
         self.writer = writer
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
         self._early = b""  # of the next request, come while the last one was answered
+        self._wants_body = True  # False after HEAD
         self.wants_stream = False
 
     async def next_request(self, turn: asyncio.Semaphore) -> EngineRequest | None:
@@ -59,6 +60,7 @@ class Client:
             if isinstance(event, h11.Request):
                 head = event
                 self.wants_stream = _wants_stream(head)
+                self._wants_body = head.method != b"HEAD"
             elif isinstance(event, h11.Data):
                 body += bytes(event.data)
                 if len(body) > MAX_BODY_BYTES:
@@ -101,7 +103,8 @@ class Client:
             ("Connection", "close"),
         ]
         await self.send(h11.Response(status_code=status, headers=headers))
-        await self.send(h11.Data(data=body))
+        if self._wants_body:
+            await self.send(h11.Data(data=body))
         await self.send(h11.EndOfMessage())
 
     async def close(self) -> None:
