@@ -159,6 +159,34 @@ async def test_a_step_that_raises_backs_off_and_does_not_stop_others(queue: Stor
     assert row.seen == 0
 
 
+async def test_more_poison_rows_than_there_is_room_for_do_not_starve_a_good_one(queue: Store) -> None:
+    await add(queue, 40)
+    worker = Poisoned(good=41)
+    async with running(queue, worker) as loop:
+        await until(lambda: len(worker.steps) >= 60)  # each has failed, and some are tried again
+        async with queue.begin() as connection:
+            await connection.execute(insert(jobs).values(id=41, next_at=work.database_now(connection)))
+        loop.wake()
+        async with asyncio.timeout(20):
+            while (await results(queue))[-1] != "done 1":
+                await asyncio.sleep(0.02)
+    assert len(worker.steps) < 200, "the others back off"
+
+
+class Poisoned(Job):
+    """Every row's step fails, but one's."""
+
+    def __init__(self, good: int) -> None:
+        super().__init__()
+        self.good = good
+
+    async def act(self, claim: Claim) -> Outcome:
+        outcome = await super().act(claim)
+        if claim.id != self.good:
+            raise UpstreamFailed("always")
+        return outcome
+
+
 async def test_the_distance_between_attempts_has_a_bound(queue: Store) -> None:
     """A worker that never gives up may fail for days: 2 to the power of its attempts is no number any more."""
     await add(queue)
