@@ -96,7 +96,6 @@ from berth.services.workflow_token import WorkflowTokenService
 from berth.settings import Settings
 
 _SWEEP_EVERY_S = 600
-_WATCH_EVERY_S = 2
 _COLLECT_EVERY_S = 3600
 _NODE_MODULES = Path(__file__).parents[2] / "node_modules"  # beside the sources, where dev/setup puts it
 _LOG = logging.getLogger(__name__)
@@ -127,7 +126,7 @@ class Berth:
         await self.dev_containers.sweep()
         await self.chores.enrol()
         tasks = [asyncio.create_task(loop.run()) for loop in self.reconcilers]
-        tasks += [asyncio.create_task(self._keep_sweeping()), asyncio.create_task(self._keep_watching())]
+        tasks += [asyncio.create_task(self._keep_sweeping()), asyncio.create_task(self.watch.run())]
         try:
             yield
         finally:
@@ -143,18 +142,6 @@ class Berth:
             except Problem as problem:
                 _LOG.warning("codespace.sweep_failed", extra={"code": problem.code})
             await asyncio.sleep(_SWEEP_EVERY_S)
-
-    async def _keep_watching(self) -> None:
-        could = True
-        while True:
-            try:
-                await self.watch.look()
-                could = True
-            except Problem as problem:
-                if could:  # an engine that is away is told once
-                    _LOG.warning("codespace.watch_failed", extra={"code": problem.code})
-                could = False
-            await asyncio.sleep(_WATCH_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The watch: what the engine shows otherwise than the rows is looked at at once, and what nobody knows of is removed."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,24 @@ async def test_an_engine_that_is_away_shows_nothing(world: CodespaceWorld) -> No
     with pytest.raises(UpstreamFailed):
         await look(world)
     assert not await is_due(world)
+
+
+async def test_it_looks_again_and_again_and_tells_once_that_it_cannot(
+    world: CodespaceWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    woken = asyncio.Event()
+    launched = await world.launch()
+    world.engine.down = True
+    watch = CodespaceWatch(store=world.store, launcher=world.launcher, wake=woken.set, every_s=0.01)
+    running = asyncio.create_task(watch.run())
+    await asyncio.sleep(0.2)
+    assert [record.message for record in caplog.records if "watch" in record.message] == ["codespace.watch_failed"]
+    world.engine.down = False
+    await world.engine.remove_container(str(launched.container_id))
+    async with asyncio.timeout(20):
+        await woken.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_more_containers_than_a_statement_takes(world: CodespaceWorld, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ A row that is at rest is looked at once a minute; a container that ended, came b
 Whatever differs is made due: the loop looks again, and decides.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -13,20 +14,38 @@ from berth.adapters.store.database import Store
 from berth.domain.codespace import LABEL, Codespace
 from berth.domain.image_build import is_of_build
 from berth.domain.lifecycle import is_settled
+from berth.domain.problem import Problem
 from berth.services.launch import Launcher
 from berth.services.lifecycle import find_own, world_of
 from berth.services.ports import Container
 
+LOOK_EVERY_S = 2.0
 _LOG = logging.getLogger(__name__)
 
 
 class CodespaceWatch:
     """Makes due what is not as it was left, and removes containers that no row stands for."""
 
-    def __init__(self, *, store: Store, launcher: Launcher, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, *, store: Store, launcher: Launcher, wake: Callable[[], None], every_s: float = LOOK_EVERY_S
+    ) -> None:
         self._store = store
         self._launcher = launcher
         self._wake = wake
+        self._every_s = every_s
+
+    async def run(self) -> None:
+        """Look until cancelled. An engine that is away is told once."""
+        could = True
+        while True:
+            try:
+                await self.look()
+                could = True
+            except Problem as problem:
+                if could:
+                    _LOG.warning("codespace.watch_failed", extra={"code": problem.code})
+                could = False
+            await asyncio.sleep(self._every_s)
 
     async def look(self) -> None:
         """Once. Raises a Problem.
