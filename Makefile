@@ -52,9 +52,12 @@ lock: ## Write constraints.txt and package-lock.json anew (ARGS=--upgrade takes 
 	$(BIN)/node dev/strip-lock.mjs
 	@! grep -nE '://|"resolved"' constraints.txt package-lock.json || { echo "an address got into the lock files"; exit 1; }
 
-chaos: ## Kill servers while codespaces change and images come, ROUNDS times with other dice (minutes)
+chaos: ## Kill servers, engine and database while 60 codespaces change, and servers while images come (a quarter of an hour; ROUNDS=1)
 	@dev/setup test
-	for round in $$(seq $${ROUNDS:-5}); do BERTH_CHAOS_KILLS=$${KILLS:-25} $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
+	for round in $$(seq $${ROUNDS:-1}); do \
+	  BERTH_CHAOS_CODESPACES=$${CODESPACES:-60} BERTH_CHAOS_REQUESTS=$${REQUESTS:-200} BERTH_CHAOS_FAULTS=$${FAULTS:-30} \
+	  BERTH_CHAOS_PAUSE_S=4 BERTH_CHAOS_WITHIN_S=$${WITHIN:-10} BERTH_CHAOS_KILLS=$${KILLS:-25} \
+	  $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
 
 fuzz: ## Send the REST API what its description allows and what it does not, for MINUTES (10) on both databases
 	@dev/setup test

@@ -33,7 +33,20 @@ class Cluster:
     """A running cluster; `create_database` gives each test its own, a copy of one that was migrated once."""
 
     folder: Path
+    programs: Path
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def start(self) -> None:
+        options = f"{_OPTIONS} -k {self.folder}"
+        _run(self.programs / "pg_ctl", "-D", self.data, "-w", "-l", self.folder / "log", "-o", options, "start")
+
+    def end(self) -> None:
+        """At once, as when its processes are killed: what was committed is there after the next start."""
+        _run(self.programs / "pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
 
     def make_template(self) -> None:
         """The migrated database that `create_database` copies."""
@@ -88,16 +101,26 @@ def start_cluster() -> Iterator[Cluster]:
     if os.geteuid() == 0:
         user = pwd.getpwnam(_USER)
         os.chown(folder, user.pw_uid, user.pw_gid)
-    data = folder / "data"
+    cluster = Cluster(folder, programs)
     try:
-        _run(programs / "initdb", "-D", data, "-U", _USER, "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8")
-        options = f"{_OPTIONS} -k {folder}"
-        _run(programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
+        _run(
+            programs / "initdb",
+            "-D",
+            cluster.data,
+            "-U",
+            _USER,
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--no-sync",
+            "--locale=C.UTF-8",
+        )
+        cluster.start()
         try:
-            cluster = Cluster(folder)
             cluster.make_template()
             yield cluster
         finally:
-            _run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+            cluster.end()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
