@@ -274,16 +274,24 @@ class Hopeless(Job):
         raise self.second
 
 
-@pytest.mark.parametrize(("second", "attempts"), [(Fenced(), 1), (ValueError("another bug"), 1)], ids=["fenced", "bug"])
-async def test_giving_up_may_go_wrong_too(queue: Store, second: Exception, attempts: int) -> None:
+@pytest.mark.parametrize(
+    ("second", "level"),
+    [(Fenced(), None), (ValueError("another bug"), "ERROR"), (UpstreamFailed("away"), "WARNING")],
+    ids=["fenced", "bug", "away"],
+)
+async def test_giving_up_may_go_wrong_too(
+    queue: Store, caplog: pytest.LogCaptureFixture, second: Exception, level: str | None
+) -> None:
     await add(queue)
     async with queue.begin() as connection:
         (row,) = await work.claim(connection, jobs, holder="a", lease_s=10, limit=1)
     await Reconciler(queue, Hopeless(second), holder="a")._step(Claim(queue, jobs, row))
     async with queue.read() as connection:
         after = (await connection.execute(select(jobs))).one()
-    assert after.attempts == attempts
-    assert (after.lease is None) == isinstance(second, ValueError), "given back, unless it is another's already"
+    assert after.attempts == 1
+    assert (after.lease is None) == (level is not None), "given back, unless it is another's already"
+    told = [record.levelname for record in caplog.records if "give" in record.message]
+    assert told == ([] if level is None else [level])
 
 
 async def test_no_more_steps_at_once_than_there_is_room_for(queue: Store) -> None:

@@ -201,6 +201,8 @@ class Reconciler:
                 return
         except Fenced:
             return
+        except Problem as problem:  # such as a database that is away: its lease runs out then
+            _LOG.warning("reconcile.not_given_up", extra={"subject": claim.subject, "code": problem.code})
         except Exception:  # noqa: BLE001 as above
             _LOG.exception("reconcile.give_up_failed", extra={"row": claim.id})
         await self._give_back(claim, min(2.0 ** min(claim.attempts, 16), MAX_BACKOFF_S))
