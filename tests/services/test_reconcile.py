@@ -143,6 +143,19 @@ async def test_a_claimed_row_is_not_claimed_again_before_its_lease_ends(queue: S
         assert await work.claim(connection, jobs, holder="b", lease_s=10, limit=5) == []
 
 
+async def test_a_claim_that_was_given_back_is_not_renewed(queue: Store) -> None:
+    """A renewal may come a moment too late: the row would wait for a lease that nobody holds."""
+    await add(queue)
+    async with queue.begin() as connection:
+        (row,) = await work.claim(connection, jobs, holder="a", lease_s=10, limit=1)
+        assert await work.renew(connection, jobs, [(row.id, row.epoch)], lease_s=10), "the positive control"
+    await Claim(queue, jobs, row).put(Outcome(next_in_s=None))
+    async with queue.begin() as connection:
+        assert await work.renew(connection, jobs, [(row.id, row.epoch)], lease_s=10) == []
+    async with queue.read() as connection:
+        assert (await connection.execute(select(jobs.c.lease))).scalar_one() is None
+
+
 async def test_a_step_that_raises_backs_off_and_does_not_stop_others(queue: Store) -> None:
     await add(queue)
     worker = Job()

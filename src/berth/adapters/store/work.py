@@ -55,13 +55,13 @@ async def claim(
 async def renew(
     connection: AsyncConnection, table: Table, claims: Iterable[tuple[int, int]], *, lease_s: float
 ) -> list[Held]:
-    """Keep the (id, epoch) claims for another `lease_s`; a claim missing from the answer was lost."""
+    """Keep the (id, epoch) claims for another `lease_s`; a claim missing from the answer was lost, or given back."""
     now = database_now(connection)
     held = []
     for row_id, epoch in claims:
         statement = (
             update(table)
-            .where(table.c.id == row_id, table.c.epoch == epoch)
+            .where(table.c.id == row_id, table.c.epoch == epoch, table.c.lease.is_not(None))
             .values(lease=now + lease_s)
             .returning(table.c.id, table.c.generation)
         )
