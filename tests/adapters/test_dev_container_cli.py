@@ -190,9 +190,16 @@ UNMAKEABLE = {
 async def test_a_container_that_cannot_be_made(launch: Launch, values: dict[str, object], why: str) -> None:
     with pytest.raises(UpstreamFailed, match=why) as caught:
         await launch.up(containerEnv={"A": CANARY}, **values)
-    assert caught.value.code == "devcontainer.up_failed"
+    assert (caught.value.code, caught.value.retryable) == ("devcontainer.up_failed", False)
     assert CANARY not in caught.value.message
     assert caught.value.message.endswith(".")
+
+
+async def test_an_engine_that_goes_is_no_fault_of_the_configuration(launch: Launch) -> None:
+    launch.docker_host = f"unix://{launch.scratch.parent}/gone"
+    with pytest.raises(UpstreamFailed) as caught:
+        await launch.up()
+    assert (caught.value.code, caught.value.retryable) == ("engine.unreachable", True)
 
 
 async def test_the_name_of_another_container_is_not_taken_over(launch: Launch) -> None:

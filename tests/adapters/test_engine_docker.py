@@ -130,6 +130,25 @@ async def test_an_engine_that_does_not_answer(kind: str) -> None:
             server.close()
 
 
+@pytest.mark.parametrize(
+    ("message", "passing"), [(f"task {'0' * 64}: already exists", True), ("OCI runtime create failed", False)]
+)
+async def test_an_engine_that_has_not_cleared_up_after_a_kill(message: str, passing: bool) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = json.dumps({"message": message}).encode()
+        head = f"HTTP/1.1 500 No\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+        writer.close()
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        server = await asyncio.start_unix_server(answer, f"{folder}/s")
+        with pytest.raises(UpstreamFailed) as failed:
+            await DockerEngine(f"unix://{folder}/s").start_container("a")
+        server.close()
+    assert (failed.value.code, failed.value.retryable) == ("engine.failed", passing)
+
+
 async def test_it_finds_an_image_with_its_labels(engine: DockerEngine, docker_host: str) -> None:
     await import_image(docker_host, "localhost/labelled", "1", labels={"a": "b"})
     found = await engine.find_image("localhost/labelled:1")

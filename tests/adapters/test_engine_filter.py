@@ -21,7 +21,7 @@ from tests.world import engine_api
 
 from berth.adapters import engine_connection, engine_filter
 from berth.adapters.engine_connection import Client
-from berth.adapters.engine_filter import filtered_engine
+from berth.adapters.engine_filter import EngineFilter, filtered_engine
 from berth.domain.engine_request import LaunchScope
 from berth.domain.machine import Machine
 
@@ -50,7 +50,7 @@ class Wall:
         )
         self.own = self.stranger = ""
 
-    def serving(self) -> contextlib.AbstractAsyncContextManager[None]:
+    def serving(self) -> contextlib.AbstractAsyncContextManager[EngineFilter]:
         return filtered_engine(self.docker_host, self.scope, self.socket)
 
     def api(self) -> httpx.AsyncClient:

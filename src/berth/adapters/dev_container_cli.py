@@ -86,7 +86,7 @@ class DevContainerCLI:
         async with _launch_directory(self._scratch) as directory:
             await asyncio.to_thread(_prepare, directory, request.configuration)
             async with (
-                filtered_engine(self._docker_host, _scope(request), directory / _SOCKET),
+                filtered_engine(self._docker_host, _scope(request), directory / _SOCKET) as engine,
                 _running(self._sandbox(directory, request), directory) as process,
             ):
                 try:
@@ -99,7 +99,13 @@ class DevContainerCLI:
                         code="devcontainer.timeout",
                         remedy="Look in the log for the command that does not end.",
                     ) from error
-        return output.result(answer)
+        try:
+            return output.result(answer)
+        except UpstreamFailed as error:
+            if not engine.engine_failed:
+                raise
+            text = "The container engine went away while the container was made."
+            raise UpstreamFailed(text, code="engine.unreachable", retryable=True) from error
 
     async def sweep(self) -> None:
         await asyncio.to_thread(_sweep, self._scratch)

@@ -384,4 +384,7 @@ def _problem(error: DockerError) -> Problem:
         return Conflict("The container is not running.", code="container.not_running")
     if "no space left on device" in error.message:
         return UpstreamFailed("The engine's disk is full.", code="engine.disk_full")
-    return UpstreamFailed(f"The container engine failed: {_readable(error.message)}.", code="engine.failed")
+    # Observed with engine 20.10 that was killed: it starts a container again before it has cleared up after it.
+    passing = error.status >= 500 and error.message.rstrip().endswith("already exists")
+    text = f"The container engine failed: {_readable(error.message)}."
+    return UpstreamFailed(text, retryable=passing, code="engine.failed")

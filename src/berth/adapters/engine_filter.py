@@ -41,15 +41,15 @@ _BUFFER_BYTES = 16 * 1024
 
 
 @asynccontextmanager
-async def filtered_engine(docker_host: str, scope: LaunchScope, path: Path) -> AsyncIterator[None]:
+async def filtered_engine(docker_host: str, scope: LaunchScope, path: Path) -> AsyncIterator["EngineFilter"]:
     """Serve the socket `path` for this launch; at the end of the block it is closed, and so is every connection.
 
     The file is left to whoever owns its directory.
     """
-    filtered = _Filter(docker_host, scope)
+    filtered = EngineFilter(docker_host, scope)
     server = await asyncio.start_unix_server(filtered.serve, sock=_listen(path), limit=_BUFFER_BYTES)
     try:
-        yield
+        yield filtered
     finally:
         server.close()
         await filtered.close()
@@ -70,7 +70,9 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-class _Filter:
+class EngineFilter:
+    """What a launch has instead of the engine."""
+
     def __init__(self, docker_host: str, scope: LaunchScope) -> None:
         self._docker_host = docker_host
         self._scope = scope
@@ -80,6 +82,7 @@ class _Filter:
         self._requests = 0
         self._refusals = 0
         self._closed = False
+        self.engine_failed = False  # a request got no answer
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, until either side ends it."""
@@ -124,6 +127,7 @@ class _Filter:
             await client.send_error(400, f"Berth: {error}")
             return False
         except _EngineFailed:
+            self.engine_failed = True
             await client.send_error(502, "The container engine does not answer.")
             return False
         if isinstance(decision, Refused):
@@ -169,15 +173,17 @@ class _Filter:
 
     async def _relay(self, client: Client, passed: Passed) -> bool:
         """Ask the engine, and pass on what it says. False if the connection ends with it. Raises OSError."""
-        upgrade = passed.answer == Answer.UPGRADE
+        upgrade, answered = passed.answer == Answer.UPGRADE, False
         try:
             async with connected(self._docker_host) as engine:
                 response = await engine.ask(passed.method, passed.target, passed.body, upgrade=upgrade)
+                answered = True
                 if response.status_code == 101:
                     await self._stream(client, engine, response)
                     return False
                 await self._pass_on(client, engine, response, is_process=passed.answer == Answer.NEW_PROCESS)
         except OSError:
+            self.engine_failed |= not answered
             await client.send_error(502, "The container engine does not answer.")
             return False
         return not upgrade
