@@ -21,10 +21,9 @@ from berth.domain.registry_credential import (
     NoCredential,
     RegistryCredentials,
     add_codespace_token,
-    assemble,
     docker_config,
-    names_a_registry,
 )
+from berth.domain.registry_triple import assemble, names_a_registry
 from berth.domain.secret import LevelledSecret, SecretLevel
 from berth.domain.secret_text import SecretText
 

@@ -10,7 +10,8 @@ from berth.adapters.store.database import Store
 from berth.domain.dev_container import METADATA_LABEL
 from berth.domain.image_reference import Digest, parse_image_reference
 from berth.domain.problem import Invalid, UpstreamFailed
-from berth.domain.registry_credential import Anonymous, RegistryCredential, assemble
+from berth.domain.registry_credential import Anonymous, RegistryCredential
+from berth.domain.registry_triple import assemble
 from berth.domain.secret import LevelledSecret, SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.services.creation_log import CreationLog

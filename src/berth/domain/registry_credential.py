@@ -19,21 +19,16 @@ it starts from what is chosen here. Source: GitHub docs, "Allowing your codespac
 
 import base64
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
-from berth.domain.problem import Invalid
 from berth.domain.registry_host import DOCKER_HUB, normalise_registry_host
-from berth.domain.secret import PRECEDENCE, LevelledSecret, SecretLevel
+from berth.domain.secret import PRECEDENCE, SecretLevel
 from berth.domain.secret_text import SecretText
 
-_NAME = re.compile(r"(.*)_CONTAINER_REGISTRY_(SERVER|USER|PASSWORD)")
-_PARTS = ("SERVER", "USER", "PASSWORD")
-_WITHOUT_PREFIX = frozenset(f"CONTAINER_REGISTRY_{part}" for part in _PARTS)
 _DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", DOCKER_HUB, "index.docker.io")
 _ORDER: tuple[SecretLevel | None, ...] = (*PRECEDENCE, None)
 _FIXERS: Mapping[SecretLevel | None, Fixer] = {
@@ -179,35 +174,6 @@ class RegistryCredentials:
         return NoCredential(notes=notes, withheld_reason=self.withheld_reason)
 
 
-@dataclass(slots=True)
-class _Triple:
-    """One prefix at one level, while it is put together."""
-
-    source: CredentialSource
-    parts: dict[str, SecretText]
-    ambiguous: bool = False
-    host: str = ""
-    aliases: tuple[str, ...] = ()
-
-    def name(self, part: str) -> str:
-        return f"{self.source.prefix}_CONTAINER_REGISTRY_{part}"
-
-    def note(self, rule: CredentialRule, text: str) -> CredentialNote:
-        return CredentialNote(rule=rule, source=self.source, host=self.host, text=text)
-
-
-def assemble(secrets: Iterable[LevelledSecret], *, withheld_reason: str = "") -> RegistryCredentials:
-    """Make the credentials of one launch from all secrets that reach it (policy 1 to 4). Others are ignored."""
-    trail: list[CredentialNote] = []
-    candidates: dict[str, list[RegistryCredential]] = {}
-    for triple in _group(secrets, trail):
-        credential = _complete(triple, trail)
-        if credential is not None:
-            candidates.setdefault(credential.host, []).append(credential)
-    chosen = {host: _choose(candidates[host], trail) for host in sorted(candidates)}
-    return RegistryCredentials(chosen=chosen, trail=tuple(trail), withheld_reason=withheld_reason)
-
-
 def note_built_in(credentials: RegistryCredentials, host: str) -> CredentialNote:
     """What opens the built-in registry, which answers at this normal host (policy 6)."""
     winner = credentials.chosen.get(host)
@@ -229,21 +195,6 @@ def add_codespace_token(
     return replace(credentials, chosen={host: own, **credentials.chosen}, trail=trail)
 
 
-def names_a_registry(secret: LevelledSecret) -> bool:
-    """Whether the secret is a triple's SERVER that holds nothing but a host: then people may see it, and must.
-
-    One that is refused may hold a password, and stays hidden (C3).
-    """
-    match = _NAME.fullmatch(secret.name)
-    if match is None or match[2] != "SERVER":
-        return False
-    try:
-        normalise_registry_host(secret.value.reveal())
-    except Invalid:
-        return False
-    return True
-
-
 def docker_config(credentials: Iterable[RegistryCredential]) -> SecretText:
     """The text of a docker `config.json` that logs in to these hosts and to nothing else.
 
@@ -257,102 +208,6 @@ def docker_config(credentials: Iterable[RegistryCredential]) -> SecretText:
         for key in keys:
             auths[key] = {"auth": base64.b64encode(pair.encode()).decode()}
     return SecretText(json.dumps({"auths": auths}, indent=2, sort_keys=True) + "\n")
-
-
-def _group(secrets: Iterable[LevelledSecret], trail: list[CredentialNote]) -> list[_Triple]:
-    """The triples, complete or not, by level and prefix: no part can meet a part of another level (C1)."""
-    triples: dict[CredentialSource, _Triple] = {}
-    for secret in secrets:
-        match = _NAME.fullmatch(secret.name)
-        if match:
-            source = CredentialSource(secret.level, match[1])
-            triple = triples.setdefault(source, _Triple(source, parts={}))
-            triple.ambiguous |= match[2] in triple.parts
-            triple.parts[match[2]] = secret.value
-        elif secret.name in _WITHOUT_PREFIX:
-            text = f"{secret.name} has no prefix, so it is not used; call it, for example, MY_{secret.name}."
-            trail.append(_Triple(CredentialSource(secret.level, ""), {}).note(CredentialRule.NAME_WITHOUT_PREFIX, text))
-    return [triples[source] for source in sorted(triples, key=lambda source: source.order)]
-
-
-def _complete(triple: _Triple, trail: list[CredentialNote]) -> RegistryCredential | None:
-    """The triple's credential, or None with a note that says what is wrong. Whatever is known of the host is noted."""
-    server_refused = _normalise_server(triple, trail)
-    if triple.ambiguous:
-        text = f"A secret of {triple.name('…')} is there twice at the {triple.source.level} level; none is used."
-        trail.append(triple.note(CredentialRule.AMBIGUOUS, text))
-        return None
-    user, password = _ends_cut(triple, "USER", trail), _ends_cut(triple, "PASSWORD", trail)
-    values = {"SERVER": triple.host or server_refused, "USER": user, "PASSWORD": password}
-    missing = [triple.name(part) for part in _PARTS if not values[part]]
-    if missing:
-        text = f"at the {triple.source.level} level there is no value for {' and '.join(missing)}."
-        trail.append(triple.note(CredentialRule.INCOMPLETE, text))
-        return None
-    if server_refused:
-        return None
-    if ":" in user:
-        text = f"{triple.name('USER')} holds a colon, which no login can send (RFC 7617 §2)."
-        trail.append(triple.note(CredentialRule.USER_REFUSED, text))
-        return None
-    return RegistryCredential(
-        host=triple.host,
-        user=user,
-        password=SecretText(password),
-        source=triple.source,
-        aliases=triple.aliases,
-    )
-
-
-def _normalise_server(triple: _Triple, trail: list[CredentialNote]) -> bool:
-    """Set the triple's host. True if SERVER holds something that is refused."""
-    server = triple.parts.get("SERVER", SecretText("")).reveal()
-    if not server.strip():
-        return False
-    try:
-        normal = normalise_registry_host(server)
-    except Invalid as refusal:
-        text = f"{triple.name('SERVER')} cannot be used: {refusal.message}"
-        trail.append(triple.note(CredentialRule.SERVER_REFUSED, text))
-        return True
-    triple.host, triple.aliases = normal.host, normal.aliases
-    for repair in normal.repairs:
-        text = f"{triple.name('SERVER')}: {repair}"
-        trail.append(triple.note(CredentialRule.SERVER_REPAIRED, text))
-    return False
-
-
-def _ends_cut(triple: _Triple, part: str, trail: list[CredentialNote]) -> str:
-    """The value of USER or PASSWORD after policy 3; empty if there is none."""
-    value = triple.parts.get(part, SecretText("")).reveal()
-    cut = value.removesuffix("\n")
-    if cut != value:
-        cut = cut.removesuffix("\r")
-        text = f"One newline at the end of {triple.name(part)} was removed."
-        trail.append(triple.note(CredentialRule.NEWLINE_REMOVED, text))
-    if cut != cut.strip():
-        text = f"{triple.name(part)} begins or ends with white space, which was kept. Is it meant?"
-        trail.append(triple.note(CredentialRule.WHITE_SPACE_KEPT, text))
-    return cut
-
-
-def _choose(candidates: list[RegistryCredential], trail: list[CredentialNote]) -> RegistryCredential:
-    """The first of one host's credentials, which are in order of level and prefix (policy 4)."""
-    winner, *others = candidates
-    trail.append(_note(winner, CredentialRule.CHOSEN, f"{winner.host} is served by {winner.source}."))
-    for other in others:
-        if other.source.level is winner.source.level:
-            rule = CredentialRule.DUPLICATE_HOST
-            text = f"Both name {other.host} at one level: the first in alphabetical order is used."
-        else:
-            rule = CredentialRule.SHADOWED
-            text = f"The {winner.source.level} level comes before the {other.source.level} level."
-        trail.append(_note(other, rule, f"{winner.source} is used, {other.source} is not. {text}"))
-    return winner
-
-
-def _note(credential: RegistryCredential, rule: CredentialRule, text: str) -> CredentialNote:
-    return CredentialNote(rule=rule, source=credential.source, host=credential.host, text=text)
 
 
 def _finding(note: CredentialNote) -> Finding:

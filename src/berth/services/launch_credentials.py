@@ -4,7 +4,8 @@ import base64
 from dataclasses import dataclass
 
 from berth.domain.codespace import Codespace
-from berth.domain.registry_credential import RegistryCredentials, add_codespace_token, assemble, names_a_registry
+from berth.domain.registry_credential import RegistryCredentials, add_codespace_token
+from berth.domain.registry_triple import assemble, names_a_registry
 from berth.domain.secret_text import SecretText
 from berth.services.access_token import AccessTokenService
 from berth.services.creation_log import CreationLog

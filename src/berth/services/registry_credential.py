@@ -11,9 +11,9 @@ from berth.domain.registry_credential import (
     CredentialRule,
     CredentialSource,
     RegistryCredentials,
-    assemble,
     note_built_in,
 )
+from berth.domain.registry_triple import assemble
 from berth.services.secret import SecretService
 from berth.services.secret_access import find_visible_repository
 
