@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, select, update
+from tests.fakes.ecr_memory import FakeEcrAPI, make_swaps
 from tests.fakes.engine import FakeDevContainers, FakeEngine
 from tests.fakes.registry_client import FakeRegistryClient
 from tests.secret_world import ACME, SecretWorld, make_secret_world
@@ -69,6 +70,7 @@ class CodespaceWorld:
     engine: FakeEngine
     dev_containers: FakeDevContainers
     registry: FakeRegistryClient
+    ecr: FakeEcrAPI
     git: BareGitRepositories
     tokens: AccessTokenService
     images: ImageAccess
@@ -217,10 +219,12 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
     git = BareGitRepositories(folder / "repositories")
     dev_containers = FakeDevContainers(engine)
     registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
+    ecr = FakeEcrAPI(now=lambda: clock.time)
+    swaps = make_swaps(ecr, clock)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     executor = CodespaceExec(engine)
     refusals = PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST)
-    images = ImageAccess(registry=registry, engine=engine, refusals=refusals)
+    images = ImageAccess(registry=registry, engine=engine, refusals=refusals, swaps=swaps)
     builder = ImageBuilder(
         engine=engine, git=git, images=images, machines=MACHINES, server_id=SERVER_ID, timeout_s=BUILD_TIMEOUT_S
     )
@@ -232,7 +236,7 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
         dev_containers=dev_containers,
         images=LaunchImages(images=images, builder=builder),
         git=git,
-        credentials=CodespaceCredentials(secrets=secrets.service, tokens=tokens, own_host=OWN_HOST),
+        credentials=CodespaceCredentials(secrets=secrets.service, tokens=tokens, swaps=swaps, own_host=OWN_HOST),
         executor=executor,
         workspaces=DiskWorkspaces(folder / "codespaces"),
         configurations=LaunchConfiguration(git=git, default_image=default_image),
@@ -247,6 +251,7 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
         engine=engine,
         dev_containers=dev_containers,
         registry=registry,
+        ecr=ecr,
         git=git,
         tokens=tokens,
         images=images,

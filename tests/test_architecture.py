@@ -24,7 +24,8 @@ ALLOWED = {
     "settings": {"domain"},
     "local": {"domain", "services", "adapters", "settings"},
     "front": {"domain", "services", "rest", "git", "oci"},
-    "wiring": {"domain", "services", "adapters", "rest", "git", "oci", "front", "local", "settings"},
+    "outgoing": {"domain", "services", "adapters", "settings"},
+    "wiring": {"domain", "services", "adapters", "rest", "git", "oci", "front", "local", "outgoing", "settings"},
     "http_protocol": set(),
     "socket_protocol": set(),
     "server": {

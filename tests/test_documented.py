@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from berth.adapters import registry_http
+from berth.domain import ecr_finding
 from berth.domain.access import Action
 from berth.domain.dev_container_keys import REFUSED
 from berth.domain.engine_request import Rule as EngineRule
@@ -89,6 +90,7 @@ def all_codes() -> set[str]:
     found = {code for _, tree in sources() for code in codes_in(tree)}
     found |= {kind.code for kind in all_problems()} - {Problem.code}  # that one is never raised itself
     found |= set(registry_http._TEXTS) | set(registry_http._CONNECTION)
+    found |= set(ecr_finding.TEXTS)
     found |= {str(rule) for rule in _BROKEN} | {refused.code for refused in REFUSED.values()}
     return found
 
@@ -100,6 +102,7 @@ def test_the_search_finds_codes_in_each_of_their_forms() -> None:
         "server.disk_full",
         "image_reference.empty",
         "registry.realm_elsewhere",
+        "ecr.key_unknown",
         "credential.incomplete",
         "not_found",
     } <= all_codes()

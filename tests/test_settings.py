@@ -100,7 +100,7 @@ def test_all_problems_come_at_once_with_the_nearest_names() -> None:
         assert part in text
 
 
-@pytest.mark.parametrize("name, value", [("WORKERS", "2"), ("ECR_ENDPOINT", "https://x")])
+@pytest.mark.parametrize("name, value", [("WORKERS", "2")])
 def test_a_setting_that_nothing_uses_yet_is_refused(name: str, value: str) -> None:
     with pytest.raises(Invalid, match="has no use for"):
         load({f"BERTH_{name}": value}, None)

@@ -256,7 +256,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("TOKEN_REALMS", _LIST, "registry=token service", "",
             "Further token services that may receive a registry's password.", _pairs),
     Setting("CA_FILE", _PATH, "", "", "Certificates (PEM) to trust besides the system's.", _path),
-    Setting("ECR_ENDPOINT", _URL, "", "", "Stands in for AWS's own ECR addresses; for tests.", _HTTP, reserved=True),
+    Setting("ECR_ENDPOINT", _URL, "", "", "Is asked for tokens in the place of AWS; for tests.", _HTTP),
     Setting("RESOLVE", _LIST, "host=address:port", "", "Where these names lead instead of asking DNS; for tests.", _pairs),
     Setting("REGISTRY_TOKEN_TTL_S", _INT, "seconds", "300", "How long a token for /v2 lasts.", _number(60, 3600)),
     Setting("IDLE_TIMEOUT_DEFAULT_MIN", _INT, "minutes", "30", "When an unused codespace stops, if it does not say itself.",

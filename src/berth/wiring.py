@@ -22,23 +22,21 @@ from berth.adapters.engine_docker import DockerEngine
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
-from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
-from berth.adapters.registry_http import BuiltInRegistry, RegistryHTTP
+from berth.adapters.registry_http import RegistryHTTP
 from berth.adapters.registry_token_jwt import RegistryTokenJWT
 from berth.adapters.store.database import Store
 from berth.adapters.store.fresh import FreshCache
 from berth.adapters.store.installation import get_server_id
 from berth.adapters.workspaces_disk import DiskWorkspaces
-from berth.domain.address_policy import parse_private_addresses
 from berth.domain.codespace_timer import TimeLimits
 from berth.domain.problem import LimitReached, Problem, UpstreamFailed
 from berth.domain.registry_host import WebAddress, parse_web_address
-from berth.domain.s3_address import S3Address
 from berth.front import make_front
 from berth.git.app import make_git_app
 from berth.local import data_dir, keyring, make_sealer, open_store, own_origin
 from berth.oci.app import AtOnce, answer_at_once, make_oci_app
 from berth.oci.call import OCIServices
+from berth.outgoing import make_ecr_client, make_registry_client
 from berth.rest.app import make_rest_app
 from berth.rest.codespace_exec import socket_routes
 from berth.rest.routes import ROUTES
@@ -85,6 +83,7 @@ from berth.services.registry_access import RegistryAccess
 from berth.services.registry_blob import RegistryBlobService
 from berth.services.registry_catalog import RegistryCatalogService
 from berth.services.registry_credential import RegistryCredentialService
+from berth.services.registry_credential_swap import RegistryCredentialSwap
 from berth.services.registry_manifest import RegistryManifestService
 from berth.services.registry_token import RegistryTokenService
 from berth.services.repository import RepositoryService
@@ -159,6 +158,7 @@ class _Parts:
     blobs: BlobStore
     secrets: SecretService
     tokens: AccessTokenService
+    swaps: RegistryCredentialSwap
     executor: CodespaceExec
 
     @property
@@ -178,7 +178,9 @@ async def make_berth(settings: Settings) -> Berth:
         dev_containers = DevContainerCLI(
             settings.docker_host, node_modules=_NODE_MODULES, scratch=parts.data / "scratch", node=_find_node()
         )
-        launcher = _make_launcher(parts, dev_containers, _registry_client(settings, parts.own, resources), server_id)
+        launcher = _make_launcher(
+            parts, dev_containers, make_registry_client(settings, parts.own, resources), server_id
+        )
     except BaseException:
         await resources.aclose()
         raise
@@ -219,6 +221,9 @@ async def _make_parts(settings: Settings, resources: AsyncExitStack) -> _Parts:
     resources.push_async_callback(store.close)
     blobs = await resources.enter_async_context(open_blob_store(settings.blobs or data / "blobs"))
     engine = DockerEngine(settings.docker_host)
+    ecr = make_ecr_client(settings, clock, resources)
+    swaps = RegistryCredentialSwap(ecr=ecr, clock=clock, entropy=entropy)
+    resources.push_async_callback(swaps.close)
     return _Parts(
         settings=settings,
         origin=settings.external_url or own_origin(settings),
@@ -231,6 +236,7 @@ async def _make_parts(settings: Settings, resources: AsyncExitStack) -> _Parts:
         blobs=blobs,
         secrets=SecretService(store=store, sealer=make_sealer(settings), clock=clock),
         tokens=AccessTokenService(store=store, clock=clock, entropy=entropy),
+        swaps=swaps,
         executor=CodespaceExec(engine),
     )
 
@@ -246,7 +252,7 @@ async def _claim(blobs: BlobStore, server_id: str) -> None:
 def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
     own_host = parts.own.host
     refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=own_host)
-    images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals)
+    images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals, swaps=parts.swaps)
     builder = ImageBuilder(
         engine=parts.engine, git=parts.git, images=images, machines=parts.settings.machines, server_id=server_id
     )
@@ -256,7 +262,9 @@ def _make_launcher(parts: _Parts, dev_containers: DevContainerCLI, registry: Reg
         dev_containers=dev_containers,
         images=LaunchImages(images=images, builder=builder),
         git=parts.git,
-        credentials=CodespaceCredentials(secrets=parts.secrets, tokens=parts.tokens, own_host=own_host),
+        credentials=CodespaceCredentials(
+            secrets=parts.secrets, tokens=parts.tokens, swaps=parts.swaps, own_host=own_host
+        ),
         executor=parts.executor,
         workspaces=DiskWorkspaces(parts.data / "codespaces"),
         configurations=LaunchConfiguration(git=parts.git, default_image=parts.settings.default_image or ""),
@@ -338,7 +346,7 @@ def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callab
         access_tokens=parts.tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
         secrets=parts.secrets,
-        registry_credentials=RegistryCredentialService(store=store, secrets=parts.secrets, own_host=parts.own.host),
+        registry_credentials=_make_registry_credentials(parts),
         codespaces=codespaces,
         codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
@@ -362,33 +370,18 @@ def _make_services(parts: _Parts, wake: Callable[[], None], wake_exports: Callab
     )
 
 
+def _make_registry_credentials(parts: _Parts) -> RegistryCredentialService:
+    return RegistryCredentialService(
+        store=parts.store, secrets=parts.secrets, swaps=parts.swaps, own_host=parts.own.host
+    )
+
+
 def _limits(settings: Settings) -> CodespaceLimits:
     return CodespaceLimits(
         per_user=settings.max_codespaces_per_user,
         idle_timeout_minutes=settings.idle_timeout_default_min,
         retention_minutes=settings.retention_default_min,
         longest=TimeLimits(idle_minutes=settings.idle_timeout_max_min, retention_minutes=settings.retention_max_min),
-    )
-
-
-def _registry_client(settings: Settings, own: WebAddress, resources: AsyncExitStack) -> RegistryHTTP:
-    """Other registries are asked within what the administrator allows; our own and its blob store need not be listed."""
-    theirs = GuardedHTTPSettings(
-        private_addresses=parse_private_addresses(settings.private_addresses),
-        insecure_hosts=frozenset(settings.insecure_registries),
-        resolve=parse_resolve(settings.resolve),
-        ca_file=settings.ca_file,
-    )
-    store = settings.blobs.own_origin if isinstance(settings.blobs, S3Address) else None
-    ours = theirs.reaching([own] if store is None else [own, parse_web_address(store)])  # it sends us there for blobs
-    http, own_http = GuardedHTTP(theirs), GuardedHTTP(ours)
-    resources.callback(http.close)
-    resources.callback(own_http.close)
-    return RegistryHTTP(
-        http,
-        built_in=BuiltInRegistry(host=own.host, http=own_http),
-        realm_table=dict(entry.split("=", 1) for entry in settings.token_realms),
-        insecure_registries=ours.insecure_hosts,
     )
 
 

@@ -456,6 +456,29 @@ def test_a_redirected_ping_is_left_to_the_manifest() -> None:
     assert story.result == RESOLVED
 
 
+ECR = "123456789012.dkr.ecr.eu-west-1.amazonaws.com"
+TOO_OLD = ExchangeResponse(status=403, body=b'{"errors":[{"message":"Your authorization token has expired."}]}')
+
+
+@pytest.mark.parametrize(
+    "host, response, code",
+    [
+        (ECR, TOO_OLD, "image.token_expired"),
+        (ECR, answer(403), "image.denied"),
+        ("public.ecr.aws", answer(400), "image.token_expired"),
+        ("ghcr.io", TOO_OLD, "image.denied"),
+    ],
+    ids=["too old", "no right", "too old for the public one", "another registry's words"],
+)
+def test_b3_a_token_of_ecr_that_is_too_old_is_no_missing_right(
+    host: str, response: ExchangeResponse, code: str
+) -> None:
+    image = parse_image_reference(f"{host}/acme/app:1")
+    assert play(BASIC_401, response, credential=replace(CREDENTIAL, host=host), image=image).code == code
+    anonymous = play(answer(200), response, credential=Anonymous(), image=image)
+    assert anonymous.code in {"image.credential_missing", "registry.not_a_registry"}
+
+
 def test_one_login_at_most() -> None:
     story = play(BEARER_401, TOKEN, BEARER_401)
     assert story.code == "image.denied"

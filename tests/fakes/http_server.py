@@ -15,6 +15,7 @@ class Asked:
     method: str
     target: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -92,7 +93,8 @@ class HTTPServer:
         first, *lines = head.strip().split("\r\n")
         method, target, _ = first.split(" ")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        request = Asked(method=method, target=target, headers=headers)
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        request = Asked(method=method, target=target, headers=headers, body=body)
         self.asked.append(request)
         return request
 

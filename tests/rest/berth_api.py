@@ -10,6 +10,7 @@ import httpx
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from tests.codespace_world import LONGEST
+from tests.fakes.ecr_memory import FakeEcrAPI, make_swaps
 from tests.rest.schema import check_response
 
 from berth.adapters.clock_system import SystemClock
@@ -139,7 +140,9 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         access_tokens=tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),
         secrets=secrets,
-        registry_credentials=RegistryCredentialService(store=store, secrets=secrets, own_host=OWN_HOST),
+        registry_credentials=RegistryCredentialService(
+            store=store, secrets=secrets, swaps=make_swaps(FakeEcrAPI(), clock), own_host=OWN_HOST
+        ),
         codespaces=codespaces,
         codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),

@@ -11,6 +11,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from nacl.public import PublicKey, SealedBox
+from tests.fakes.ecr_memory import FakeEcrAPI, make_swaps
 from tests.rest.schema import check
 from tests.secret_world import MINE, SecretWorld, make_secret_world
 
@@ -71,7 +72,9 @@ class Tokens:
 @pytest.fixture
 async def api(store: Store, tmp_path: Path) -> AsyncIterator[API]:
     world = await make_secret_world(store, tmp_path)
-    registries = RegistryCredentialService(store=store, secrets=world.service, own_host="berth.test:8080")
+    registries = RegistryCredentialService(
+        store=store, secrets=world.service, swaps=make_swaps(FakeEcrAPI(), world.clock), own_host="berth.test:8080"
+    )
     services = cast(
         "Services", SimpleNamespace(secrets=world.service, registry_credentials=registries, access_tokens=Tokens(world))
     )
@@ -296,14 +299,14 @@ async def test_registries(api: API) -> None:
     first, second, built_in = answer["registries"]
     assert first == {
         "server": "reg.example.com", "level": "repository", "prefix": "X", "kind": "basic",
-        "shadowed": False, "incomplete": False, "warnings": [],
+        "expires_at": None, "shadowed": False, "incomplete": False, "warnings": [],
     }  # fmt: skip
     assert (second["server"], second["level"], second["kind"], second["incomplete"]) == (
         None, "organization", None, True,
     )  # fmt: skip
     assert built_in == {
         "server": "berth.test:8080", "level": None, "prefix": None, "kind": "codespace",
-        "shadowed": False, "incomplete": False, "warnings": [],
+        "expires_at": None, "shadowed": False, "incomplete": False, "warnings": [],
     }  # fmt: skip
     withheld = (await api("GET", "/repos/acme/web/codespaces/registries", "rita")).json()
     assert (withheld["registries"], bool(withheld["withheld_reason"])) == ([built_in], True)

@@ -1,13 +1,16 @@
 """Which registries a codespace would be logged in to, told without values, on both databases (DESIGN section 3.1)."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET, FakeEcrAPI, make_swaps
 from tests.secret_world import ACME, ALL_SCOPES, MINE, WEB, SecretWorld, make_secret_world
 
 from berth.adapters.store.database import Store
 from berth.domain.problem import Denied, NotFound
 from berth.domain.registry_credential import CODESPACE_TOKEN, CredentialKind, CredentialSource
+from berth.domain.registry_triple import assemble
 from berth.domain.scope import Scope
 from berth.domain.secret import SecretLevel, SecretVisibility
 from berth.services.registry_credential import RegistryCredentialService
@@ -23,8 +26,15 @@ async def world(store: Store, tmp_path: Path) -> SecretWorld:
 
 
 @pytest.fixture
-def service(world: SecretWorld) -> RegistryCredentialService:
-    return RegistryCredentialService(store=world.store, secrets=world.service, own_host=OWN)
+def ecr() -> FakeEcrAPI:
+    return FakeEcrAPI(now=lambda: datetime(2027, 1, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def service(world: SecretWorld, ecr: FakeEcrAPI) -> RegistryCredentialService:
+    return RegistryCredentialService(
+        store=world.store, secrets=world.service, swaps=make_swaps(ecr, world.clock), own_host=OWN
+    )
 
 
 async def put_triple(world: SecretWorld, place: SecretPlace, prefix: str, host: str) -> None:
@@ -60,6 +70,29 @@ async def test_c6_a_triple_in_the_place_of_the_codespaces_token(
     assert (triple.server, triple.kind, triple.shadowed) == (OWN, CredentialKind.BASIC, False)
     assert (built_in.server, built_in.kind, built_in.shadowed) == (OWN, None, True)
     assert "MINE_CONTAINER_REGISTRY_… (repository) is used there" in built_in.warnings[0]
+
+
+async def test_c5_aws_keys_are_told_with_what_is_known_of_their_token(
+    world: SecretWorld, service: RegistryCredentialService, ecr: FakeEcrAPI
+) -> None:
+    for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", f"{SECRET}\n")):
+        await world.put("olga", WEB, f"CI_CONTAINER_REGISTRY_{part}", value)
+    (entry, _) = (await service.list_for(world.subject("olga"), "acme", "web")).entries
+    assert (entry.server, entry.kind, entry.expires_at) == (ECR_HOST, CredentialKind.ECR, None)
+    assert "White space in CI_CONTAINER_REGISTRY_PASSWORD was removed" in entry.warnings[0]
+    assert ecr.asked == [], "nobody asks AWS because somebody looks"
+    opened = await world.service.open_for_codespace(world.accounts["olga"], world.repositories["acme/web"])
+    await service._swaps.swap(assemble(opened.secrets), opened.owners)
+    (entry, _) = (await service.list_for(world.subject("olga"), "acme", "web")).entries
+    assert entry.expires_at == ecr.now() + ecr.life
+    await world.put("olga", WEB, "CI_CONTAINER_REGISTRY_USER", "AWS")
+    await world.put("olga", WEB, "CI_CONTAINER_REGISTRY_PASSWORD", "eyJleHBpcmF0aW9uIjoxNzY3MjI5MjAwfQ==")
+    (entry, _) = (await service.list_for(world.subject("olga"), "acme", "web")).entries
+    assert (entry.kind, entry.expires_at) == (CredentialKind.ECR_READY, datetime(2026, 1, 1, 1, tzinfo=UTC))
+    await world.put("olga", WEB, "CI_CONTAINER_REGISTRY_USER", "ana@example.com")
+    (entry, _) = (await service.list_for(world.subject("olga"), "acme", "web")).entries
+    assert (entry.kind, entry.server, entry.incomplete) == (None, ECR_HOST, False)
+    assert "is no access key id" in entry.warnings[0]
 
 
 async def test_registries_are_withheld_like_the_secrets_but_for_the_built_in_one(

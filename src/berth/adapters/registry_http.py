@@ -50,6 +50,11 @@ _TEXTS: Mapping[str, tuple[str, Fixer | None, str]] = {
         Fixer.DEVELOPER,
         "Set three secrets for {host}: `berth registry add {host}`. If the image is public, check its name.",
     ),
+    "image.token_expired": (
+        "{host} does not take the token of {credential} any more: it has expired, or AWS has ended it.",
+        None,
+        "Start again: AWS keys are swapped for a new token then. A ready token has to be set anew, or keys in its place.",
+    ),
     "image.denied": (
         "{host} accepts the credential {credential}, but does not let it pull {image}; or the image does not exist.",
         None,

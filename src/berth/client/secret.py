@@ -29,6 +29,7 @@ class RegistryLogin(msgspec.Struct, kw_only=True):
     level: str | None = None  # None: the codespace's own token, which is for the built-in registry
     prefix: str | None = None
     kind: str | None = None  # None: not logged in with this one
+    expires_at: str | None = None
     shadowed: bool = False
     incomplete: bool = False
     warnings: list[str] = []

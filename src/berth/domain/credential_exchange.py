@@ -25,6 +25,7 @@ from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
+from berth.domain.ecr_answer import is_token_too_old
 from berth.domain.exchange_message import (
     ExchangeRequest,
     ExchangeResponse,
@@ -302,6 +303,8 @@ def _failure_code(session: _Session, phase: Phase, response: ExchangeResponse) -
         return "registry.server_error"
     if phase == "token" and status in _REDIRECTS:
         return "registry.realm_elsewhere"
+    if isinstance(session.credential, RegistryCredential) and is_token_too_old(session.credential.host, response):
+        return "image.token_expired"
     if status in {401, 403}:
         if isinstance(session.credential, Anonymous):
             return "image.credential_missing"

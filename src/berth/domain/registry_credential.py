@@ -7,22 +7,27 @@
    white space at their ends is kept with a warning: it may be meant.
 4. Per host the most specific level wins: user > repository > organization; what loses is reported. In one level the
    first prefix in alphabetical order wins, with a warning that names both (C2).
-5. An image gets the credential of exactly its host, Docker Hub's spellings being one (C4). If only a broken triple
+5. AWS's registries have credentials of two kinds: a ready token, and keys that are swapped for one before anything is
+   logged in with them (C5). Until then, and if the swap fails, the host has no credential and is no anonymous one.
+6. An image gets the credential of exactly its host, Docker Hub's spellings being one (C4). If only a broken triple
    names that host the answer is *failed*, which is not *none* (C11).
-6. The built-in registry is opened by the codespace's own token, unless a whole triple names this server; a note says
+7. The built-in registry is opened by the codespace's own token, unless a whole triple names this server; a note says
    which (C6). A broken triple for it is reported, as in 4, and blocks nothing.
 
 Decided: the prefix may be empty (`_CONTAINER_REGISTRY_SERVER`), since GitHub's `<*>` does not say that it may not.
-Without the first underscore it is no triple's name, and a note says so. The swap for AWS keys is a source of its own;
-it starts from what is chosen here. Source: GitHub docs, "Allowing your codespace to access a private image registry".
+Without the first underscore it is no triple's name, and a note says so. Source: GitHub docs, "Allowing your codespace to
+access a private image registry".
 """
 
 import base64
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
+from berth.domain.ecr_host import EcrRegistry
+from berth.domain.ecr_key import AwsKeys
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
 from berth.domain.registry_host import DOCKER_HUB, normalise_registry_host
@@ -42,7 +47,9 @@ _FIXERS: Mapping[SecretLevel | None, Fixer] = {
 class CredentialKind(StrEnum):
     """What user and password are."""
 
-    BASIC = "basic"  # as they are; AWS key pairs and tokens will be kinds of their own
+    BASIC = "basic"  # as they are
+    ECR = "ecr"  # `AWS` and the token that AWS keys were swapped for
+    ECR_READY = "ecr_token"  # `AWS` and a ready token
     CODESPACE = "codespace"  # the login and the codespace's own token, for the built-in registry
 
 
@@ -60,9 +67,22 @@ class CredentialRule(StrEnum):
     NEWLINE_REMOVED = "credential.newline_removed"
     WHITE_SPACE_KEPT = "credential.white_space_kept"
     NAME_WITHOUT_PREFIX = "credential.name_without_prefix"
+    AWS_KEYS_REFUSED = "credential.aws_keys_refused"
+    AWS_KEYS_NOTED = "credential.aws_keys_noted"
+    SESSION_UNUSED = "credential.session_token_unused"
+    SWAPPED = "credential.swapped"
+    SWAP_FAILED = "credential.swap_failed"
+    REFRESH_FAILED = "credential.refresh_failed"
 
 
-_BROKEN = frozenset({CredentialRule.INCOMPLETE, CredentialRule.AMBIGUOUS, CredentialRule.USER_REFUSED})
+_BROKEN = frozenset(
+    {
+        CredentialRule.INCOMPLETE,
+        CredentialRule.AMBIGUOUS,
+        CredentialRule.USER_REFUSED,
+        CredentialRule.AWS_KEYS_REFUSED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +104,7 @@ class CredentialSource:
 
     @property
     def order(self) -> tuple[int, str]:
-        """Sorts sources, the first to win first (policy 4 and 6)."""
+        """Sorts sources, the first to win first (policy 4 and 7)."""
         return _ORDER.index(self.level), self.prefix
 
     @property
@@ -113,6 +133,22 @@ class RegistryCredential:
     source: CredentialSource
     kind: CredentialKind = CredentialKind.BASIC
     aliases: tuple[str, ...] = ()  # the host with `:443`, if the user wrote that
+    expires_at: datetime | None = None  # None: it does not expire, or nobody says when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnswappedKeys:
+    """AWS keys for one normal host. They log in nowhere: what they are swapped for does."""
+
+    host: str
+    keys: AwsKeys
+    registry: EcrRegistry
+    source: CredentialSource
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> CredentialKind:
+        return CredentialKind.ECR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,15 +194,21 @@ class RegistryCredentials:
 
     chosen: Mapping[str, RegistryCredential]
     trail: tuple[CredentialNote, ...]
+    unswapped: Mapping[str, UnswappedKeys] = field(default_factory=dict)
+    failed: Mapping[str, Finding] = field(default_factory=dict)  # hosts whose keys were not swapped, and why
     withheld_reason: str = ""  # why there are no triples, where that is by rule (S6)
 
     def for_image(self, image: ImageReference) -> Choice:
-        """The credential for the image's host (policy 5)."""
+        """The credential for the image's host (policy 5 and 6)."""
         host = normalise_registry_host(image.host).host
         notes = tuple(note for note in self.trail if note.host == host)
         credential = self.chosen.get(host)
         if credential is not None:
             return Found(credential, notes)
+        if host in self.failed:
+            return Failed(self.failed[host])
+        if host in self.unswapped:
+            return Failed(_not_swapped(self.unswapped[host]))
         broken = [note for note in notes if note.rule in _BROKEN]
         if broken:
             return Failed(_finding(min(broken, key=lambda note: note.source.order)))
@@ -175,7 +217,7 @@ class RegistryCredentials:
 
 
 def note_built_in(credentials: RegistryCredentials, host: str) -> CredentialNote:
-    """What opens the built-in registry, which answers at this normal host (policy 6)."""
+    """What opens the built-in registry, which answers at this normal host (policy 7)."""
     winner = credentials.chosen.get(host)
     if winner is None:
         text = f"{host} is this server's own registry; it is opened by {CODESPACE_TOKEN}."
@@ -187,7 +229,7 @@ def note_built_in(credentials: RegistryCredentials, host: str) -> CredentialNote
 def add_codespace_token(
     credentials: RegistryCredentials, *, host: str, login: str, token: SecretText
 ) -> RegistryCredentials:
-    """The same with the built-in registry's credential, if no triple is in its place (policy 6)."""
+    """The same with the built-in registry's credential, if no triple is in its place (policy 7)."""
     own = RegistryCredential(
         host=host, user=login, password=token, source=CODESPACE_TOKEN, kind=CredentialKind.CODESPACE
     )
@@ -208,6 +250,16 @@ def docker_config(credentials: Iterable[RegistryCredential]) -> SecretText:
         for key in keys:
             auths[key] = {"auth": base64.b64encode(pair.encode()).decode()}
     return SecretText(json.dumps({"auths": auths}, indent=2, sort_keys=True) + "\n")
+
+
+def _not_swapped(keys: UnswappedKeys) -> Finding:
+    return Finding(
+        code="ecr.not_swapped",
+        sentence=f"The AWS keys of {keys.source} were not swapped for a token of {keys.host}; nothing was sent.",
+        fixer=Fixer.SITE_ADMIN,
+        next_step="This is a fault in Berth; report it.",
+        evidence={"host": keys.host, **keys.source.evidence},
+    )
 
 
 def _finding(note: CredentialNote) -> Finding:

@@ -1,27 +1,35 @@
 """Triples: which secrets belong together, and what becomes of them (C1 to C3).
 
-The policy is that of `registry_credential.py`, 1 to 4.
+The policy is that of `registry_credential.py`, 1 to 5. A triple for AWS's registries may have a fourth secret,
+`<PREFIX>_CONTAINER_REGISTRY_SESSION_TOKEN`: same prefix, same level (C1).
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from berth.domain.ecr_host import EcrRegistry, find_ecr_registry
+from berth.domain.ecr_key import TOKEN_USER, AwsKeys, Parts, read_ecr_secrets
 from berth.domain.problem import Invalid
 from berth.domain.registry_credential import (
+    CredentialKind,
     CredentialNote,
     CredentialRule,
     CredentialSource,
     RegistryCredential,
     RegistryCredentials,
+    UnswappedKeys,
 )
 from berth.domain.registry_host import normalise_registry_host
 from berth.domain.secret import LevelledSecret
 from berth.domain.secret_text import SecretText
 
-_NAME = re.compile(r"(.*)_CONTAINER_REGISTRY_(SERVER|USER|PASSWORD)")
+_NAME = re.compile(r"(.*)_CONTAINER_REGISTRY_(SERVER|USER|PASSWORD|SESSION_TOKEN)")
 _PARTS = ("SERVER", "USER", "PASSWORD")
 _WITHOUT_PREFIX = frozenset(f"CONTAINER_REGISTRY_{part}" for part in _PARTS)
+
+
+_Candidate = RegistryCredential | UnswappedKeys
 
 
 @dataclass(slots=True)
@@ -37,20 +45,28 @@ class _Triple:
     def name(self, part: str) -> str:
         return f"{self.source.prefix}_CONTAINER_REGISTRY_{part}"
 
+    def value(self, part: str) -> str:
+        return self.parts[part].reveal() if part in self.parts else ""
+
     def note(self, rule: CredentialRule, text: str) -> CredentialNote:
         return CredentialNote(rule=rule, source=self.source, host=self.host, text=text)
 
 
 def assemble(secrets: Iterable[LevelledSecret], *, withheld_reason: str = "") -> RegistryCredentials:
-    """Make the credentials of one launch from all secrets that reach it (policy 1 to 4). Others are ignored."""
+    """Make the credentials of one launch from all secrets that reach it (policy 1 to 5). Others are ignored."""
     trail: list[CredentialNote] = []
-    candidates: dict[str, list[RegistryCredential]] = {}
+    candidates: dict[str, list[_Candidate]] = {}
     for triple in _group(secrets, trail):
         credential = _complete(triple, trail)
         if credential is not None:
             candidates.setdefault(credential.host, []).append(credential)
     chosen = {host: _choose(candidates[host], trail) for host in sorted(candidates)}
-    return RegistryCredentials(chosen=chosen, trail=tuple(trail), withheld_reason=withheld_reason)
+    return RegistryCredentials(
+        chosen={host: each for host, each in chosen.items() if isinstance(each, RegistryCredential)},
+        unswapped={host: each for host, each in chosen.items() if isinstance(each, UnswappedKeys)},
+        trail=tuple(trail),
+        withheld_reason=withheld_reason,
+    )
 
 
 def names_a_registry(secret: LevelledSecret) -> bool:
@@ -84,14 +100,18 @@ def _group(secrets: Iterable[LevelledSecret], trail: list[CredentialNote]) -> li
     return [triples[source] for source in sorted(triples, key=lambda source: source.order)]
 
 
-def _complete(triple: _Triple, trail: list[CredentialNote]) -> RegistryCredential | None:
+def _complete(triple: _Triple, trail: list[CredentialNote]) -> _Candidate | None:
     """The triple's credential, or None with a note that says what is wrong. Whatever is known of the host is noted."""
     server_refused = _normalise_server(triple, trail)
     if triple.ambiguous:
         text = f"A secret of {triple.name('…')} is there twice at the {triple.source.level} level; none is used."
         trail.append(triple.note(CredentialRule.AMBIGUOUS, text))
         return None
-    user, password = _ends_cut(triple, "USER", trail), _ends_cut(triple, "PASSWORD", trail)
+    registry = find_ecr_registry(triple.host)
+    if registry is None:
+        user, password = _ends_cut(triple, "USER", trail), _ends_cut(triple, "PASSWORD", trail)
+    else:  # there white space means nothing, whatever is beside it
+        user, password = triple.value("USER").strip(), triple.value("PASSWORD").strip()
     values = {"SERVER": triple.host or server_refused, "USER": user, "PASSWORD": password}
     missing = [triple.name(part) for part in _PARTS if not values[part]]
     if missing:
@@ -100,6 +120,11 @@ def _complete(triple: _Triple, trail: list[CredentialNote]) -> RegistryCredentia
         return None
     if server_refused:
         return None
+    if registry is not None:
+        return _complete_ecr(triple, registry, trail)
+    if "SESSION_TOKEN" in triple.parts:
+        text = f"{triple.name('SESSION_TOKEN')} is not used: it is for AWS keys, and {triple.host} is not AWS's."
+        trail.append(triple.note(CredentialRule.SESSION_UNUSED, text))
     if ":" in user:
         text = f"{triple.name('USER')} holds a colon, which no login can send (RFC 7617 §2)."
         trail.append(triple.note(CredentialRule.USER_REFUSED, text))
@@ -113,9 +138,33 @@ def _complete(triple: _Triple, trail: list[CredentialNote]) -> RegistryCredentia
     )
 
 
+def _complete_ecr(triple: _Triple, registry: EcrRegistry, trail: list[CredentialNote]) -> _Candidate | None:
+    """The same for a registry of AWS (policy 5)."""
+    user, password, session_token = (triple.value(part) for part in ("USER", "PASSWORD", "SESSION_TOKEN"))
+    secrets = read_ecr_secrets(Parts(user, password, session_token, name=triple.name("")))
+    trail.extend(triple.note(CredentialRule.AWS_KEYS_NOTED, text) for text in secrets.notes)
+    found = secrets.found
+    if found is None:
+        trail.append(triple.note(CredentialRule.AWS_KEYS_REFUSED, secrets.refusal))
+        return None
+    if isinstance(found, AwsKeys):
+        return UnswappedKeys(
+            host=triple.host, keys=found, registry=registry, source=triple.source, aliases=triple.aliases
+        )
+    return RegistryCredential(
+        host=triple.host,
+        user=TOKEN_USER,
+        password=found.password,
+        source=triple.source,
+        kind=CredentialKind.ECR_READY,
+        aliases=triple.aliases,
+        expires_at=found.expires_at,
+    )
+
+
 def _normalise_server(triple: _Triple, trail: list[CredentialNote]) -> bool:
     """Set the triple's host. True if SERVER holds something that is refused."""
-    server = triple.parts.get("SERVER", SecretText("")).reveal()
+    server = triple.value("SERVER")
     if not server.strip():
         return False
     try:
@@ -133,7 +182,7 @@ def _normalise_server(triple: _Triple, trail: list[CredentialNote]) -> bool:
 
 def _ends_cut(triple: _Triple, part: str, trail: list[CredentialNote]) -> str:
     """The value of USER or PASSWORD after policy 3; empty if there is none."""
-    value = triple.parts.get(part, SecretText("")).reveal()
+    value = triple.value(part)
     cut = value.removesuffix("\n")
     if cut != value:
         cut = cut.removesuffix("\r")
@@ -145,7 +194,7 @@ def _ends_cut(triple: _Triple, part: str, trail: list[CredentialNote]) -> str:
     return cut
 
 
-def _choose(candidates: list[RegistryCredential], trail: list[CredentialNote]) -> RegistryCredential:
+def _choose(candidates: list[_Candidate], trail: list[CredentialNote]) -> _Candidate:
     """The first of one host's credentials, which are in order of level and prefix (policy 4)."""
     winner, *others = candidates
     trail.append(_note(winner, CredentialRule.CHOSEN, f"{winner.host} is served by {winner.source}."))
@@ -160,5 +209,5 @@ def _choose(candidates: list[RegistryCredential], trail: list[CredentialNote]) -
     return winner
 
 
-def _note(credential: RegistryCredential, rule: CredentialRule, text: str) -> CredentialNote:
+def _note(credential: _Candidate, rule: CredentialRule, text: str) -> CredentialNote:
     return CredentialNote(rule=rule, source=credential.source, host=credential.host, text=text)

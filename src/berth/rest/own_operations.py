@@ -152,6 +152,7 @@ _REGISTRY = closed(
     level=_words(SecretLevel, null=True),
     prefix=_MAYBE_TEXT,
     kind=_words(CredentialKind, null=True),
+    expires_at=_MAYBE_TIME,
     shadowed=_YES,
     incomplete=_YES,
     warnings=_list(_TEXT),

@@ -5,6 +5,7 @@ from starlette.responses import Response
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
+from berth.rest.views import maybe_timestamp
 
 
 async def list_registries(call: Call) -> Response:
@@ -15,6 +16,7 @@ async def list_registries(call: Call) -> Response:
             "level": entry.source.level,
             "prefix": None if entry.source.level is None else entry.source.prefix,
             "kind": entry.kind,
+            "expires_at": maybe_timestamp(entry.expires_at),
             "shadowed": entry.shadowed,
             "incomplete": entry.incomplete,
             "warnings": entry.warnings,

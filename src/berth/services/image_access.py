@@ -20,6 +20,7 @@ from berth.services.creation_log import CreationLog
 from berth.services.launch_failure import LaunchFailed
 from berth.services.package_refusal import PackageRefusals
 from berth.services.ports import Engine, ImageRefused, LocalImage, RegistryClient, ResolvedImage
+from berth.services.registry_credential_swap import RegistryCredentialSwap
 
 _MAX_TOKEN_RENEWALS = 5
 
@@ -53,10 +54,13 @@ class ImageRequest:
 class ImageAccess:
     """Fetches images for launches. What the engine holds already proves nothing, and is only not transferred again."""
 
-    def __init__(self, *, registry: RegistryClient, engine: Engine, refusals: PackageRefusals) -> None:
+    def __init__(
+        self, *, registry: RegistryClient, engine: Engine, refusals: PackageRefusals, swaps: RegistryCredentialSwap
+    ) -> None:
         self._registry = registry
         self._engine = engine
         self._refusals = refusals
+        self._swaps = swaps
 
     async def fetch(
         self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
@@ -97,6 +101,8 @@ class ImageAccess:
             return answer
         finding = answer.finding
         if isinstance(choice, Found):
+            if finding.code == "image.token_expired":
+                self._swaps.forget(choice.credential)
             finding = await self._refusals.explain(
                 finding, image, choice.credential, user_id=request.user_id, repository=request.repository
             )

@@ -9,6 +9,7 @@ from berth.domain.registry_triple import assemble, names_a_registry
 from berth.domain.secret_text import SecretText
 from berth.services.access_token import AccessTokenService
 from berth.services.creation_log import CreationLog
+from berth.services.registry_credential_swap import RegistryCredentialSwap
 from berth.services.secret import OpenedSecrets, SecretService
 
 _FROM_FORK = (
@@ -45,10 +46,13 @@ class LaunchCredentials:
 class CodespaceCredentials:
     """Opens the credentials of codespaces, and ends them."""
 
-    def __init__(self, *, secrets: SecretService, tokens: AccessTokenService, own_host: str) -> None:
+    def __init__(
+        self, *, secrets: SecretService, tokens: AccessTokenService, swaps: RegistryCredentialSwap, own_host: str
+    ) -> None:
         """`own_host` is where the built-in registry answers, in its normal form."""
         self._secrets = secrets
         self._tokens = tokens
+        self._swaps = swaps
         self._own_host = own_host
 
     async def open(self, codespace: Codespace, owner_login: str, repository_id: int) -> LaunchCredentials:
@@ -61,9 +65,10 @@ class CodespaceCredentials:
             nothing = OpenedSecrets(secrets=(), withheld_reason=_FROM_FORK)
             return LaunchCredentials(opened=nothing, token=None, registries=assemble((), withheld_reason=_FROM_FORK))
         opened = await self._secrets.open_for_codespace(codespace.owner_id, repository_id)
-        token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
         triples = assemble(opened.secrets, withheld_reason=opened.withheld_reason)
-        registries = add_codespace_token(triples, host=self._own_host, login=owner_login, token=token)
+        swapped = await self._swaps.swap(triples, opened.owners)
+        token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
+        registries = add_codespace_token(swapped, host=self._own_host, login=owner_login, token=token)
         return LaunchCredentials(opened=opened, token=token, registries=registries)
 
     async def void(self, codespace: Codespace) -> None:

@@ -1,6 +1,8 @@
 """The registries that a codespace would be logged in to, told without any value (DESIGN section 3.1)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject, decide_repository
@@ -14,6 +16,7 @@ from berth.domain.registry_credential import (
     note_built_in,
 )
 from berth.domain.registry_triple import assemble
+from berth.services.registry_credential_swap import Owners, RegistryCredentialSwap
 from berth.services.secret import SecretService
 from berth.services.secret_access import find_visible_repository
 
@@ -30,6 +33,7 @@ class RegistryEntry:
     source: CredentialSource
     server: str = ""  # empty while it is not known
     kind: CredentialKind | None = None
+    expires_at: datetime | None = None  # of a token, as far as that is known without asking anybody
     shadowed: bool = False
     incomplete: bool = False
     warnings: list[str] = field(default_factory=list)
@@ -46,10 +50,11 @@ class RegistryList:
 class RegistryCredentialService:
     """Tells people about registry credentials."""
 
-    def __init__(self, *, store: Store, secrets: SecretService, own_host: str) -> None:
+    def __init__(self, *, store: Store, secrets: SecretService, swaps: RegistryCredentialSwap, own_host: str) -> None:
         """`own_host` is where the built-in registry answers, in its normal form."""
         self._store = store
         self._secrets = secrets
+        self._swaps = swaps
         self._own_host = own_host
 
     async def list_for(self, subject: Subject, owner: str, repository: str) -> RegistryList:
@@ -60,12 +65,22 @@ class RegistryCredentialService:
         # Where the user gets secrets, his token must be good for saying which (A6).
         if not opened.withheld_reason and not decide_repository(subject, known.facts, Action.WRITE):
             raise Denied("Must have admin rights to Repository. This needs a token with the scope repo.")
-        entries = list_registry_entries(assemble(opened.secrets), self._own_host)
+        credentials = assemble(opened.secrets)
+        entries = list_registry_entries(credentials, self._own_host, self._expiries(credentials, opened.owners))
         return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
 
+    def _expiries(self, credentials: RegistryCredentials, owners: Owners) -> Mapping[CredentialSource, datetime | None]:
+        """No swap is made to tell people."""
+        return {keys.source: self._swaps.expiry(keys, owners) for keys in credentials.unswapped.values()}
 
-def list_registry_entries(credentials: RegistryCredentials, own_host: str) -> tuple[RegistryEntry, ...]:
-    """One entry per level and prefix, most specific level first; the built-in registry's stands last."""
+
+def list_registry_entries(
+    credentials: RegistryCredentials, own_host: str, expiries: Mapping[CredentialSource, datetime | None]
+) -> tuple[RegistryEntry, ...]:
+    """One entry per level and prefix, most specific level first; the built-in registry's stands last.
+
+    `expiries` is about AWS keys: until when what they were swapped for lasts.
+    """
     entries: dict[CredentialSource, RegistryEntry] = {}
 
     def entry(source: CredentialSource) -> RegistryEntry:
@@ -73,7 +88,10 @@ def list_registry_entries(credentials: RegistryCredentials, own_host: str) -> tu
 
     for credential in credentials.chosen.values():
         used = entry(credential.source)
-        used.server, used.kind = credential.host, credential.kind
+        used.server, used.kind, used.expires_at = credential.host, credential.kind, credential.expires_at
+    for keys in credentials.unswapped.values():
+        used = entry(keys.source)
+        used.server, used.kind, used.expires_at = keys.host, keys.kind, expiries[keys.source]
     if own_host not in credentials.chosen:
         entry(CODESPACE_TOKEN).kind = CredentialKind.CODESPACE
     for note in (*credentials.trail, note_built_in(credentials, own_host)):

@@ -4,8 +4,8 @@ Every change is one transaction that holds the owner's lock, so that limits and 
 Values come in sealed and are stored encrypted; no method but `open_for_codespace` gives one out, and no edge calls it.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,7 @@ class OpenedSecrets:
     """The secrets of one codespace. `withheld_reason` is empty unless the user gets none by rule (S6)."""
 
     secrets: tuple[LevelledSecret, ...]
+    owners: Mapping[SecretLevel, int] = field(default_factory=dict)  # whose those of each level are
     withheld_reason: str = ""
 
 
@@ -202,7 +203,8 @@ class SecretService:
             found = await rows.list_values_for_codespace(connection, user_id, repository_id)
         is_public = facts.visibility is Visibility.PUBLIC
         return OpenedSecrets(
-            secrets=tuple(self._open(stored) for stored in found if reaches(stored, repository_is_public=is_public))
+            secrets=tuple(self._open(stored) for stored in found if reaches(stored, repository_is_public=is_public)),
+            owners={stored.level: stored.owner_id for stored in found},
         )
 
     async def rewrap_all(self) -> RewrapReport:

@@ -1,0 +1,104 @@
+"""What a launch does with a triple of AWS's (C5, C8, C10, C11); AWS and the registries are in memory."""
+
+import asyncio
+import base64
+from pathlib import Path
+
+import pytest
+from tests.codespace_world import HOST, OWN_HOST, CodespaceWorld, make_codespace_world
+from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET
+from tests.fakes.registry_client import FakeRegistryClient
+from tests.secret_world import WEB
+from tests.services.test_launch import again, code, config_of
+
+from berth.adapters.store.database import Store
+from berth.domain.ecr_answer import EcrFailure
+from berth.domain.lifecycle import State
+from berth.domain.registry_credential import CredentialKind, RegistryCredential
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+IMAGE = f"{ECR_HOST}/team/dev:1"
+SKEWED = EcrFailure(code="ecr.clock_skew", status=400, skew_s=1200)
+
+
+@pytest.fixture
+async def world(store: Store, tmp_path: Path) -> CodespaceWorld:
+    """acme/web has two triples, and an image in ECR that the first token opens."""
+    made = await make_codespace_world(store, tmp_path)
+    await made.configure("acme/web", image=IMAGE)
+    await made.give_triple()
+    for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", SECRET)):
+        await made.secrets.put("olga", WEB, f"AWS_CI_CONTAINER_REGISTRY_{part}", value)
+    made.registry.passwords[f"{ECR_HOST}/team/dev"] = "token-1"
+    return made
+
+
+def opens(registry: FakeRegistryClient, token: str) -> None:
+    registry.passwords[f"{ECR_HOST}/team/dev"] = token
+
+
+async def test_c5_an_image_is_opened_by_what_the_keys_were_swapped_for(world: CodespaceWorld) -> None:
+    launched = await world.launch()
+    assert launched.state is State.AVAILABLE, launched.finding
+    ((_, asked_with),) = world.registry.asked
+    assert isinstance(asked_with, RegistryCredential)
+    assert (asked_with.user, asked_with.kind) == ("AWS", CredentialKind.ECR)
+    assert config_of(world)[ECR_HOST] == "AWS:token-1"
+    assert config_of(world).keys() == {ECR_HOST, HOST, OWN_HOST}
+    assert len(world.ecr.asked) == 1, "the second look at the credentials takes the same token"
+    text = await world.log_text(launched.name)
+    assert f"were swapped for a token of {ECR_HOST}, good until" in text
+    for secret in (SECRET, KEY_ID, "token-1", base64.b64encode(b"AWS:token-1").decode()):
+        assert secret not in text
+
+
+async def test_c10_fifty_concurrent_launches_make_one_swap(world: CodespaceWorld) -> None:
+    codespace = await world.get(await world.create())
+    repository_id = world.secrets.repositories["acme/web"]
+    world.ecr.gate = asyncio.Event()
+    opened = [
+        asyncio.create_task(world.launcher._credentials.open(codespace, "olga", repository_id)) for _ in range(50)
+    ]
+    while not world.ecr.asked:
+        await asyncio.sleep(0.01)
+    world.ecr.gate.set()
+    passwords = {one.registries.chosen[ECR_HOST].password.reveal() for one in await asyncio.gather(*opened)}
+    assert passwords == {"token-1"}
+    assert len(world.ecr.asked) == 1
+
+
+async def test_c11_a_failed_swap_ends_a_launch_from_that_registry(world: CodespaceWorld) -> None:
+    world.ecr.always = SKEWED
+    failed = await world.launch()
+    assert code(failed) == "ecr.clock_skew"
+    assert failed.finding is not None
+    assert failed.finding.evidence["clock_ahead_s"] == "1200"
+    assert world.registry.asked == [], "it is not asked anonymously"
+    world.ecr.always = None
+    opens(world.registry, f"token-{len(world.ecr.asked) + 1}")
+    assert (await world.launch()).state is State.AVAILABLE
+
+
+async def test_c11_a_failed_swap_stops_no_other_launch(world: CodespaceWorld) -> None:
+    await world.configure("acme/web")
+    world.ecr.always = SKEWED
+    launched = await world.launch()
+    assert launched.state is State.AVAILABLE, launched.finding
+    assert config_of(world).keys() == {HOST, OWN_HOST}
+    text = await world.log_text(launched.name)
+    assert f"There is no login to {ECR_HOST}: This server's clock is off by about 20 min (ahead)" in text
+    world.ecr.always = None
+    assert (await again(world, launched.name)).state is State.AVAILABLE
+    assert ECR_HOST in config_of(world)
+
+
+async def test_b3_a_token_that_aws_has_ended_is_not_used_for_the_next_launch(world: CodespaceWorld) -> None:
+    opens(world.registry, "token-2")
+    world.registry.refusal = "image.denied"
+    assert code(await world.launch()) == "image.denied"
+    world.registry.refusal = "image.token_expired"
+    assert code(await world.launch()) == "image.token_expired"
+    assert len(world.ecr.asked) == 1, "only then it is given up"
+    assert (await world.launch()).state is State.AVAILABLE
+    assert len(world.ecr.asked) == 2
