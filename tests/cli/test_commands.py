@@ -150,15 +150,41 @@ def test_a_replaced_server_never_meets_the_new_password(berth: Berth, server: Gi
     assert changes == [f"DELETE {TRIPLE[0]}", *(f"PUT {path}" for path in TRIPLE[::-1])]
 
 
+def test_a_session_token_is_a_fourth_secret_and_goes_with_its_keys(
+    berth: Berth, server: GitHubLike, tmp_path: Path
+) -> None:
+    session = f"{SECRETS}/REGISTRY_EXAMPLE_COM_CONTAINER_REGISTRY_SESSION_TOKEN"
+    (tmp_path / "session").write_text("s3ss10n\n")
+    assert berth(*ADD, "--session-token-file", str(tmp_path / "session"), stdin="s").exit_code == 0
+    assert next(iter(server.values().items())) == (session, "s3ss10n")
+    assert len(server.secrets) == 4
+    assert berth(*ADD, "--replace", stdin="new").exit_code == 0
+    assert list(server.values()) == TRIPLE[::-1]
+    berth(*ADD, "--replace", "--session-token-file", str(tmp_path / "session"), stdin="s")
+    assert berth("registry", "remove", "registry.example.com", "--org", "acme").exit_code == 0
+    assert server.secrets == {}
+
+
 def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike) -> None:
     server.registries = [{"server": "r.example.com", "level": "user", "prefix": "R", "kind": "basic", "shadowed": True}]
     server.registries.append({"server": "berth.example", "level": None, "prefix": None, "kind": "codespace"})
+    ecr = {
+        "server": "e.example.com",
+        "level": "user",
+        "prefix": "E",
+        "kind": "ecr",
+        "expires_at": "2026-01-01T12:00:00Z",
+    }
+    server.registries.append(ecr)
+    server.registries.append({**ecr, "kind": None, "expires_at": None, "warnings": ["E_…_USER is no access key id."]})
     server.withheld = "You may not write to acme/shop."
     result = berth("registry", "list", "--repo", "acme/shop")
     assert "may not write" in result.stderr
     assert result.stdout.splitlines() == [
         "r.example.com\tno, shadowed\tuser\tR\tbasic\t",
         "berth.example\tyes\t\t\tcodespace\t",
+        "e.example.com\tyes, until 2026-01-01T12:00:00Z\tuser\tE\tecr\t",
+        "e.example.com\tno\tuser\tE\t\tE_…_USER is no access key id.",
     ]
 
 

@@ -116,10 +116,11 @@ def test_a_token_without_a_host_says_what_is_missing(anonymous: Berth, monkeypat
 
 
 def test_no_command_takes_a_secret_as_an_argument() -> None:
+    files = {"--password-file", "--token-file", "--session-token-file"}
     for words, options in commands():
         for option in options:
             if any(word in option.lower() for word in ("password", "token", "value", "secret")):
-                assert option in {"--password-file", "--token-file", "--token-scopes", "token_id"}, (words, option)
+                assert option in files | {"--token-scopes", "token_id"}, (words, option)
 
 
 def test_secrets_show_neither_in_output_nor_in_errors(berth: Berth, server: GitHubLike) -> None:

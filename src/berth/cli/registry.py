@@ -2,8 +2,9 @@
 
 1. PASSWORD and USER are stored before SERVER, and a replaced SERVER is deleted first: at no moment can a codespace see a
    new password beside an old server.
-2. If a step fails, what was stored is deleted again: all three or none. Nobody can read an old value back, so a failed
+2. If a step fails, what was stored is deleted again: all or none. Nobody can read an old value back, so a failed
    `--replace` ends with none, and says so.
+3. A session token, of temporary AWS keys, is a fourth secret. One that is not given anew goes when its keys are replaced.
 """
 
 import re
@@ -52,7 +53,10 @@ def add(
     visibility: SecretVisibility = None,
     repositories: Repositories = None,
     password_file: Annotated[Path | None, typer.Option("--password-file", help="- is stdin.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the three secrets if they exist.")] = False,
+    session_token_file: Annotated[
+        Path | None, typer.Option("--session-token-file", help="Of temporary AWS keys (ASIA…).")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Overwrite the secrets if they exist.")] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Store a registry's login as three secrets. The password comes from stdin, a file or a prompt; it is not tried."""
@@ -68,26 +72,29 @@ def add(
             text = f"There already: {', '.join(sorted(existing))} of {owner.words}."
             raise Conflict(text, code="cli.registry_exists", remedy="Overwrite with --replace, or choose a --prefix.")
         password = read_secret("Password", password_file)
-        values = (SecretText(host.host), SecretText(username), password)
-        _store(client, owner, dict(zip(names, values, strict=True)), fields, existing)
+        values = dict(zip(names[:3], (SecretText(host.host), SecretText(username), password), strict=True))
+        if session_token_file is not None:
+            values[names[-1]] = read_secret("Session token", session_token_file)
+        _store(client, owner, values, fields, existing)
     if as_json:
-        out_json({"server": host.host, "secrets": list(names)})
-    say(f"Stored the login to {host.host} at {owner.words}: {', '.join(names)}.")
+        out_json({"server": host.host, "secrets": list(values)})
+    say(f"Stored the login to {host.host} at {owner.words}: {', '.join(values)}.")
     say_if_unusable(of_user, fields)
 
 
 def _store(
     client: Client, owner: SecretOwner, values: dict[str, SecretText], fields: dict[str, Any], existing: set[str]
 ) -> None:
-    """The module's rules 1 and 2."""
+    """The module's rules 1 to 3."""
     server = next(iter(values))
     try:
-        if server in existing:
-            client.delete_secret(owner, server)
+        for name in (server, *sorted(existing - set(values))):
+            if name in existing:
+                client.delete_secret(owner, name)
         for name in reversed(values):
             client.set_secret(owner, name, values[name], **fields)
     except (Problem, KeyboardInterrupt):
-        left = _undo(client, owner, list(values))
+        left = _undo(client, owner, [*values, *sorted(existing - set(values))])
         if left:
             say(f"Warning: {', '.join(left)} of {owner.words} may be left; delete with: berth secret delete NAME.")
         else:
@@ -139,7 +146,11 @@ def list_registries(
 def _state(login: RegistryLogin) -> str:
     if login.incomplete:
         return "no, incomplete"
-    return "no, shadowed" if login.shadowed else "yes"
+    if login.shadowed:
+        return "no, shadowed"
+    if login.kind is None and login.level is not None:
+        return "no"
+    return f"yes, until {login.expires_at}" if login.expires_at else "yes"
 
 
 @app.command()
@@ -150,7 +161,7 @@ def remove(
     repository: OfRepository = None,
     organization: OfOrganization = None,
 ) -> None:
-    """Delete the three secrets of a registry's login."""
+    """Delete the secrets of a registry's login."""
     owner = choose_owner(of_user, repository, organization)
     chosen = prefix or _prefix_of(normalise_registry_host(server).host)
     with connect() as client:
@@ -171,8 +182,7 @@ def _prefix_of(host: str) -> str:
     return f"R_{text}" if text[:1].isdigit() or text.startswith("GITHUB_") else text
 
 
-def _names(prefix: str) -> tuple[str, str, str]:
-    server, user, password = (
-        parse_secret_name(f"{prefix}_CONTAINER_REGISTRY_{part}") for part in ("SERVER", "USER", "PASSWORD")
-    )
-    return server, user, password
+def _names(prefix: str) -> tuple[str, ...]:
+    """Of SERVER, USER and PASSWORD, and of the session token that AWS keys may have."""
+    parts = ("SERVER", "USER", "PASSWORD", "SESSION_TOKEN")
+    return tuple(parse_secret_name(f"{prefix}_CONTAINER_REGISTRY_{part}") for part in parts)
