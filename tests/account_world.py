@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.rest.berth_api import Berth, make_berth
 from tests.secret_world import SecretWorld, make_secret_world
 
-from berth.adapters.store import repository as repository_rows
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
 from berth.domain.problem import Problem
@@ -65,7 +65,7 @@ async def make_account_world(store: Store, folder: Path) -> AsyncIterator[Accoun
         )
         people.accounts["adam"] = admin.id
         async with store.begin() as connection:
-            await repository_rows.set_collaborator(connection, people.repositories["acme/web"], admin.id, Role.ADMIN)
+            await collaborator_rows.set_collaborator(connection, people.repositories["acme/web"], admin.id, Role.ADMIN)
         yield AccountWorld(people, berth)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, select, update
+from tests.fakes.container_files import ContainerFiles
 from tests.fakes.ecr_memory import FakeEcrAPI, make_swaps
 from tests.fakes.engine import FakeDevContainers, FakeEngine
 from tests.fakes.registry_client import FakeRegistryClient
@@ -33,7 +34,10 @@ from berth.services.access_token import AccessTokenService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest
+from berth.services.codespace_token import CodespaceTokens
+from berth.services.credential_refresh import CredentialRefreshWorker
 from berth.services.image_access import ImageAccess
 from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
@@ -52,6 +56,7 @@ ORIGIN = "http://berth.test:8080"
 OWN_HOST = "berth.test:8080"  # of the built-in registry
 LIMIT = 3
 BUILD_TIMEOUT_S = 2.0
+TOKEN_LIFE_S = 8 * 3600
 LONGEST = TimeLimits(idle_minutes=240, retention_minutes=43200)
 MACHINES = Machines(
     (
@@ -76,6 +81,7 @@ class CodespaceWorld:
     images: ImageAccess
     launcher: Launcher
     worker: CodespaceWorker
+    refresher: CredentialRefreshWorker
     activity: CodespaceActivity
     service: CodespaceService
     woken: list[int] = field(default_factory=list)
@@ -189,6 +195,10 @@ class CodespaceWorld:
     async def is_valid(self, token: str) -> bool:
         return await self.tokens.find_subject(SecretText(token)) is not None
 
+    async def files(self, name: str) -> ContainerFiles:
+        """Of the codespace's container."""
+        return self.engine.files((await self.get(name)).container_id or "")
+
     def labels(self, name: str, server_id: str = SERVER_ID) -> dict[str, str]:
         return {LABEL: name, SERVER_LABEL: server_id}
 
@@ -215,7 +225,7 @@ class CodespaceWorld:
 
 async def make_codespace_world(store: Store, folder: Path, *, default_image: str = "") -> CodespaceWorld:
     secrets = await make_secret_world(store, folder)
-    clock, entropy, engine = secrets.clock, SystemEntropy(), FakeEngine()
+    clock, entropy, engine = secrets.clock, SystemEntropy(), FakeEngine(folder=folder / "containers")
     git = BareGitRepositories(folder / "repositories")
     dev_containers = FakeDevContainers(engine)
     registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
@@ -230,14 +240,18 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
     )
     activity = CodespaceActivity(store=store, clock=clock)
     limits = CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST)
+    codespace_tokens = CodespaceTokens(store=store, access=tokens, clock=clock, entropy=entropy, life_s=TOKEN_LIFE_S)
+    credentials = CodespaceCredentials(secrets=secrets.service, tokens=codespace_tokens, swaps=swaps, own_host=OWN_HOST)
+    installer = CodespaceInstaller(engine)
     launcher = Launcher(
         store=store,
         engine=engine,
         dev_containers=dev_containers,
         images=LaunchImages(images=images, builder=builder),
         git=git,
-        credentials=CodespaceCredentials(secrets=secrets.service, tokens=tokens, swaps=swaps, own_host=OWN_HOST),
+        credentials=credentials,
         executor=executor,
+        installer=installer,
         workspaces=DiskWorkspaces(folder / "codespaces"),
         configurations=LaunchConfiguration(git=git, default_image=default_image),
         machines=MACHINES,
@@ -257,6 +271,9 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
         images=images,
         launcher=launcher,
         worker=CodespaceWorker(store=store, clock=clock, launcher=launcher, limits=limits),
+        refresher=CredentialRefreshWorker(
+            store=store, clock=clock, tokens=codespace_tokens, credentials=credentials, installer=installer
+        ),
         activity=activity,
         service=CodespaceService(
             store=store,

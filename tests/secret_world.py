@@ -9,6 +9,7 @@ from nacl.public import PublicKey, SealedBox
 
 from berth.adapters.sealer import Sealer
 from berth.adapters.store import account as account_rows
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import team as team_rows
 from berth.adapters.store.database import Store
@@ -156,5 +157,5 @@ async def make_secret_world(store: Store, folder: Path) -> SecretWorld:
         await team_rows.set_team_member(connection, team.id, ids["wim"], "member")
         for name in ("acme/web", "acme/site", "acme/docs"):
             await team_rows.set_team_repository(connection, team.id, world.repositories[name], Role.PUSH)
-        await repository_rows.set_collaborator(connection, world.repositories["acme/web"], ids["rita"], Role.PULL)
+        await collaborator_rows.set_collaborator(connection, world.repositories["acme/web"], ids["rita"], Role.PULL)
     return world

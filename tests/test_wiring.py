@@ -10,7 +10,7 @@ import pytest
 
 from berth.domain.problem import Invalid, UpstreamFailed
 from berth.settings import Settings, load
-from berth.wiring import make_berth
+from berth.wiring.server import make_berth
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ async def test_a_blob_store_that_does_not_answer_at_the_start_is_asked_again(
     """Images that lie elsewhere, repositories and codespaces need no blobs."""
     marker = settings.data_dir / "blobs" / "installation"
     marker.mkdir(parents=True)
-    with caplog.at_level(logging.WARNING, "berth.wiring"):
+    with caplog.at_level(logging.WARNING, "berth.wiring.parts"):
         await (await make_berth(settings)).close()
     reason = "The folder that holds this server's blobs cannot be used: Is a directory."
     assert [(record.message, record.code, record.reason) for record in caplog.records] == [  # type: ignore[attr-defined]

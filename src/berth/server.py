@@ -1,4 +1,4 @@
-"""Running a server: its sockets, its first start, its orderly end. What it is made of is `wiring.py`'s business."""
+"""Running a server: its sockets, its first start, its orderly end. What it is made of is `wiring`'s business."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from berth.http_protocol import BerthConnection
 from berth.local import open_local
 from berth.settings import Settings, TCPAddress, UnixAddress
 from berth.socket_protocol import BerthSocket
-from berth.wiring import Berth, make_berth
+from berth.wiring.server import Berth, make_berth
 
 _BACKLOG = 512
 _GRACE_S = 5

@@ -77,6 +77,7 @@ class Settings:
     ecr_endpoint: str | None
     resolve: tuple[str, ...]
     registry_token_ttl_s: int
+    codespace_token_ttl_s: int
     idle_timeout_default_min: int
     idle_timeout_max_min: int
     retention_default_min: int
@@ -259,6 +260,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("ECR_ENDPOINT", _URL, "", "", "Is asked for tokens in the place of AWS; for tests.", _HTTP),
     Setting("RESOLVE", _LIST, "host=address:port", "", "Where these names lead instead of asking DNS; for tests.", _pairs),
     Setting("REGISTRY_TOKEN_TTL_S", _INT, "seconds", "300", "How long a token for /v2 lasts.", _number(60, 3600)),
+    Setting("CODESPACE_TOKEN_TTL_S", _INT, "seconds", "28800", "How long a codespace's own token lasts; a running codespace "
+            "gets the next one after half of it.", _number(5, 2_592_000)),
     Setting("IDLE_TIMEOUT_DEFAULT_MIN", _INT, "minutes", "30", "When an unused codespace stops, if it does not say itself.",
             _number(MIN_IDLE_MINUTES, MAX_IDLE_MINUTES)),
     Setting("IDLE_TIMEOUT_MAX_MIN", _INT, "minutes", str(MAX_IDLE_MINUTES), "The longest that a codespace may run unused, "

@@ -50,6 +50,8 @@ async def test_a_bucket_that_does_not_answer_is_pings_business(s3_server: S3Serv
 
 def test_the_aws_library_is_loaded_only_for_s3() -> None:
     """30 MB and a third of a second that a server with a directory does not pay."""
-    program = "import sys, berth.adapters.blobs, berth.wiring; print([m for m in sys.modules if 'botocore' in m])"
+    program = (
+        "import sys, berth.adapters.blobs, berth.wiring.server; print([m for m in sys.modules if 'botocore' in m])"
+    )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

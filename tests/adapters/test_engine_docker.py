@@ -24,6 +24,7 @@ from berth.domain.problem import Conflict, NotFound, UpstreamFailed
 from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
+from berth.services.codespace_install import CodespaceInstaller
 from berth.services.ports import ContainerStatus, PullProgress
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -355,12 +356,19 @@ async def test_l7_secrets_are_in_no_argument_list_and_no_inspection(
 
 
 async def install(engine: DockerEngine, container: str, user: str, secret: str = CANARY) -> tuple[int, str]:
-    stream = installation_input(
-        {"A": SecretText(secret)}, SecretText('{"auths": {}}\n'), {"P": "${containerEnv:PATH}:/x"}
-    )
+    stream = installation_input({"A": SecretText(secret)}, {"P": "${containerEnv:PATH}:/x"})
     command = ["/bin/sh", "-c", INSTALL_SCRIPT, "berth", user]
     result = await engine.execute(container, command, user="0", stdin=stream)
     return result.exit_code, result.output.decode()
+
+
+async def log_in(engine: DockerEngine, container: str, user: str, password: str = CANARY) -> str:
+    """What a start and a refresh do; what was said."""
+    own = credential("berth.example", password)
+    return " ".join(await CodespaceInstaller(engine).log_in(container, user, [own], own.password))
+
+
+LOGIN = base64.b64encode(f"{REGISTRY_USER}:{CANARY}".encode()).decode()
 
 
 async def run(engine: DockerEngine, container: str, script: str, user: str = "root") -> str:
@@ -381,14 +389,15 @@ async def test_l7_the_environment_is_there_for_its_user(
 ) -> None:
     for secret in ("first", CANARY):  # as at the next start
         assert await install(engine, container, user, secret) == (0, "")
-    assert (
-        await run(engine, container, "echo $A $P; cat ~/.docker/config.json", user)
-        == f'{CANARY} /bin:/x\n{{"auths": {{}}}}\n'
-    )
-    stat = "stat -c '%u %a' /run/codespaces/env /run/codespaces/docker/config.json; stat -c %u " + f"{home}/.docker"
-    assert await run(engine, container, stat) == f"{number} 400\n{number} 600\n{number}\n"
-    assert (
-        await run(engine, container, f"readlink {home}/.docker/config.json") == "/run/codespaces/docker/config.json\n"
+        assert await log_in(engine, container, user, secret) == ""
+    said = await run(engine, container, "echo $A $P; cat ~/.docker/config.json", user)
+    assert said.startswith(f"{CANARY} /bin:/x\n")
+    assert json.loads(said.partition("\n")[2]) == {"auths": {"berth.example": {"auth": LOGIN}}}
+    stat = "stat -c '%u %a' env docker docker/config.json fresh fresh/token"
+    modes = [f"{number} {mode}" for mode in (400, 700, 600, 700, 600)]
+    assert (await run(engine, container, f"cd /run/codespaces; {stat}")).splitlines() == modes
+    assert await run(engine, container, f"readlink {home}/.docker; stat -c %u {home}/.docker") == (
+        f"/run/codespaces/docker\n{number}\n"
     )
     profile = await engine.execute(container, ["sh", "-c", ". /etc/profile.d/zz-codespaces.sh; echo $A"], user=user)
     assert profile.output.decode() == f"{CANARY}\n"
@@ -396,28 +405,42 @@ async def test_l7_the_environment_is_there_for_its_user(
 
 async def test_another_user_reads_nothing(engine: DockerEngine, container: str) -> None:
     await install(engine, container, "root")
-    assert CANARY not in await run(engine, container, "cat /run/codespaces/env; echo $A; cat /etc/profile.d/*", "dev")
+    await log_in(engine, container, "root")
+    assert CANARY not in await run(engine, container, "cat /run/codespaces/*; echo $A; cat /etc/profile.d/*", "dev")
+    assert CANARY not in await run(engine, container, "cd /run/codespaces; cat docker/* fresh/*", "dev")
 
 
-async def test_a_docker_config_of_the_user_s_own_is_kept(engine: DockerEngine, container: str) -> None:
-    await run(engine, container, "mkdir ~/.docker; echo mine > ~/.docker/config.json", "dev")
-    code, said = await install(engine, container, "dev")
-    assert code == 0
-    assert "kept" in said
-    assert await run(engine, container, "cat ~/.docker/config.json", "dev") == "mine\n"
+async def test_c8_a_docker_config_of_the_user_s_own_is_merged(engine: DockerEngine, container: str) -> None:
+    await run(engine, container, """mkdir ~/.docker; echo '{"proxies": {}}' > ~/.docker/config.json""", "dev")
+    await install(engine, container, "dev")
+    assert await log_in(engine, container, "dev") == ""
+    merged = json.loads(await run(engine, container, "cat ~/.docker/config.json", "dev"))
+    assert merged == {"proxies": {}, "auths": {"berth.example": {"auth": LOGIN}}}
+    assert LOGIN not in await run(engine, container, "cat ~/.docker-own.json", "dev")
 
 
-async def test_root_follows_no_link_that_the_user_made(engine: DockerEngine, container: str) -> None:
-    await run(engine, container, "ln -s /etc ~/.docker", "dev")
-    code, said = await install(engine, container, "dev")
-    assert code == 0
-    assert "is a link" in said
-    assert "0\n" in await run(engine, container, "stat -c %u /etc")
-    assert "config.json" not in await run(engine, container, "ls /etc")
+@pytest.mark.parametrize("planted", ["~/.docker", "~/.docker/config.json", "/run/codespaces/docker/config.json"])
+async def test_c8_nobody_but_the_user_follows_links_that_he_made(
+    engine: DockerEngine, container: str, planted: str
+) -> None:
+    await run(
+        engine, container, "mkdir /secret; echo '{\"s\": 1}' > /secret/config.json; chmod 0600 /secret/config.json"
+    )
+    await install(engine, container, "dev")
+    target = "/secret" if planted == "~/.docker" else "/secret/config.json"
+    script = f"[ {planted} = ~/.docker ] || mkdir -p ~/.docker; ln -s {target} {planted}"
+    await run(engine, container, script, "dev")
+    assert await log_in(engine, container, "dev") != ""
+    listed = "stat -c '%u %a %F' /secret /secret/config.json; ls -A /secret; cat /secret/config.json"
+    assert await run(engine, container, listed) == ('0 755 directory\n0 600 regular file\nconfig.json\n{"s": 1}\n')
+    assert '"s"' not in await run(engine, container, "cat /run/codespaces/docker/* ~/.docker/*", "dev"), (
+        "nothing is read for him"
+    )
 
 
 async def test_secrets_are_gone_when_the_container_stops(engine: DockerEngine, container: str) -> None:
     await install(engine, container, "dev")
+    await log_in(engine, container, "dev")
     await engine.stop_container(container, timeout_s=1)
     await engine.start_container(container)
     assert CANARY not in await run(engine, container, "echo $A; cat /run/codespaces/env ~/.docker/config.json", "dev")
@@ -438,9 +461,8 @@ async def test_the_script_refuses(engine: DockerEngine, container: str, docker_h
 
 
 async def test_a_user_without_entry_gets_the_environment_only(engine: DockerEngine, container: str) -> None:
-    code, said = await install(engine, container, "77")
-    assert code == 0
-    assert "no home" in said
+    assert (await install(engine, container, "77"))[0] == 0
+    assert "no home" in await log_in(engine, container, "77")
     assert await run(engine, container, "echo $A", "77") == f"{CANARY}\n"
 
 

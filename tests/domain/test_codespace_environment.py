@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from berth.domain.codespace_environment import INSTALL_SCRIPT, environment_file, installation_input, with_environment
+from berth.domain.docker_config_files import FRESH_FILE
 from berth.domain.secret_text import SecretText
 
 HOSTILE = {
@@ -82,11 +83,26 @@ def test_what_no_variable_can_be_is_a_bug_of_the_caller(name: str, value: str) -
 
 
 def test_the_stream_is_a_secret_and_its_mark_is_in_no_value() -> None:
-    stream = installation_input({"A": "----\n-----"}, SecretText("{}\n"))
+    stream = installation_input({"A": "----\n-----"})
     assert "-----" not in str(stream)
     mark, _, rest = stream.reveal().partition("\n")
     assert mark == "------"
-    assert rest.split(f"{mark}\n") == ["export A='----\n-----'\n", "{}\n"]
+    assert rest.split(f"{mark}\n") == ["export A='----\n-----'\n", ""]
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["bash", "--posix"], ["busybox", "sh"]], ids=" ".join)
+@pytest.mark.parametrize(("fresh", "value"), [(None, "first"), ("second\n", "second")])
+def test_c8_a_shell_reads_the_token_of_now(shell: list[str], fresh: str | None, value: str, tmp_path: Path) -> None:
+    content = environment_file({"GITHUB_TOKEN": SecretText("first")}, {})
+    file = tmp_path / "token"
+    if fresh is not None:
+        file.write_text(fresh)
+    assert content.count(FRESH_FILE) == 2
+    assert read_by(shell, content.replace(FRESH_FILE, str(file)), "GITHUB_TOKEN", tmp_path) == value
+
+
+def test_what_has_no_token_looks_for_none() -> None:
+    assert FRESH_FILE not in environment_file({"A": "1"}, {"GITHUB_TOKEN": "remote"})
 
 
 def test_neither_script_nor_command_holds_a_value() -> None:

@@ -1,9 +1,13 @@
 """The environment of a codespace (S7, L9) and the finding of a failed launch (L8)."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
+from berth.domain.docker_config_files import FRESH_FILE
 from berth.domain.finding import Fixer
-from berth.domain.launch import CodespaceIdentity, container_environment, finding_of, session_environment
+from berth.domain.launch import GIT_HELPER, CodespaceIdentity, container_environment, finding_of, session_environment
 from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
 
@@ -43,6 +47,19 @@ def test_s7_l9_a_session_has_the_secrets_and_the_token() -> None:
     assert environment["GITHUB_TOKEN"] == SecretText("ghu_1")
     assert {name: environment[name] for name in L9} == L9
     assert environment["GIT_CONFIG_KEY_0"] == "credential.https://berth.corp.example:8443.helper"
+
+
+@pytest.mark.parametrize("shell", [["dash"], ["bash"], ["busybox", "sh"]], ids=" ".join)
+@pytest.mark.parametrize(("fresh", "password"), [("ghu_2\n", "ghu_2"), (None, "ghu_1"), ("", "ghu_1")])
+def test_c8_git_gets_the_token_of_now(shell: list[str], fresh: str | None, password: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    if fresh is not None:
+        file.write_text(fresh)
+    helper = GIT_HELPER.removeprefix("!").replace(FRESH_FILE, str(file))  # git runs it so: gitcredentials(7)
+    for action, said in (("get", f"username=x-access-token\npassword={password}\n"), ("store", "")):
+        command = [*shell, "-c", f'{helper} "$@"', helper, action]
+        done = subprocess.run(command, env={"GITHUB_TOKEN": "ghu_1"}, capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == (said, "")
 
 
 def test_s6_a_session_without_a_token_has_no_way_to_one() -> None:

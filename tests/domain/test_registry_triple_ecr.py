@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from berth.domain.docker_config import NO_ENTRIES, merge_docker_config
 from berth.domain.ecr_key import AwsKeys
 from berth.domain.finding import Fixer
 from berth.domain.image_reference import parse_image_reference
@@ -15,7 +16,6 @@ from berth.domain.registry_credential import (
     Found,
     NoCredential,
     RegistryCredentials,
-    docker_config,
 )
 from berth.domain.registry_triple import assemble, names_a_registry
 from berth.domain.secret import LevelledSecret, SecretLevel
@@ -53,7 +53,7 @@ def test_c5_keys_log_in_nowhere_before_their_swap() -> None:
     choice = credentials.for_image(IMAGE)
     assert isinstance(choice, Failed)
     assert (choice.finding.code, choice.finding.fixer) == ("ecr.not_swapped", Fixer.SITE_ADMIN)
-    assert HOST not in docker_config(credentials.chosen.values()).reveal()
+    assert HOST not in merge_docker_config(None, NO_ENTRIES, credentials.chosen.values()).text.reveal()
 
 
 def test_c5_a_ready_token_is_a_credential() -> None:

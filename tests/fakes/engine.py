@@ -9,10 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
+from tests.fakes.container_files import ContainerFiles
 from tests.fakes.exec_stream import FakeExecStream
 
 from berth.domain.codespace_environment import INSTALL_SCRIPT
+from berth.domain.docker_config_files import READ_SCRIPT, WRITE_SCRIPT
 from berth.domain.exec_frame import TerminalSize
 from berth.domain.exec_process import KILL_SCRIPT
 from berth.domain.image_reference import ImageReference
@@ -93,6 +96,16 @@ class FakeEngine:
     build_result: ImageBuilt = field(default_factory=lambda: ImageBuilt(image_id=BUILT))
     build_takes_s: float = 0.0
     pruned: list[tuple[Mapping[str, str], int]] = field(default_factory=list)
+    folder: Path | None = None  # for the files of containers; only what installs codespaces needs them
+    shell: tuple[str, ...] = ("busybox", "sh")  # what images have
+    on_write: Callable[[], Awaitable[None]] | None = None  # before a docker config is replaced
+    on_look: Callable[[], Awaitable[None]] | None = None  # after one was read
+    written: list[str] = field(default_factory=list)  # containers whose docker config was replaced, one entry each time
+
+    def files(self, container_id: str) -> ContainerFiles:
+        """What its user has on disk and on the tmpfs."""
+        assert self.folder is not None
+        return ContainerFiles(self.folder / container_id, self.shell)
 
     def _check(self, verb: str) -> None:
         if self.down:
@@ -201,6 +214,8 @@ class FakeEngine:
         self._check("stop_container")
         if container_id in self.containers:
             self._set(container_id, ContainerStatus.EXITED)
+            if self.folder is not None:
+                self.files(container_id).stop()
 
     async def remove_container(self, container_id: str) -> None:
         self._check("remove_container")
@@ -222,8 +237,12 @@ class FakeEngine:
         if container.status is not ContainerStatus.RUNNING:
             raise Conflict("The container is not running.", code="container.not_running")
         text = stdin.reveal() if isinstance(stdin, SecretText) else stdin.decode()
+        if READ_SCRIPT in command or WRITE_SCRIPT in command:
+            return await self._run_script(container_id, command[2], text)
         self.executed.append(Executed(container_id, tuple(command), user, text))
         if INSTALL_SCRIPT in command:
+            if self.folder is not None:
+                self.files(container_id).install()
             return self.install_result
         said = None if self.on_execute is None else await self.on_execute(self.executed[-1])
         if said is not None:
@@ -234,6 +253,17 @@ class FakeEngine:
             if on_output is not None:
                 await on_output(chunk)
         return ExecResult(self.exit_codes.get(command[-1], 0), b"".join(self.chunks))
+
+    async def _run_script(self, container_id: str, script: str, stdin: str) -> ExecResult:
+        """The real one, on the files of this container."""
+        if script == WRITE_SCRIPT:
+            if self.on_write is not None:
+                await self.on_write()
+            self.written.append(container_id)
+        result = await asyncio.to_thread(self.files(container_id).run, script, stdin)
+        if script == READ_SCRIPT and self.on_look is not None:
+            await self.on_look()
+        return result
 
     @asynccontextmanager
     async def open_exec(

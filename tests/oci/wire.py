@@ -16,7 +16,7 @@ from berth.oci.app import AtOnce, answer_at_once
 from berth.oci.call import OCIServices
 from berth.server import _listen, _server
 from berth.settings import ListenAddress, TCPAddress, load
-from berth.wiring import Berth
+from berth.wiring.server import Berth
 
 _ANY_PORT = TCPAddress("127.0.0.1", 0)
 

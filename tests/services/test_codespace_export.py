@@ -14,7 +14,7 @@ from tests.fakes.engine import UNREACHABLE
 
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import codespace_export as rows
-from berth.adapters.store import repository as repository_rows
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts, audit_log, codespace_exports, codespaces, repositories
 from berth.domain.access import Subject
@@ -297,7 +297,7 @@ async def test_others_do_not_see_it_and_there_may_be_none(
 async def give_rita(world: ExportWorld, role: Role) -> None:
     of = world.codespaces.secrets
     async with world.store.begin() as connection:
-        await repository_rows.set_collaborator(connection, of.repositories["acme/web"], of.accounts["rita"], role)
+        await collaborator_rows.set_collaborator(connection, of.repositories["acme/web"], of.accounts["rita"], role)
 
 
 async def test_who_only_reads_exports_nothing(world: ExportWorld) -> None:
@@ -321,7 +321,7 @@ async def test_who_only_reads_exports_nothing(world: ExportWorld) -> None:
     assert (await world.service.get(rita, codespace.name, None)).repository.full_name == "acme/web"
     of = world.codespaces.secrets
     async with world.store.begin() as connection:
-        await repository_rows.remove_collaborator(connection, of.repositories["acme/web"], of.accounts["rita"])
+        await collaborator_rows.remove_collaborator(connection, of.repositories["acme/web"], of.accounts["rita"])
     ended = await world.step(export.id)
     assert ended.finding is not None
     assert ended.finding.code == "export.codespace_gone", "A13: not by its name, which may be a new one"

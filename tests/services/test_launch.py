@@ -1,8 +1,6 @@
 """What a launch and a start do and refuse (L1 to L9), with real git and secrets; engine and registry are in memory."""
 
 import base64
-import json
-import re
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -16,7 +14,7 @@ from tests.fakes.registry_client import DIGEST, SEEN
 from tests.secret_world import ACME, MINE, WEB
 
 from berth.adapters.store import codespace_access as access_rows
-from berth.adapters.store import repository as repository_rows
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts, collaborators, repositories
 from berth.adapters.store.tables import codespaces as codespaces_table
@@ -150,11 +148,7 @@ OWN_IMAGE = f"{OWN_HOST}/acme/app:1"
 
 def config_of(world: CodespaceWorld) -> dict[str, str]:
     """The docker config that was installed last: host → user:password."""
-    text = [one.stdin for one in world.engine.executed if one.user == "0"][-1]
-    found = re.search(r'\{\s*"auths".*\}', text, re.DOTALL)
-    assert found is not None
-    auths = json.loads(found[0])["auths"]
-    return {host: base64.b64decode(entry["auth"]).decode() for host, entry in auths.items()}
+    return world.engine.files(world.engine.written[-1]).logins
 
 
 async def test_c6_the_built_in_registry_is_opened_by_the_codespaces_token(codespaces: CodespaceWorld) -> None:
@@ -258,7 +252,7 @@ async def test_a13_nor_start_what_he_has(world: CodespaceWorld) -> None:
     assert len(world.engine.environments) == 1, "no token and no secret for him"
     async with world.store.begin() as connection:
         web, rita = world.secrets.repositories["acme/web"], world.secrets.accounts["rita"]
-        await repository_rows.set_collaborator(connection, web, rita, Role.PULL)
+        await collaborator_rows.set_collaborator(connection, web, rita, Role.PULL)
     await world.service.start(subject, launched.name)
     assert (await world.step(launched.name)).state is State.AVAILABLE
 

@@ -58,7 +58,8 @@ async def test_c10_fifty_concurrent_launches_make_one_swap(world: CodespaceWorld
     repository_id = world.secrets.repositories["acme/web"]
     world.ecr.gate = asyncio.Event()
     opened = [
-        asyncio.create_task(world.launcher._credentials.open(codespace, "olga", repository_id)) for _ in range(50)
+        asyncio.create_task(world.launcher._credentials.open_for_image(codespace, "olga", repository_id))
+        for _ in range(50)
     ]
     while not world.ecr.asked:
         await asyncio.sleep(0.01)

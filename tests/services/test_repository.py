@@ -9,6 +9,7 @@ from tests.account_world import AccountWorld, outcome, outcomes
 
 from berth.adapters.git_process import run_git
 from berth.adapters.git_repositories import BareGitRepositories
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store import repository as rows
 from berth.adapters.store.tables import audit_log
 from berth.adapters.store.tables import repositories as repository_table
@@ -285,7 +286,7 @@ async def test_two_renames_to_one_name_and_two_roles_at_once(accounts: AccountWo
 async def test_what_was_deleted_meanwhile_is_not_found(accounts: AccountWorld) -> None:
     async with accounts.store.begin() as connection:
         with pytest.raises(NotFound):
-            await rows.set_collaborator(connection, 10**6, accounts.people.accounts["otto"], Role.PULL)
+            await collaborator_rows.set_collaborator(connection, 10**6, accounts.people.accounts["otto"], Role.PULL)
         with pytest.raises(NotFound):
             await rows.get_facts(connection, None, 10**6)
 

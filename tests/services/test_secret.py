@@ -9,6 +9,7 @@ from sqlalchemy import delete, event, select, update
 from tests.secret_world import ACME, MINE, WEB, SecretWorld, make_secret_world
 
 from berth.adapters.sealer import HEADER_BYTES
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import secret as rows
 from berth.adapters.store.database import Store
@@ -271,7 +272,7 @@ async def test_hidden_and_missing_repositories_are_the_same_answer(world: Secret
 async def test_a_repository_that_became_hidden_is_no_longer_listed(world: SecretWorld) -> None:
     await world.put("rita", MINE, "A", repositories=("acme/web", "acme/site"))
     async with world.store.begin() as connection:
-        await repository_rows.remove_collaborator(connection, world.repositories["acme/web"], world.accounts["rita"])
+        await collaborator_rows.remove_collaborator(connection, world.repositories["acme/web"], world.accounts["rita"])
     found, total = await world.service.list_repositories(world.subject("rita"), MINE, "A", limit=30, offset=0)
     assert ([repository.full_name for repository in found], total) == (["acme/site"], 1)
 
@@ -342,7 +343,7 @@ async def test_an_owners_own_secrets_are_not_his_repositorys(world: SecretWorld)
     """Repositories of a user have no organization's secrets; their owner's reach only himself."""
     await world.put("otto", MINE, "A", repositories=("otto/own",))
     async with world.store.begin() as connection:
-        await repository_rows.set_collaborator(
+        await collaborator_rows.set_collaborator(
             connection, world.repositories["otto/own"], world.accounts["wim"], Role.PUSH
         )
     assert await world.opened("otto", "otto/own") == {("user", "A"): "value"}

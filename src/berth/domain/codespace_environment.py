@@ -1,25 +1,25 @@
-"""What a codespace finds inside: its environment and its docker config, on a tmpfs, written anew at each start (L7, S7).
+"""What a codespace finds inside: its environment, on a tmpfs, written anew at each start (L7, S7).
 
-    /run/codespaces/env                  `export NAME='value'` lines, for the codespace's user only
-    /run/codespaces/docker/config.json   the registry credentials, for the codespace's user only
-    ~/.docker/config.json                a link to it
-    /etc/profile.d/zz-codespaces.sh      reads the first; holds no value itself
+    /run/codespaces/env               `export NAME='value'` lines, for the codespace's user only
+    /run/codespaces/docker, fresh     folders of the user's: what is renewed while it runs (docker_config_files.py)
+    /etc/profile.d/zz-codespaces.sh   reads the first; holds no value itself
 
 Values travel on the standard input of one script, never in an argument or the container's configuration. The script
-needs a POSIX shell and chmod, chown, ln, mkdir, mv, readlink, rm: busybox is enough. It runs as root in directories that belong
-to root, so that no link which the user made before can lead it astray.
+needs a POSIX shell and chmod, chown, mkdir, mv, rm: busybox is enough. It runs as root in directories that belong to root,
+so that no link which the user made before can lead it astray.
 
-Decided: a docker config that the image or the user made is kept; the script says so. A login inside the codespace cannot
-save through the link (docker renames a file across file systems); `DOCKER_CONFIG` elsewhere is the way around.
+The variables are those of the last start, but for GITHUB_TOKEN: the file that is renewed comes last (C8).
 """
 
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 
+from berth.domain.docker_config_files import FRESH_FILE
 from berth.domain.secret_text import SecretText
 
 ENVIRONMENT_FILE = "/run/codespaces/env"
+_RENEWED = "GITHUB_TOKEN"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # bash forbids setting these, and ends when it is called `sh`. Source: bash manual, "Bash Variables".
 _READ_ONLY = frozenset({"BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"})
@@ -39,9 +39,9 @@ while read -r _ where type _; do
 done < /proc/mounts
 [ "$kind" = tmpfs ] || { echo "$run is not a tmpfs" >&2; exit 3; }
 
-wanted=${1%%:*} uid= gid= home=
-while IFS=: read -r name _ id group _ place _ || [ -n "$name" ]; do
-  if [ "$name" = "$wanted" ] || [ "$id" = "$wanted" ]; then uid=$id gid=$group home=$place; break; fi
+wanted=${1%%:*} uid= gid=
+while IFS=: read -r name _ id group _ || [ -n "$name" ]; do
+  if [ "$name" = "$wanted" ] || [ "$id" = "$wanted" ]; then uid=$id gid=$group; break; fi
 done < /etc/passwd || true
 if [ -z "$uid" ]; then
   case "$wanted" in '' | *[!0-9]*) echo "there is no user '$wanted' in /etc/passwd" >&2; exit 4 ;; esac
@@ -51,34 +51,16 @@ fi
 IFS= read -r mark
 while IFS= read -r line && [ "$line" != "$mark" ]; do printf '%s\n' "$line"; done > "$run/.env.new"
 [ "$line" = "$mark" ] || { echo "the input ended too early" >&2; exit 5; }
-mkdir -p "$run/docker"
-chmod 0755 "$run/docker"
-while IFS= read -r line || [ -n "$line" ]; do printf '%s\n' "$line"; done > "$run/docker/.config.json.new"
 chmod 0400 "$run/.env.new"
-chmod 0600 "$run/docker/.config.json.new"
-chown "$uid:$gid" "$run/.env.new" "$run/docker/.config.json.new"
+mkdir -p "$run/docker" "$run/fresh"
+chmod 0700 "$run/docker" "$run/fresh"
+chown "$uid:$gid" "$run/.env.new" "$run/docker" "$run/fresh"
 mv -f "$run/.env.new" "$run/env"
-mv -f "$run/docker/.config.json.new" "$run/docker/config.json"
 
 if [ -d /etc/profile.d ] || { mkdir -p /etc/profile.d && chmod 0755 /etc/profile.d; }; then
   rm -f /etc/profile.d/zz-codespaces.sh
   echo "[ ! -r $run/env ] || . $run/env" > /etc/profile.d/zz-codespaces.sh
   chmod 0644 /etc/profile.d/zz-codespaces.sh
-fi
-
-link=$home/.docker/config.json
-if [ -z "$home" ] || [ ! -d "$home" ]; then
-  echo "the user has no home directory: the registry credentials are in $run/docker only"
-elif [ -L "$home/.docker" ]; then
-  echo "~/.docker is a link and was kept: the registry credentials are in $run/docker only"
-elif [ -L "$link" ] && [ "$(readlink "$link")" = "$run/docker/config.json" ]; then
-  :
-elif [ -e "$link" ] || [ -L "$link" ]; then
-  echo "~/.docker/config.json was there before and was kept: the registry credentials are in $run/docker only"
-else
-  [ -d "$home/.docker" ] || { mkdir "$home/.docker" && chown -h "$uid:$gid" "$home/.docker"; }
-  ln -s "$run/docker/config.json" "$link"
-  chown -h "$uid:$gid" "$link"
 fi
 """
 
@@ -86,11 +68,9 @@ _RUN_SCRIPT = f'[ ! -r {ENVIRONMENT_FILE} ] || . {ENVIRONMENT_FILE}; exec "$@"'
 
 
 def installation_input(
-    environment: Mapping[str, str | SecretText],
-    docker_config: SecretText,
-    remote_env: Mapping[str, str | None] | None = None,
+    environment: Mapping[str, str | SecretText], remote_env: Mapping[str, str | None] | None = None
 ) -> SecretText:
-    """What INSTALL_SCRIPT reads: a mark, the environment file, the mark, the docker config.
+    """What INSTALL_SCRIPT reads: a mark, the environment file, the mark.
 
     `remote_env` is the dev container's: it comes first, so that it can replace nothing of `environment`.
     Raises ValueError for what no variable can be: the caller's names and values are checked before they are stored.
@@ -99,7 +79,7 @@ def installation_input(
     mark = "----"
     while mark in content:
         mark += "-"
-    return SecretText(f"{mark}\n{content}{mark}\n{docker_config.reveal()}")
+    return SecretText(f"{mark}\n{content}{mark}\n")
 
 
 def environment_file(environment: Mapping[str, str | SecretText], remote_env: Mapping[str, str | None]) -> str:
@@ -112,6 +92,8 @@ def environment_file(environment: Mapping[str, str | SecretText], remote_env: Ma
         text = given.reveal() if isinstance(given, SecretText) else given
         if _is_settable(name, text):
             lines.append(f"export {name}={shlex.quote(text)}\n")
+    if _RENEWED in environment:
+        lines.append(f"[ ! -r {FRESH_FILE} ] || IFS= read -r {_RENEWED} < {FRESH_FILE} || :\n")
     return "".join(lines)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from berth.domain.docker_config_files import FRESH_FILE
 from berth.domain.finding import Finding, Fixer
 from berth.domain.problem import Problem
 from berth.domain.secret_text import SecretText
@@ -37,8 +38,12 @@ def container_environment(identity: CodespaceIdentity) -> dict[str, str]:
     }
 
 
-# git asks this helper for a password to our own origin and to no other.
-GIT_HELPER = '!f() { test "$1" = get && echo username=x-access-token && echo "password=$GITHUB_TOKEN"; }; f'
+# git asks this helper for a password to our own origin and to no other. The file is renewed (C8), the variable is of when
+# the shell began.
+GIT_HELPER = (
+    f'!f() {{ test "$1" = get || return 0; token=; test ! -r {FRESH_FILE} || read -r token < {FRESH_FILE}; '
+    'echo username=x-access-token; echo "password=${token:-$GITHUB_TOKEN}"; }; f'
+)
 
 
 def session_environment(

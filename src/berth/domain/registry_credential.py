@@ -19,9 +19,7 @@ Without the first underscore it is no triple's name, and a note says so. Source:
 access a private image registry".
 """
 
-import base64
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -30,11 +28,10 @@ from berth.domain.ecr_host import EcrRegistry
 from berth.domain.ecr_key import AwsKeys
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
-from berth.domain.registry_host import DOCKER_HUB, normalise_registry_host
+from berth.domain.registry_host import normalise_registry_host
 from berth.domain.secret import PRECEDENCE, SecretLevel
 from berth.domain.secret_text import SecretText
 
-_DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", DOCKER_HUB, "index.docker.io")
 _ORDER: tuple[SecretLevel | None, ...] = (*PRECEDENCE, None)
 _FIXERS: Mapping[SecretLevel | None, Fixer] = {
     SecretLevel.USER: Fixer.DEVELOPER,
@@ -227,29 +224,19 @@ def note_built_in(credentials: RegistryCredentials, host: str) -> CredentialNote
 
 
 def add_codespace_token(
-    credentials: RegistryCredentials, *, host: str, login: str, token: SecretText
+    credentials: RegistryCredentials, *, host: str, login: str, token: SecretText, expires_at: datetime | None = None
 ) -> RegistryCredentials:
     """The same with the built-in registry's credential, if no triple is in its place (policy 7)."""
     own = RegistryCredential(
-        host=host, user=login, password=token, source=CODESPACE_TOKEN, kind=CredentialKind.CODESPACE
+        host=host,
+        user=login,
+        password=token,
+        source=CODESPACE_TOKEN,
+        kind=CredentialKind.CODESPACE,
+        expires_at=expires_at,
     )
     trail = (*credentials.trail, note_built_in(credentials, host))
     return replace(credentials, chosen={host: own, **credentials.chosen}, trail=trail)
-
-
-def docker_config(credentials: Iterable[RegistryCredential]) -> SecretText:
-    """The text of a docker `config.json` that logs in to these hosts and to nothing else.
-
-    Bare lower-case hosts with `auth` only, three keys for Docker Hub, no key with a path: docker and docker-py hand
-    those to every repository of the host. Observed: docker CLI 28.2, skopeo 1.9, devcontainer CLI 0.89, docker-py 7.2.
-    """
-    auths: dict[str, dict[str, str]] = {}
-    for credential in credentials:
-        pair = f"{credential.user}:{credential.password.reveal()}"
-        keys = _DOCKER_HUB_KEYS if credential.host == DOCKER_HUB else (credential.host, *credential.aliases)
-        for key in keys:
-            auths[key] = {"auth": base64.b64encode(pair.encode()).decode()}
-    return SecretText(json.dumps({"auths": auths}, indent=2, sort_keys=True) + "\n")
 
 
 def _not_swapped(keys: UnswappedKeys) -> Finding:

@@ -69,6 +69,11 @@ def assemble(secrets: Iterable[LevelledSecret], *, withheld_reason: str = "") ->
     )
 
 
+def is_of_triple(name: str) -> bool:
+    """Whether a secret of this name belongs to a triple: then its change concerns what runs, too (C8)."""
+    return _NAME.fullmatch(name) is not None
+
+
 def names_a_registry(secret: LevelledSecret) -> bool:
     """Whether the secret is a triple's SERVER that holds nothing but a host: then people may see it, and must.
 

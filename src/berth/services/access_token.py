@@ -3,7 +3,8 @@
 1. No token makes a stronger one: not in scopes, not in how long it lasts. A codespace's token makes none.
 2. A codespace's token has the scopes that L9 needs and no other: `repo`, which `domain.access` narrows to the repository
    of its codespace, and `read:packages`. Not `codespace`: with it a codespace could give its repository to the user's
-   other secrets. It lasts until its codespace stops.
+   other secrets. It lasts until its codespace stops, or to its own end
+   (`services/codespace_token.py`).
 3. A workflow's token has no scopes; it is made in `services/workflow_token.py`.
 """
 

@@ -1,20 +1,18 @@
-"""Installing a codespace's environment in its container, and running commands with it (L7, L9, S7).
+"""Running commands in a codespace with the environment that was installed in its container (S7, L9).
 
-Secrets go in on standard input, lie on a tmpfs that is gone when the container stops, and come into a command by its
-shell reading that file: they are never in an argument list, a container's configuration or on the host's disk.
+Secrets come into a command by its shell reading a file (services/codespace_install.py): they are never in an argument list.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from berth.domain.codespace import Codespace
-from berth.domain.codespace_environment import INSTALL_SCRIPT, installation_input, with_environment
+from berth.domain.codespace_environment import with_environment
 from berth.domain.exec_frame import Start
 from berth.domain.exec_process import MAX_FIRST_LINE, announced, kill_command, parse_first_line
 from berth.domain.problem import UpstreamFailed
-from berth.domain.secret_text import SecretText
 from berth.services.ports import Engine, ExecOutput, ExecResult, ExecStream
 
 _MAX_TAIL = 300  # characters
@@ -44,32 +42,6 @@ class CodespaceExec:
         self._engine = engine
         self._start_timeout_s = start_timeout_s
         self._kill_timeout_s = kill_timeout_s
-
-    async def install(
-        self,
-        container_id: str,
-        remote_user: str,
-        environment: Mapping[str, str | SecretText],
-        docker_config: SecretText,
-        remote_env: Mapping[str, str | None],
-    ) -> str:
-        """Write the environment and the docker config; what there is to say about it (empty: nothing).
-
-        Raises UpstreamFailed(code="container.install_failed").
-        """
-        result = await self._engine.execute(
-            container_id,
-            ["/bin/sh", "-c", INSTALL_SCRIPT, "berth", remote_user],
-            user="0",
-            stdin=installation_input(environment, docker_config, remote_env),
-        )
-        if result.exit_code != 0:
-            raise UpstreamFailed(
-                f"The codespace's environment could not be installed: {_tail(result.output)}",
-                code="container.install_failed",
-                remedy="The image needs a POSIX shell at /bin/sh with the usual small tools (busybox is enough).",
-            )
-        return _tail(result.output)
 
     async def run(
         self,
@@ -153,7 +125,7 @@ async def _started(stream: ExecStream, timeout_s: float) -> StartedCommand:
     found = parse_first_line(said)
     if found is None:
         raise UpstreamFailed(
-            f"The command could not be started: {_tail(said + errors)}",
+            f"The command could not be started: {tail_of(said + errors)}",
             code="exec.not_started",
             remedy="The image needs a POSIX shell at /bin/sh (busybox is enough).",
         )
@@ -162,7 +134,7 @@ async def _started(stream: ExecStream, timeout_s: float) -> StartedCommand:
     return StartedCommand(stream, process_id, [output for output in early if output.data])
 
 
-def _tail(output: bytes) -> str:
+def tail_of(output: bytes) -> str:
     """The last lines, none of them cut: half a secret would not be recognised and masked."""
     kept: list[str] = []
     for line in reversed(output.decode(errors="replace").strip().splitlines()):

@@ -7,6 +7,7 @@ for organizations; there it can be allowed, here it cannot.
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import audit
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store import pull_request as fork_rows
 from berth.adapters.store import repository as rows
 from berth.adapters.store.database import Store
@@ -87,7 +88,7 @@ class ForkService:
         )
         await fork_rows.insert_fork(connection, fork_id, parent.id)
         if account.type is AccountType.ORGANIZATION:
-            await rows.set_collaborator(connection, fork_id, subject.account_id, Role.ADMIN)
+            await collaborator_rows.set_collaborator(connection, fork_id, subject.account_id, Role.ADMIN)
         await self._git.create(fork_id, default_branch=parent.default_branch)
         await audit.record(
             connection,

@@ -38,12 +38,12 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.image_build import built_image_name, codespace_of_image, is_of_build
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.machine import Machines
-from berth.domain.registry_credential import docker_config
 from berth.domain.repository import Repository
 from berth.domain.role import Role
 from berth.domain.secret import choose_environment
 from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_policy import require_images
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.launch_configuration import LaunchConfiguration
@@ -105,6 +105,7 @@ class Launcher:
         git: GitRepositories,
         credentials: CodespaceCredentials,
         executor: CodespaceExec,
+        installer: CodespaceInstaller,
         workspaces: Workspaces,
         configurations: LaunchConfiguration,
         machines: Machines,
@@ -118,6 +119,7 @@ class Launcher:
         self._git = git
         self._credentials = credentials
         self._executor = executor
+        self._installer = installer
         self._workspaces = workspaces
         self._configurations = configurations
         self._machines = machines
@@ -174,7 +176,7 @@ class Launcher:
         wanted = await self._images.read(codespace, source.repository, config, commit, log)
         await require_images(self._store, source.repository, wanted.images)
         await log.phase("Finding the credentials")
-        credentials = await self._open_credentials(codespace, source)
+        credentials = await self._credentials.open_for_image(codespace, source.owner.login, source.repository.id)
         await credentials.tell(log)
         full = codespace.needs_rebuild and codespace.rebuild_full
         if full and not wanted.is_built:
@@ -259,8 +261,9 @@ class Launcher:
         await self._run_hook(Hook.POST_START, run, log)
 
     async def stop(self, codespace: Codespace, container: Container) -> None:
-        """Stop the container; its token is void from now on, its secrets are gone with the tmpfs."""
+        """Stop the container; its token is void from now on, its secrets are gone with the tmpfs, its user's logins stay."""
         await self.void_token(codespace)
+        await self._installer.save(container.container_id, codespace.remote_user or "")
         await self._engine.stop_container(container.container_id, timeout_s=_STOP_TIMEOUT_S)
 
     async def discard(self, containers: tuple[Container, ...]) -> None:
@@ -280,7 +283,7 @@ class Launcher:
         await self._credentials.void(codespace)
 
     async def _open_credentials(self, codespace: Codespace, source: _Source) -> LaunchCredentials:
-        return await self._credentials.open(codespace, source.owner.login, source.repository.id)
+        return await self._credentials.open_for_container(codespace, source.owner.login, source.repository.id)
 
     async def _source(self, codespace: Codespace) -> _Source:
         """Whose it is and what it is launched from, with the owner's rights as they are now (A13)."""
@@ -361,14 +364,16 @@ class Launcher:
         """Secrets, the token and the docker config into the container."""
         await log.phase("Installing secrets and registry credentials")
         credentials.mask(log)
-        said = await self._executor.install(
-            run.launched.container_id,
-            run.launched.remote_user,
+        container_id, user = run.launched.container_id, run.launched.remote_user
+        said = await self._installer.install(
+            container_id,
+            user,
             session_environment(identity, choose_environment(credentials.opened.secrets), credentials.token),
-            docker_config(credentials.registries.chosen.values()),
             remote_environment(run.metadata, run.config, folder=run.launched.remote_folder),
         )
-        await log.output(said)
+        chosen = tuple(credentials.registries.chosen.values())
+        notes = await self._installer.log_in(container_id, user, chosen, credentials.token)
+        await log.output("\n".join([said, *notes]))
 
     async def _run_hook(self, hook: Hook, run: _Run, log: CreationLog) -> None:
         """The image's hooks, then the file's. Raises HookFailed for the first that fails."""

@@ -7,7 +7,7 @@ from berth.domain.codespace import Codespace
 from berth.domain.registry_credential import RegistryCredentials, add_codespace_token
 from berth.domain.registry_triple import assemble, names_a_registry
 from berth.domain.secret_text import SecretText
-from berth.services.access_token import AccessTokenService
+from berth.services.codespace_token import CodespaceToken, CodespaceTokens
 from berth.services.creation_log import CreationLog
 from berth.services.registry_credential_swap import RegistryCredentialSwap
 from berth.services.secret import OpenedSecrets, SecretService
@@ -47,7 +47,7 @@ class CodespaceCredentials:
     """Opens the credentials of codespaces, and ends them."""
 
     def __init__(
-        self, *, secrets: SecretService, tokens: AccessTokenService, swaps: RegistryCredentialSwap, own_host: str
+        self, *, secrets: SecretService, tokens: CodespaceTokens, swaps: RegistryCredentialSwap, own_host: str
     ) -> None:
         """`own_host` is where the built-in registry answers, in its normal form."""
         self._secrets = secrets
@@ -55,22 +55,44 @@ class CodespaceCredentials:
         self._swaps = swaps
         self._own_host = own_host
 
-    async def open(self, codespace: Codespace, owner_login: str, repository_id: int) -> LaunchCredentials:
-        """What its owner may have for this repository now (S3, S6), with a new token; older ones are void.
+    async def open_for_image(self, codespace: Codespace, owner_login: str, repository_id: int) -> LaunchCredentials:
+        """What its owner may have for this repository now (S3, S6), to open an image with.
 
         The token does not wait for a right to secrets: it opens what A7 says, which reading the repository is enough for.
         A fork's pull request is a stranger's code, whoever looks at it: nothing is put where that could read it.
         """
         if codespace.from_fork:
-            nothing = OpenedSecrets(secrets=(), withheld_reason=_FROM_FORK)
-            return LaunchCredentials(opened=nothing, token=None, registries=assemble((), withheld_reason=_FROM_FORK))
+            return _nothing()
+        token = await self._tokens.issue_for_image(codespace)
+        return await self.open_with(codespace, owner_login, repository_id, token)
+
+    async def open_for_container(self, codespace: Codespace, owner_login: str, repository_id: int) -> LaunchCredentials:
+        """The same, to be put into its container.
+
+        The token comes first: what changes after that makes a refresh due, what changed before is in the secrets.
+        """
+        if codespace.from_fork:
+            return _nothing()
+        token = await self._tokens.issue_for_container(codespace)
+        return await self.open_with(codespace, owner_login, repository_id, token)
+
+    async def open_with(
+        self, codespace: Codespace, owner_login: str, repository_id: int, token: CodespaceToken
+    ) -> LaunchCredentials:
+        """The same with a token that there is."""
         opened = await self._secrets.open_for_codespace(codespace.owner_id, repository_id)
         triples = assemble(opened.secrets, withheld_reason=opened.withheld_reason)
         swapped = await self._swaps.swap(triples, opened.owners)
-        token = await self._tokens.issue_for_codespace(codespace.owner_id, codespace.id)
-        registries = add_codespace_token(swapped, host=self._own_host, login=owner_login, token=token)
-        return LaunchCredentials(opened=opened, token=token, registries=registries)
+        registries = add_codespace_token(
+            swapped, host=self._own_host, login=owner_login, token=token.value, expires_at=token.expires_at
+        )
+        return LaunchCredentials(opened=opened, token=token.value, registries=registries)
 
     async def void(self, codespace: Codespace) -> None:
         """Its tokens are good for nothing from now on. May be repeated."""
-        await self._tokens.revoke_of_codespace(codespace.id)
+        await self._tokens.void(codespace)
+
+
+def _nothing() -> LaunchCredentials:
+    opened = OpenedSecrets(secrets=(), withheld_reason=_FROM_FORK)
+    return LaunchCredentials(opened=opened, token=None, registries=assemble((), withheld_reason=_FROM_FORK))

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store import access_token as token_rows
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import audit
+from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store import package as package_rows
 from berth.adapters.store import repository as rows
 from berth.adapters.store import team as team_rows
@@ -203,7 +204,7 @@ class RepositoryService:
                 now=self._clock.now(),
             )
             if account.type is AccountType.ORGANIZATION:  # whoever makes it administers it, owner or not
-                await rows.set_collaborator(connection, repository_id, subject.account_id, Role.ADMIN)
+                await collaborator_rows.set_collaborator(connection, repository_id, subject.account_id, Role.ADMIN)
             await self._git.create(repository_id, default_branch=branch)
             known = _decide(
                 subject, await rows.find_known_by_id(connection, subject.account_id, repository_id), Action.READ
@@ -282,7 +283,9 @@ class RepositoryService:
         """Whoever has a role given by name; and the owning user."""
         async with self._store.read() as connection:
             known = await find_decided(connection, subject, owner, name, Action.WRITE)
-            return await rows.list_collaborators(connection, known.repository.id, limit=limit, offset=offset)
+            return await collaborator_rows.list_collaborators(
+                connection, known.repository.id, limit=limit, offset=offset
+            )
 
     async def find_role_of(self, subject: Subject, owner: str, name: str, login: str) -> tuple[Account, Role]:
         """What an account may do with the repository, by every way there is."""
@@ -310,7 +313,7 @@ class RepositoryService:
             user = await get_account(connection, login, AccountType.USER)
             if user.id == known.repository.owner_id:
                 raise Invalid("Repository owner cannot be a collaborator", field="username", code="repository.owner")
-            await rows.set_collaborator(connection, known.repository.id, user.id, role)
+            await collaborator_rows.set_collaborator(connection, known.repository.id, user.id, role)
             detail = f"{user.login} {role.word}"
             await self._record(connection, subject, "repository.collaborator_set", known.repository, detail)
 
@@ -320,7 +323,7 @@ class RepositoryService:
             own = login.lower() == subject.login.lower() and subject.token_kind is TokenKind.PERSONAL
             known = await find_locked(connection, subject, owner, name, Action.READ if own else Action.ADMINISTER)
             user = await get_account(connection, login, AccountType.USER)
-            if await rows.remove_collaborator(connection, known.repository.id, user.id):
+            if await collaborator_rows.remove_collaborator(connection, known.repository.id, user.id):
                 await self._record(connection, subject, "repository.collaborator_remove", known.repository, user.login)
 
     async def list_teams(

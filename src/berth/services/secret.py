@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import audit
 from berth.adapters.store import codespace_access as access_rows
+from berth.adapters.store import credential_refresh as refresh_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import secret as rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject, role_without_token
 from berth.domain.codespace_access import decide_access
 from berth.domain.problem import Conflict, Invalid, UpstreamFailed
+from berth.domain.registry_triple import is_of_triple
 from berth.domain.repository import Repository, Visibility
 from berth.domain.role import Role
 from berth.domain.secret import (
@@ -273,6 +275,18 @@ class SecretService:
             target=name,
             detail=f"{owner.level} {owner.label}",
         )
+        if is_of_triple(name):
+            await self._ask_for_refresh(connection, owner)
+
+    @staticmethod
+    async def _ask_for_refresh(connection: AsyncConnection, owner: SecretOwner) -> None:
+        """In the transaction of the change: what runs is to have the credentials of now (C8), other secrets wait (S8)."""
+        ask = {
+            SecretLevel.USER: refresh_rows.ask_for_user,
+            SecretLevel.REPOSITORY: refresh_rows.ask_for_repository,
+            SecretLevel.ORGANIZATION: refresh_rows.ask_for_organization,
+        }
+        await ask[owner.level](connection, owner.id)
 
 
 async def _get_stored(connection: AsyncConnection, owner: SecretOwner, name: str) -> rows.StoredSecret:

@@ -1,4 +1,4 @@
-"""All use cases together: what `wiring.py` makes and hands to the edges."""
+"""All use cases together: what `wiring` makes and hands to the edges."""
 
 from dataclasses import dataclass
 

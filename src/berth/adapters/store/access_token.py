@@ -153,9 +153,26 @@ async def delete_tokens_by_note(connection: AsyncConnection, account_id: int, no
     )
 
 
-async def revoke_codespace_tokens(connection: AsyncConnection, codespace_id: int) -> None:
-    """Make every token of a codespace void."""
-    await connection.execute(delete(access_tokens).where(access_tokens.c.codespace_id == codespace_id))
+async def revoke_codespace_tokens(connection: AsyncConnection, codespace_id: int, *, but: int | None = None) -> None:
+    """Make every token of a codespace void; one may stay."""
+    statement = delete(access_tokens).where(access_tokens.c.codespace_id == codespace_id)
+    await connection.execute(statement if but is None else statement.where(access_tokens.c.id != but))
+
+
+async def find_codespace_token(
+    connection: AsyncConnection, codespace_id: int, value: SecretText | None = None
+) -> AccessToken | None:
+    """The codespace's token of this value; without one its newest."""
+    statement = select(*_COLUMNS).where(access_tokens.c.codespace_id == codespace_id)
+    if value is not None:
+        statement = statement.where(access_tokens.c.hash == hash_token(value))
+    row = (await connection.execute(statement.order_by(access_tokens.c.id.desc()).limit(1))).one_or_none()
+    return None if row is None else to_access_token(row)
+
+
+async def end_token(connection: AsyncConnection, token_id: int, expires_at: datetime) -> None:
+    """Let a token expire then."""
+    await connection.execute(update(access_tokens).where(access_tokens.c.id == token_id).values(expires_at=expires_at))
 
 
 async def revoke_workflow_tokens(connection: AsyncConnection, repository_id: int) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berth.adapters.store.credential_refresh import ask_for_user
 from berth.adapters.store.package_tables import package_collaborators, packages
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.tables import (
@@ -169,6 +170,7 @@ async def set_membership(
         await connection.execute(
             insert(memberships).values(organization_id=organization_id, user_id=user_id, role=role)
         )
+    await ask_for_user(connection, user_id)
 
 
 async def remove_membership(connection: AsyncConnection, organization_id: int, user_id: int) -> None:
@@ -190,3 +192,4 @@ async def remove_membership(connection: AsyncConnection, organization_id: int, u
         delete(memberships).where(memberships.c.organization_id == organization_id, memberships.c.user_id == user_id),
     ):
         await connection.execute(statement)
+    await ask_for_user(connection, user_id)

@@ -67,6 +67,12 @@ async def find_codespace_by_id(connection: AsyncConnection, codespace_id: int) -
     return None if row is None else to_codespace(row)
 
 
+async def lock_codespace(connection: AsyncConnection, codespace_id: int) -> Codespace | None:
+    """The same; requests and the loop's writes wait until the transaction ends."""
+    await connection.execute(select(codespaces.c.id).where(codespaces.c.id == codespace_id).with_for_update(read=True))
+    return await find_codespace_by_id(connection, codespace_id)
+
+
 async def list_codespaces(
     connection: AsyncConnection,
     *,

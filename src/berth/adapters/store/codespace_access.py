@@ -5,6 +5,7 @@ from collections.abc import Collection
 from sqlalchemy import and_, delete, exists, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from berth.adapters.store.credential_refresh import ask_for_organization
 from berth.adapters.store.tables import (
     accounts,
     codespace_access,
@@ -48,6 +49,7 @@ async def set_visibility(connection: AsyncConnection, organization_id: int, visi
     for table in (codespace_access_users, codespace_access):
         await connection.execute(delete(table).where(table.c.organization_id == organization_id))
     await connection.execute(insert(codespace_access).values(organization_id=organization_id, visibility=visibility))
+    await ask_for_organization(connection, organization_id)
 
 
 async def find_people(connection: AsyncConnection, organization_id: int, logins: Collection[str]) -> dict[str, int]:
@@ -94,3 +96,4 @@ async def remove_users(connection: AsyncConnection, organization_id: int, user_i
             codespace_access_users.c.organization_id == organization_id, codespace_access_users.c.user_id.in_(user_ids)
         )
     )
+    await ask_for_organization(connection, organization_id)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, false, func, insert, or_, select, true, union, update
+from sqlalchemy import ColumnElement, Row, Select, and_, delete, false, func, insert, or_, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berth.adapters.store.account import to_account
+from berth.adapters.store.credential_refresh import ask_for_repository
 from berth.adapters.store.former_name import leaving_name, take_name, was_named
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.tables import (
@@ -25,7 +25,7 @@ from berth.adapters.store.tables import (
 )
 from berth.domain.access import RepositoryFacts, Subject
 from berth.domain.access_token import TokenKind
-from berth.domain.account import Account, AccountType, OrganizationRole
+from berth.domain.account import AccountType, OrganizationRole
 from berth.domain.lifecycle import Desired
 from berth.domain.problem import Invalid, NotFound
 from berth.domain.repository import Repository, Visibility
@@ -335,6 +335,8 @@ async def update_repository(connection: AsyncConnection, repository_id: int, val
     try:
         async with leaving_name(connection, repository_id, changed):
             await connection.execute(update(repositories).where(repositories.c.id == repository_id).values(**changed))
+        if changed.keys() & {"owner_id", "visibility"}:  # which organization's secrets reach it, and for whom
+            await ask_for_repository(connection, repository_id)
     except IntegrityError as error:
         raise _name_taken(str(changed.get("name"))) from error
 
@@ -354,45 +356,8 @@ async def list_ids(connection: AsyncConnection) -> set[int]:
     return set((await connection.execute(select(repositories.c.id))).scalars())
 
 
-async def list_collaborators(
-    connection: AsyncConnection, repository_id: int, *, limit: int, offset: int
-) -> tuple[list[tuple[Account, Role]], int]:
-    """Whoever has a role given to him by name, and the owning user."""
-    columns = [column for column in accounts.c if column.name != "login_key"]
-    named = select(collaborators.c.user_id).where(collaborators.c.repository_id == repository_id)
-    owner = (
-        select(accounts.c.id)
-        .join(repositories, repositories.c.owner_id == accounts.c.id)
-        .where(repositories.c.id == repository_id, accounts.c.type == AccountType.USER)
-    )
-    mine = and_(collaborators.c.user_id == accounts.c.id, collaborators.c.repository_id == repository_id)
-    statement = (
-        select(*columns, func.coalesce(collaborators.c.role, int(Role.ADMIN)).label("role"))
-        .outerjoin(collaborators, mine)
-        .where(accounts.c.id.in_(union(named, owner)))
-        .order_by(accounts.c.id)
-    )
-    rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
-    return [(to_account(row), Role(row.role)) for row in rows], total
-
-
 async def lock_repository(connection: AsyncConnection, repository_id: int) -> None:
     """Changes of who has a role on a repository take turns. Raises NotFound if it was deleted meanwhile."""
     statement = select(repositories.c.id).where(repositories.c.id == repository_id).with_for_update()
     if (await connection.execute(statement)).one_or_none() is None:
         raise NotFound("Not Found", code="repository.not_found")
-
-
-async def set_collaborator(connection: AsyncConnection, repository_id: int, user_id: int, role: Role) -> None:
-    """Give a role by name. Raises NotFound if the repository was deleted meanwhile."""
-    await lock_repository(connection, repository_id)
-    await remove_collaborator(connection, repository_id, user_id)
-    await connection.execute(insert(collaborators).values(repository_id=repository_id, user_id=user_id, role=int(role)))
-
-
-async def remove_collaborator(connection: AsyncConnection, repository_id: int, user_id: int) -> bool:
-    """False: he had no role by name."""
-    gone = await connection.execute(
-        delete(collaborators).where(collaborators.c.repository_id == repository_id, collaborators.c.user_id == user_id)
-    )
-    return bool(gone.rowcount)

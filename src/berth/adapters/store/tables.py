@@ -335,6 +335,18 @@ codespace_exports = Table(
     sqlite_autoincrement=True,
 )
 
+# When the credentials in a running codespace are made fresh (credential_refresh.py).
+credential_refreshes = Table(
+    "credential_refreshes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("codespace_id", Id, cascade("codespaces.id"), nullable=False, unique=True),
+    Column("said", Text),  # what its log was told last; NULL: nothing that is still so
+    *work_columns(),
+    Index(None, "next_at"),
+    sqlite_autoincrement=True,
+)
+
 # What an organization's owners allow its codespaces; NULL: the policy says nothing of it.
 codespace_policies = Table(
     "codespace_policies",

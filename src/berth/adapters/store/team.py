@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.account import to_account
+from berth.adapters.store.credential_refresh import ask_for_repository, ask_for_team, ask_for_user
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.repository import lock_repository
 from berth.adapters.store.tables import accounts, repositories, team_members, team_repositories, teams
@@ -69,6 +70,7 @@ async def update_team(connection: AsyncConnection, team_id: int, values: Mapping
 
 
 async def delete_team(connection: AsyncConnection, team_id: int) -> None:
+    await ask_for_team(connection, team_id)
     await connection.execute(delete(teams).where(teams.c.id == team_id))
 
 
@@ -132,6 +134,7 @@ async def remove_team_member(connection: AsyncConnection, team_id: int, user_id:
     await connection.execute(
         delete(team_members).where(team_members.c.team_id == team_id, team_members.c.user_id == user_id)
     )
+    await ask_for_user(connection, user_id)
 
 
 async def set_team_repository(connection: AsyncConnection, team_id: int, repository_id: int, role: Role) -> None:
@@ -154,6 +157,7 @@ async def remove_team_repository(connection: AsyncConnection, team_id: int, repo
             team_repositories.c.team_id == team_id, team_repositories.c.repository_id == repository_id
         )
     )
+    await ask_for_repository(connection, repository_id)
 
 
 async def list_repository_teams(

@@ -1,0 +1,72 @@
+"""What brings codespaces about, put together: the launcher, and the workers of the reconcile loop."""
+
+from berth.adapters.dev_container_cli import DevContainerCLI
+from berth.adapters.registry_http import RegistryHTTP
+from berth.adapters.workspaces_disk import DiskWorkspaces
+from berth.domain.codespace_timer import TimeLimits
+from berth.services.codespace_activity import CodespaceActivity
+from berth.services.codespace_export_worker import CodespaceExportWorker
+from berth.services.codespace_request import CodespaceLimits
+from berth.services.credential_refresh import CredentialRefreshWorker
+from berth.services.image_access import ImageAccess
+from berth.services.image_build import ImageBuilder
+from berth.services.launch import Launcher
+from berth.services.launch_configuration import LaunchConfiguration
+from berth.services.launch_image import LaunchImages
+from berth.services.package_refusal import PackageRefusals
+from berth.settings import Settings
+from berth.wiring.parts import Parts
+
+
+def make_launcher(parts: Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
+    own_host = parts.own.host
+    refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=own_host)
+    images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals, swaps=parts.swaps)
+    builder = ImageBuilder(
+        engine=parts.engine, git=parts.git, images=images, machines=parts.settings.machines, server_id=server_id
+    )
+    return Launcher(
+        store=parts.store,
+        engine=parts.engine,
+        dev_containers=dev_containers,
+        images=LaunchImages(images=images, builder=builder),
+        git=parts.git,
+        credentials=parts.codespace_credentials,
+        executor=parts.executor,
+        installer=parts.installer,
+        workspaces=DiskWorkspaces(parts.data / "codespaces"),
+        configurations=LaunchConfiguration(git=parts.git, default_image=parts.settings.default_image or ""),
+        machines=parts.settings.machines,
+        server_id=server_id,
+        origin=parts.origin,
+    )
+
+
+def make_export_worker(parts: Parts) -> CodespaceExportWorker:
+    return CodespaceExportWorker(
+        store=parts.store,
+        clock=parts.clock,
+        git=parts.git,
+        executor=parts.executor,
+        activity=CodespaceActivity(store=parts.store, clock=parts.clock),
+        origin=parts.origin,
+    )
+
+
+def make_refresh_worker(parts: Parts) -> CredentialRefreshWorker:
+    return CredentialRefreshWorker(
+        store=parts.store,
+        clock=parts.clock,
+        tokens=parts.codespace_tokens,
+        credentials=parts.codespace_credentials,
+        installer=parts.installer,
+    )
+
+
+def make_limits(settings: Settings) -> CodespaceLimits:
+    return CodespaceLimits(
+        per_user=settings.max_codespaces_per_user,
+        idle_timeout_minutes=settings.idle_timeout_default_min,
+        retention_minutes=settings.retention_default_min,
+        longest=TimeLimits(idle_minutes=settings.idle_timeout_max_min, retention_minutes=settings.retention_max_min),
+    )

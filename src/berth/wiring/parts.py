@@ -1,0 +1,99 @@
+"""The parts that everything else is made of: the adapters, and the services that others stand on."""
+
+import logging
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from berth.adapters.blobs import open_blob_store
+from berth.adapters.clock_system import SystemClock
+from berth.adapters.engine_docker import DockerEngine
+from berth.adapters.entropy_system import SystemEntropy
+from berth.adapters.git_repositories import BareGitRepositories
+from berth.adapters.store.database import Store
+from berth.domain.problem import LimitReached, UpstreamFailed
+from berth.domain.registry_host import WebAddress, parse_web_address
+from berth.local import data_dir, make_sealer, open_store, own_origin
+from berth.outgoing import make_ecr_client
+from berth.services.access_token import AccessTokenService
+from berth.services.codespace_exec import CodespaceExec
+from berth.services.codespace_install import CodespaceInstaller
+from berth.services.codespace_token import CodespaceTokens
+from berth.services.launch_credentials import CodespaceCredentials
+from berth.services.ports import BlobStore
+from berth.services.registry_credential_swap import RegistryCredentialSwap
+from berth.services.secret import SecretService
+from berth.settings import Settings
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The adapters, and the services that others stand on."""
+
+    settings: Settings
+    origin: str  # what codespaces call us by
+    data: Path
+    clock: SystemClock
+    entropy: SystemEntropy
+    store: Store
+    engine: DockerEngine
+    git: BareGitRepositories
+    blobs: BlobStore
+    secrets: SecretService
+    tokens: AccessTokenService
+    swaps: RegistryCredentialSwap
+    executor: CodespaceExec
+    installer: CodespaceInstaller
+    codespace_tokens: CodespaceTokens
+
+    @property
+    def own(self) -> WebAddress:
+        return parse_web_address(self.origin)
+
+    @property
+    def codespace_credentials(self) -> CodespaceCredentials:
+        return CodespaceCredentials(
+            secrets=self.secrets, tokens=self.codespace_tokens, swaps=self.swaps, own_host=self.own.host
+        )
+
+
+async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
+    data = data_dir(settings)
+    clock, entropy = SystemClock(), SystemEntropy()
+    store = open_store(settings)
+    resources.push_async_callback(store.close)
+    blobs = await resources.enter_async_context(open_blob_store(settings.blobs or data / "blobs"))
+    engine = DockerEngine(settings.docker_host)
+    ecr = make_ecr_client(settings, clock, resources)
+    swaps = RegistryCredentialSwap(ecr=ecr, clock=clock, entropy=entropy)
+    resources.push_async_callback(swaps.close)
+    tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
+    return Parts(
+        settings=settings,
+        origin=settings.external_url or own_origin(settings),
+        data=data,
+        clock=clock,
+        entropy=entropy,
+        store=store,
+        engine=engine,
+        git=BareGitRepositories(data / "repositories"),
+        blobs=blobs,
+        secrets=SecretService(store=store, sealer=make_sealer(settings), clock=clock),
+        tokens=tokens,
+        swaps=swaps,
+        executor=CodespaceExec(engine),
+        installer=CodespaceInstaller(engine),
+        codespace_tokens=CodespaceTokens(
+            store=store, access=tokens, clock=clock, entropy=entropy, life_s=settings.codespace_token_ttl_s
+        ),
+    )
+
+
+async def claim_blobs(blobs: BlobStore, server_id: str) -> None:
+    """Raises Invalid where the store is another installation's. It may come up later than we do: collection asks again."""
+    try:
+        await blobs.claim(server_id)
+    except (UpstreamFailed, LimitReached) as problem:
+        _LOG.warning("blob.not_claimed", extra={"code": problem.code, "reason": problem.message})

@@ -1,0 +1,90 @@
+"""The use cases that the edges call, put together."""
+
+from collections.abc import Callable
+
+from berth.services.account import AccountService
+from berth.services.audit import AuditService
+from berth.services.codespace import CodespaceService
+from berth.services.codespace_access import CodespaceAccessService
+from berth.services.codespace_activity import CodespaceActivity
+from berth.services.codespace_export import CodespaceExportService
+from berth.services.codespace_policy import CodespacePolicyService
+from berth.services.codespace_session import CodespaceSessionService
+from berth.services.contents import ContentsService
+from berth.services.dev_container import DevContainerService
+from berth.services.fork import ForkService
+from berth.services.former_name import FormerNameService
+from berth.services.organization_codespace import OrganizationCodespaceService
+from berth.services.package import PackageService
+from berth.services.package_explanation import PackageExplanationService
+from berth.services.package_grant import PackageGrantService
+from berth.services.package_policy import PackagePolicyService
+from berth.services.package_repository import PackageRepositoryService
+from berth.services.package_settings import PackageSettingsService
+from berth.services.package_version import PackageVersionService
+from berth.services.pull_request import PullRequestService
+from berth.services.registry_credential import RegistryCredentialService
+from berth.services.repository import RepositoryService
+from berth.services.repository_transfer import RepositoryTransferService
+from berth.services.services import Services
+from berth.services.team import TeamService
+from berth.services.workflow_token import WorkflowTokenService
+from berth.wiring.codespace import make_limits
+from berth.wiring.parts import Parts
+
+
+def make_services(parts: Parts, wake: Callable[[], None], wake_exports: Callable[[], None]) -> Services:
+    store, clock, git = parts.store, parts.clock, parts.git
+    repositories = RepositoryService(store=store, clock=clock, git=git)
+    activity = CodespaceActivity(store=store, clock=clock)
+    codespaces = CodespaceService(
+        store=store,
+        clock=clock,
+        entropy=parts.entropy,
+        git=git,
+        executor=parts.executor,
+        activity=activity,
+        limits=make_limits(parts.settings),
+        machines=parts.settings.machines,
+        wake=wake,
+    )
+    return Services(
+        accounts=AccountService(store=store, clock=clock),
+        teams=TeamService(store=store, clock=clock),
+        repositories=repositories,
+        repository_transfers=RepositoryTransferService(store=store, clock=clock),
+        forks=ForkService(store=store, clock=clock, git=git),
+        pull_requests=PullRequestService(store=store, clock=clock, git=git),
+        former_names=FormerNameService(store=store),
+        contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
+        access_tokens=parts.tokens,
+        workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
+        secrets=parts.secrets,
+        registry_credentials=_make_registry_credentials(parts),
+        codespaces=codespaces,
+        codespace_activity=activity,
+        codespace_access=CodespaceAccessService(store=store, clock=clock),
+        codespace_exports=CodespaceExportService(
+            store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
+        ),
+        codespace_sessions=CodespaceSessionService(
+            clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
+        ),
+        codespace_policies=CodespacePolicyService(store=store, clock=clock),
+        organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
+        dev_containers=DevContainerService(git=git),
+        packages=PackageService(store=store, clock=clock),
+        package_versions=PackageVersionService(store=store, clock=clock),
+        package_settings=PackageSettingsService(store=store, clock=clock),
+        package_grants=PackageGrantService(store=store, clock=clock),
+        package_repositories=PackageRepositoryService(store=store, clock=clock),
+        package_policies=PackagePolicyService(store=store, clock=clock),
+        package_explanations=PackageExplanationService(store=store),
+        audit=AuditService(store=store),
+    )
+
+
+def _make_registry_credentials(parts: Parts) -> RegistryCredentialService:
+    return RegistryCredentialService(
+        store=parts.store, secrets=parts.secrets, swaps=parts.swaps, own_host=parts.own.host
+    )
