@@ -187,3 +187,20 @@ def test_entries_and_back() -> None:
     line = format_entries(entries)
     assert "\n" not in line
     assert parse_entries(line) == entries
+
+
+@pytest.mark.parametrize("key", [HOST, f"{HOST}:443"])
+def test_c8_policy_5_what_could_not_be_renewed_stays(key: str) -> None:
+    before = merge({"auths": {"own.test": MINE}}, credential(aliases=(f"{HOST}:443",)), credential("gone.test"))
+    kept = merge_docker_config(before.text.reveal().encode(), before.entries, [credential("new.test")], {HOST})
+    auths = read(kept)["auths"]
+    assert auths[key] == entry()
+    assert auths.keys() == {HOST, f"{HOST}:443", "own.test", "new.test"}, "and nothing of the others"
+    assert HOST not in kept.own.reveal(), "it is still ours"
+    later = merge_docker_config(kept.text.reveal().encode(), kept.entries, [])
+    assert read(later)["auths"].keys() == {"own.test"}, "a deleted secret takes it away"
+
+
+def test_c8_policy_5_an_entry_of_the_user_does_not_become_ours() -> None:
+    kept = merge_docker_config(json.dumps({"auths": {HOST: MINE}}).encode(), NO_ENTRIES, [], {HOST})
+    assert (read(kept)["auths"], kept.entries) == ({HOST: MINE}, {})

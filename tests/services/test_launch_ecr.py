@@ -9,6 +9,7 @@ from tests.codespace_world import HOST, OWN_HOST, CodespaceWorld, make_codespace
 from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET
 from tests.fakes.registry_client import FakeRegistryClient
 from tests.secret_world import WEB
+from tests.services.test_credential_refresh import refresh
 from tests.services.test_launch import again, code, config_of
 
 from berth.adapters.store.database import Store
@@ -103,3 +104,29 @@ async def test_b3_a_token_that_aws_has_ended_is_not_used_for_the_next_launch(wor
     assert len(world.ecr.asked) == 1, "only then it is given up"
     assert (await world.launch()).state is State.AVAILABLE
     assert len(world.ecr.asked) == 2
+
+
+async def test_c8_a_swap_that_fails_at_a_refresh_leaves_the_login_that_is_there_and_says_so(
+    world: CodespaceWorld,
+) -> None:
+    launched = await world.launch()
+    world.launcher._credentials._swaps._kept.clear()  # as in a server that was started anew
+    world.ecr.always = SKEWED
+    for _ in range(2):
+        await refresh(world)
+        assert (await world.files(launched.name)).logins[ECR_HOST] == "AWS:token-1"
+    said = [entry.text for entry in await world.log(launched.name) if "clock" in entry.text]
+    assert len(said) == 1, said
+    world.ecr.always = None
+    await refresh(world)
+    assert (await world.files(launched.name)).logins[ECR_HOST].startswith("AWS:token-")
+    assert (await world.files(launched.name)).logins[ECR_HOST] != "AWS:token-1"
+
+
+async def test_c8_of_deleted_keys_nothing_stays(world: CodespaceWorld) -> None:
+    launched = await world.launch()
+    world.ecr.always = SKEWED
+    for part in ("SERVER", "USER", "PASSWORD"):
+        await world.secrets.service.delete(world.secrets.subject("olga"), WEB, f"AWS_CI_CONTAINER_REGISTRY_{part}")
+    await refresh(world)
+    assert (await world.files(launched.name)).logins.keys() == {HOST, OWN_HOST}
