@@ -26,6 +26,7 @@ from berth.domain.image_build import BUILD_LABEL, build_key, built_image_name
 from berth.domain.lifecycle import State
 from berth.domain.registry_credential import RegistryCredential
 from berth.services import image_build
+from berth.services.codespace_watch import CodespaceWatch
 from berth.services.ports import ImageBuilt, LocalImage
 
 pytestmark = pytest.mark.parametrize(
@@ -316,6 +317,7 @@ async def test_the_sweep_removes_what_builds_left_and_no_more(world: CodespaceWo
     orphan = LocalImage(image_id="x", labels=of_build, architecture="amd64", user="")
     engine.images |= {built_image_name("gone"): orphan, "registry.example/x:1": orphan}
     await world.worker.sweep()
+    await CodespaceWatch(store=world.store, launcher=world.launcher, wake=lambda: None).look()
     assert {old.container_id, of_nobody.container_id}.isdisjoint(engine.containers)
     assert {of_codespace.container_id, of_other.container_id, young.container_id} <= engine.containers.keys()
     assert built_image_name("gone") not in engine.images
