@@ -39,11 +39,10 @@ from berth.services.codespace_request import CodespaceLimits, CodespaceRequest
 from berth.services.codespace_token import CodespaceTokens
 from berth.services.credential_refresh import CredentialRefreshWorker
 from berth.services.image_access import ImageAccess
-from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
-from berth.services.launch_image import LaunchImages
+from berth.services.launch_image import make_launch_images
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.package_refusal import PackageRefusals
 from berth.services.reconcile import Claim, Reconciler
@@ -57,6 +56,7 @@ OWN_HOST = "berth.test:8080"  # of the built-in registry
 LIMIT = 3
 BUILD_TIMEOUT_S = 2.0
 TOKEN_LIFE_S = 8 * 3600
+FEATURE_BYTES = 64 * 1024
 LONGEST = TimeLimits(idle_minutes=240, retention_minutes=43200)
 MACHINES = Machines(
     (
@@ -235,9 +235,6 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
     executor = CodespaceExec(engine)
     refusals = PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST)
     images = ImageAccess(registry=registry, engine=engine, refusals=refusals, swaps=swaps)
-    builder = ImageBuilder(
-        engine=engine, git=git, images=images, machines=MACHINES, server_id=SERVER_ID, timeout_s=BUILD_TIMEOUT_S
-    )
     activity = CodespaceActivity(store=store, clock=clock)
     limits = CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST)
     codespace_tokens = CodespaceTokens(store=store, access=tokens, clock=clock, entropy=entropy, life_s=TOKEN_LIFE_S)
@@ -247,7 +244,16 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
         store=store,
         engine=engine,
         dev_containers=dev_containers,
-        images=LaunchImages(images=images, builder=builder),
+        images=make_launch_images(
+            store=store,
+            engine=engine,
+            git=git,
+            images=images,
+            machines=MACHINES,
+            server_id=SERVER_ID,
+            build_timeout_s=BUILD_TIMEOUT_S,
+            feature_bytes=FEATURE_BYTES,
+        ),
         git=git,
         credentials=credentials,
         executor=executor,

@@ -155,16 +155,29 @@ REFUSED_VALUES: dict[str, object] = {
     "privileged": True,
     "runArgs": ["--privileged"],
     "mounts": ["source=/etc,target=/e,type=bind"],
-    "features": {"x": {}},
 }
+FOR_FILES = ("features", "overrideFeatureInstallOrder")  # refused in labels and in Features only
 
 
-@pytest.mark.parametrize("key", REFUSED)
+@pytest.mark.parametrize("key", [key for key in REFUSED if key not in FOR_FILES])
 def test_l3_l4_a_refused_key_is_named_with_its_alternative(key: str) -> None:
     problem = refused(**{key: REFUSED_VALUES.get(key, "x")})
     assert f"'{key}' in devcontainer.json" in problem.message
     assert problem.remedy
     assert problem.code in {"devcontainer.host_command", "devcontainer.unsupported", "devcontainer.not_allowed"}
+
+
+@pytest.mark.parametrize("key", FOR_FILES)
+def test_a_label_names_no_features(key: str) -> None:
+    with pytest.raises(Invalid, match=f"'{key}' in The image's label") as caught:
+        review_image_metadata({"devcontainer.metadata": json.dumps([{key: ["x"]}])})
+    assert caught.value.code == "devcontainer.unsupported"
+
+
+def test_features_in_a_file_are_read_at_once() -> None:
+    review_configuration(config(features={"ghcr.io/a/b": {}}, overrideFeatureInstallOrder=["ghcr.io/a/b"]))
+    assert refused(features={"node": {}}).code == "feature.reference"
+    assert refused(overrideFeatureInstallOrder="x").code == "feature.reference"
 
 
 def test_l3_the_alternative_to_initialize_command_is_on_create_command() -> None:
@@ -209,9 +222,9 @@ def test_an_unknown_key_is_refused_by_name() -> None:
 
 
 def test_all_refusals_come_at_once_and_the_first_gives_the_code() -> None:
-    problem = refused(capAdd=["X"], nonsense=1, features={"a": {}})
+    problem = refused(capAdd=["X"], nonsense=1, service="a")
     assert problem.code == "devcontainer.not_allowed"
-    assert all(word in problem.message for word in ("'capAdd'", "'nonsense'", "'features'"))
+    assert all(word in problem.message for word in ("'capAdd'", "'nonsense'", "'service'"))
 
 
 @pytest.mark.parametrize("value", [{}, {"image": ""}, {"image": "${localEnv:IMAGE}"}], ids=["none", "empty", "L5"])

@@ -7,7 +7,7 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import Digest, ImageReference
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
-from berth.services.ports import ImageRefused, ResolvedImage
+from berth.services.ports import FetchedFeature, ImageRefused, ResolvedImage
 
 SEEN = {"status": "401"}  # the evidence of every refusal
 DIGEST = Digest.of(b"the image")
@@ -24,6 +24,7 @@ class FakeRegistryClient:
     tokens: int = 0
     on_ask: Callable[[RegistryCredential | Anonymous], Awaitable[None]] | None = None
     asked: list[tuple[str, RegistryCredential | Anonymous]] = field(default_factory=list)
+    features: dict[str, bytes] = field(default_factory=dict)  # `host/path` → the archive of the Feature there
 
     async def resolve(
         self, image: ImageReference, credential: RegistryCredential | Anonymous, architecture: str
@@ -43,6 +44,21 @@ class FakeRegistryClient:
                 pull_token=SecretText(f"token-{self.tokens}") if self.scheme == "bearer" else None,
                 password_shown=self.scheme == "basic",
             )
+        return self._refuse(shown)
+
+    async def fetch_feature(
+        self, feature: ImageReference, credential: RegistryCredential | Anonymous
+    ) -> FetchedFeature | ImageRefused:
+        name = f"{feature.host}/{feature.path}"
+        self.asked.append((name, credential))
+        wanted = self.passwords.get(name, "no password opens it")
+        shown = credential.password.reveal() if isinstance(credential, RegistryCredential) else None
+        if wanted not in {None, shown}:
+            return self._refuse(shown)
+        archive = self.features[name]
+        return FetchedFeature(feature=feature.pinned(Digest.of(archive)), archive=archive)
+
+    def _refuse(self, shown: str | None) -> ImageRefused:
         code = self.refusal or ("image.credential_missing" if shown is None else "image.unauthorized")
         return ImageRefused(Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence=SEEN))
 

@@ -49,7 +49,7 @@ CONFIGURATIONS = {
     "no image": ("{}", "devcontainer."),
     "a Dockerfile": ('{"build": {"dockerfile": "Dockerfile"}}', "devcontainer."),
     "compose": ('{"dockerComposeFile": "c.yml", "service": "a"}', "devcontainer."),
-    "features": ('{"image": "IMAGE", "features": {"ghcr.io/devcontainers/features/go:1": {}}}', "devcontainer."),
+    "a Feature of nowhere": ('{"image": "IMAGE", "features": {"https://127.0.0.1/x.tgz": {}}}', "feature."),
     "L3 initializeCommand": ('{"image": "IMAGE", "initializeCommand": "touch /tmp/was-here"}', "devcontainer."),
     "L4 privileged": ('{"image": "IMAGE", "privileged": true}', "devcontainer."),
     "L4 a mount of the host": ('{"image": "IMAGE", "mounts": ["source=/etc,target=/e,type=bind"]}', "devcontainer."),

@@ -60,7 +60,7 @@ def _parameters(build: ImageBuild) -> dict[str, Any]:
     limits = {"cpuperiod": _CPU_PERIOD_US, "cpuquota": build.cpus * _CPU_PERIOD_US} if build.cpus else {}
     limits |= {"memory": build.memory_bytes, "memswap": build.memory_bytes} if build.memory_bytes else {}
     return {
-        "t": build.name,
+        **({"t": build.name} if build.name else {}),
         "dockerfile": build.dockerfile,
         "buildargs": json.dumps(dict(build.arguments)),
         "labels": json.dumps(dict(build.labels)),

@@ -18,6 +18,7 @@ from berth.adapters.guarded_http import GuardedHTTP, GuardedRequest
 from berth.domain.credential_exchange import (
     ExchangeFailure,
     ExchangePolicy,
+    feature_exchange,
     login_exchange,
     pull_exchange,
 )
@@ -29,7 +30,7 @@ from berth.domain.registry_challenge import TOKEN_REALMS
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.registry_host import api_host, parse_web_address
 from berth.domain.secret_text import SecretText
-from berth.services.ports import ImageRefused, ResolvedImage
+from berth.services.ports import FetchedFeature, ImageRefused, ResolvedImage
 
 _Result = TypeVar("_Result")
 
@@ -84,6 +85,16 @@ _TEXTS: Mapping[str, tuple[str, Fixer | None, str]] = {
         "{image} at {host} is not an image that today's engines can run. {reason}",
         Fixer.DEVELOPER,
         "Push the image again with a current tool.",
+    ),
+    "feature.unsupported": (
+        "{image} at {host} is no Feature that can be installed. {reason}",
+        Fixer.DEVELOPER,
+        "Check its name; publish it with devcontainer features publish.",
+    ),
+    "feature.too_large": (
+        "{image} at {host} is too large. {reason}",
+        Fixer.DEVELOPER,
+        "Have install.sh fetch what is large, or put it into the image.",
     ),
     "registry.rate_limited": (
         "{host} limits how often it may be asked, and the limit is reached.",
@@ -180,6 +191,18 @@ class RegistryHTTP:
             pull_token=result.token,
             password_shown=result.password_shown,
         )
+
+    async def fetch_feature(
+        self, feature: ImageReference, credential: RegistryCredential | Anonymous
+    ) -> FetchedFeature | ImageRefused:
+        """See RegistryClient."""
+        result = await self._drive(feature_exchange(feature, credential, self._policy), feature.host, credential)
+        if isinstance(result, Finding):
+            return ImageRefused(result)
+        if isinstance(result, ExchangeFailure):
+            name = f"the Feature {feature.path}:{feature.reference}"
+            return ImageRefused(_finding(result, feature.host, credential, name))
+        return FetchedFeature(feature=feature.pinned(result.digest), archive=result.archive)
 
     async def check_login(self, credential: RegistryCredential) -> Finding | None:
         """See RegistryClient. A registry that asks for no login takes every credential."""

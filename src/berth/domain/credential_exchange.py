@@ -1,7 +1,7 @@
 """How a registry is asked for an image: the requests in order, without a socket.
 
-`pull_exchange` and `login_exchange` are generators. They yield an ExchangeRequest, are sent the ExchangeResponse, and
-return the result; whoever drives them does the network (`adapters/registry_http.py`) or has none (tests).
+`pull_exchange`, `feature_exchange` and `login_exchange` are generators. They yield an ExchangeRequest, are sent the
+ExchangeResponse, and return the result; whoever drives them does the network (`adapters/registry_http.py`) or has none (tests).
 
 1. Ping `/v2/`. 401 names the ways to log in; Bearer is preferred to Basic.
 2. Log in at most once. The password goes only where C7 lets it; the token goes only to the registry itself. The scope
@@ -35,6 +35,7 @@ from berth.domain.exchange_message import (
     is_html,
     json_object,
 )
+from berth.domain.feature_manifest import MAX_LAYER_BYTES, read_feature_manifest
 from berth.domain.image_manifest import check_config, choose_platform, read_image_manifest, read_manifest
 from berth.domain.image_reference import Digest, ImageReference
 from berth.domain.manifest import MAX_MANIFEST_BYTES
@@ -55,6 +56,7 @@ MAX_REDIRECTS = 3
 
 _BEARER_TOKEN = re.compile(r"[!-~]+")
 _DECIMAL = re.compile(r"[0-9]{1,15}")
+_CONTENT: frozenset[Phase] = frozenset({"config", "layer"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -67,6 +69,14 @@ class Resolved:
     size_bytes: int
     token: SecretText | None = None  # what the token service gave for a pull; None without one
     password_shown: bool = False  # to the registry itself: it wants Basic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolvedFeature:
+    """The registry showed the Feature: the digest of its manifest, and its archive, which has the manifest's digest."""
+
+    digest: Digest
+    archive: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +135,39 @@ def pull_exchange(
     image: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy, architecture: str
 ) -> _Proof:
     """Ask for the image with this credential and no other (policy 1 to 6)."""
-    scope = f"repository:{image.path}:pull"
-    session = _Session(host=image.host, credential=credential, policy=policy, scope=scope)
+    session = _session(image, credential, policy)
+    response = yield from _ask_for_manifest(session, image)
+    if isinstance(response, ExchangeFailure):
+        return response
+    return (yield from _prove(session, image, response, architecture))
+
+
+def feature_exchange(
+    feature: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy
+) -> Generator[ExchangeRequest, ExchangeResponse, ResolvedFeature | ExchangeFailure]:
+    """Ask for a Feature in the same way, and for the one layer that it has."""
+    session = _session(feature, credential, policy)
+    response = yield from _ask_for_manifest(session, feature)
+    if isinstance(response, ExchangeFailure):
+        return response
+    digest = feature.digest or digest_header(response) or Digest.of(response.body)
+    failure = _check(session, "manifest", response, digest)
+    if failure is not None:
+        return failure
+    try:
+        layer = read_feature_manifest(response)
+    except Invalid as refusal:
+        return session.fail(refusal.code, "manifest", 200, refusal.message)
+    answer = yield from _fetch(session, "layer", f"/v2/{feature.path}/blobs/{layer}", layer)
+    return answer if isinstance(answer, ExchangeFailure) else ResolvedFeature(digest=digest, archive=answer.body)
+
+
+def _session(image: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy) -> _Session:
+    return _Session(host=image.host, credential=credential, policy=policy, scope=f"repository:{image.path}:pull")
+
+
+def _ask_for_manifest(session: _Session, image: ImageReference) -> _Answer:
+    credential = session.credential
     if isinstance(credential, RegistryCredential) and credential.host != normalise_registry_host(image.host).host:
         return session.fail("credential.other_host", "ping", 0)  # C4, whoever called
     failure = yield from _ping(session)
@@ -139,9 +180,7 @@ def pull_exchange(
         if failure is not None:
             return failure
         response = yield from _follow(session, "manifest", target)
-    if isinstance(response, ExchangeFailure):
-        return response
-    return (yield from _prove(session, image, response, architecture))
+    return response
 
 
 def _prove(session: _Session, image: ImageReference, response: ExchangeResponse, architecture: str) -> _Proof:
@@ -252,9 +291,9 @@ def _follow(session: _Session, phase: Phase, path: str) -> _Answer:
         response = yield ExchangeRequest(
             phase=phase,
             url=url,
-            accept="*/*" if phase == "config" else ", ".join(MANIFEST_TYPES),
+            accept="*/*" if phase in _CONTENT else ", ".join(MANIFEST_TYPES),
             authorization=authorization,
-            max_body_bytes=MAX_MANIFEST_BYTES,
+            max_body_bytes=MAX_LAYER_BYTES if phase == "layer" else MAX_MANIFEST_BYTES,
         )
         status = response.status
         if status not in _REDIRECTS:
@@ -279,7 +318,7 @@ def _check(session: _Session, phase: Phase, response: ExchangeResponse, digest: 
         return _classify(session, phase, response)
     if Digest.of(response.body, digest.algorithm) == digest:
         return None
-    return session.fail("image.unproven" if phase == "config" else "image.digest_mismatch", phase, 200)
+    return session.fail("image.unproven" if phase in _CONTENT else "image.digest_mismatch", phase, 200)
 
 
 def _classify(session: _Session, phase: Phase, response: ExchangeResponse) -> ExchangeFailure:
@@ -310,7 +349,7 @@ def _failure_code(session: _Session, phase: Phase, response: ExchangeResponse) -
             return "image.credential_missing"
         rejected = phase == "token" or (status == 401 and (phase == "ping" or session.scheme == "basic"))
         return "image.unauthorized" if rejected else "image.denied"
-    if status == 404 and phase in {"platform", "config"}:
+    if status == 404 and phase in {"platform", *_CONTENT}:
         return "image.unproven"
     if status == 404 and phase == "manifest" and not is_html(response):
         return "image.not_found"

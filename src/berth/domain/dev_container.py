@@ -23,6 +23,7 @@ from typing import Protocol
 
 from berth.domain.dev_container_build import find_build
 from berth.domain.dev_container_keys import IN_FILE, IN_LABEL, REFUSED, WORKSPACES, Allowed, Hook
+from berth.domain.feature import find_features, find_install_order
 from berth.domain.jsonc import parse_jsonc, printable, refuse
 from berth.domain.machine import Machine
 from berth.domain.problem import Invalid
@@ -97,7 +98,9 @@ def parse_dev_container(data: bytes, path: str = "") -> DevContainerConfig:
 
 def review_configuration(config: DevContainerConfig) -> None:
     """Raises Invalid that names every key of the file that is refused (L3, L4); its code is the first one's."""
-    _review(config, IN_FILE, _FILE)
+    review_values(config.values, IN_FILE, _FILE)
+    find_features(config.values, config.path)
+    find_install_order(config.values, config.path)
     if find_build(config.values, config.path) is None and not config.image:
         raise Invalid(
             f"{_FILE} names neither an image nor a Dockerfile.",
@@ -117,7 +120,7 @@ def review_image_metadata(labels: Mapping[str, str]) -> ImageMetadata:
     entries = value if isinstance(value, list) else [value]
     configs = tuple(_config(entry, source) for entry in entries)
     for entry, config in zip(entries, configs, strict=True):
-        if entry != config.values or _substitute(entry, _local_folder) != entry:
+        if entry != config.values or names_local_folder(entry):
             # The CLI fills these in by itself, from its own environment and paths.
             raise Invalid(
                 f"{source} uses a variable of the machine that builds, such as ${{localEnv:…}}.",
@@ -125,7 +128,7 @@ def review_image_metadata(labels: Mapping[str, str]) -> ImageMetadata:
                 code="devcontainer.value",
                 remedy="Build the image without it.",
             )
-        _review(config, IN_LABEL, source)
+        review_values(config.values, IN_LABEL, source)
     return ImageMetadata(configs)
 
 
@@ -212,14 +215,14 @@ def override_configuration(
 def _config(value: object, source: str) -> DevContainerConfig:
     if not isinstance(value, dict):
         refuse(source, "it holds no object {…}")
-    return DevContainerConfig({key: _without_local_env(item, source) for key, item in value.items()})
+    return DevContainerConfig({key: without_local_env(item, source) for key, item in value.items()})
 
 
-def _review(config: DevContainerConfig, allowed: Mapping[str, Allowed], source: str) -> None:
-    """Policy 1: all that is wrong, in one message."""
+def review_values(values: Mapping[str, object], allowed: Mapping[str, Allowed], source: str) -> None:
+    """Policy 1: all that is wrong, in one message. Raises Invalid."""
     refusals = [
         refusal
-        for key, value in config.values.items()
+        for key, value in values.items()
         if (refusal := _judge(key, value, allowed.get(key), source)) is not None
     ]
     if refusals:
@@ -259,12 +262,17 @@ def _mapping(value: object) -> Mapping[str, str | None]:
     return value if isinstance(value, dict) else {}
 
 
-def _without_local_env(value: object, source: str) -> object:
-    """Policy 2, in every text. What one pass leaves was nested to get past it."""
+def without_local_env(value: object, source: str) -> object:
+    """Policy 2, in every text. What one pass leaves was nested to get past it. Raises Invalid."""
     filled = _substitute(value, _local_env)
     if filled != _substitute(filled, _local_env):
         refuse(source, "a variable ${localEnv:…} is nested in another")
     return filled
+
+
+def names_local_folder(value: object) -> bool:
+    """Whether a text in it holds a variable that the CLI would fill in with a path of this server."""
+    return _substitute(value, _local_folder) != value
 
 
 def _local_folder(variable: str) -> str | None:

@@ -114,6 +114,8 @@ IN_FILE: Mapping[str, Allowed] = {
     "build": _ANYTHING,  # read by dev_container_build.py
     "dockerFile": _ANYTHING,  # likewise, as is the next
     "context": _ANYTHING,
+    "features": _ANYTHING,  # read by feature.py, as is the next
+    "overrideFeatureInstallOrder": _ANYTHING,
     "workspaceFolder": Allowed(_is_folder, f"a folder below {WORKSPACES}"),
     "$schema": _ANYTHING,
     "secrets": _ANYTHING,  # says which secrets would be useful; gives none
@@ -122,14 +124,17 @@ IN_FILE: Mapping[str, Allowed] = {
     "devPort": _ANYTHING,
 }
 IN_LABEL: Mapping[str, Allowed] = {**_IN_BOTH, "id": _TEXT}
+IN_FEATURE: Mapping[str, Allowed] = {
+    key: _IN_BOTH[key] for key in (*Hook, "containerEnv", "customizations", "init")
+}  # what a Feature adds to a container
 
 _UNSUPPORTED = "devcontainer.unsupported"
 _NOT_ALLOWED = "devcontainer.not_allowed"
 _COMPOSE = Refused(_UNSUPPORTED, "Compose is not supported by this version of Berth", "Use 'image' for one container.")
 _FEATURES = Refused(
     _UNSUPPORTED,
-    "Features are not supported by this version of Berth",
-    "Build an image that has them (devcontainer build) and name it with 'image'.",
+    "only devcontainer.json says which Features are installed",
+    "Name them there; what a Feature needs it names with 'dependsOn'.",
 )
 _MOUNT = Refused(
     _NOT_ALLOWED,

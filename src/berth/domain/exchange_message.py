@@ -16,7 +16,7 @@ MAX_TOKEN_BYTES = 64 * 1024
 _ERROR_CODE = re.compile(r"[A-Z][A-Z_]{0,63}")
 
 
-Phase = Literal["ping", "token", "manifest", "platform", "config"]
+Phase = Literal["ping", "token", "manifest", "platform", "config", "layer"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

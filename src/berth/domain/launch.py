@@ -72,6 +72,7 @@ _FIXERS = {
     "credential": Fixer.DEVELOPER,
     "container": Fixer.DEVELOPER,
     "export": Fixer.DEVELOPER,
+    "feature": Fixer.DEVELOPER,
     "export.read_only": Fixer.REPOSITORY_ADMIN,
     "devcontainer": Fixer.DEVELOPER,
     "devcontainer.not_installed": Fixer.SITE_ADMIN,

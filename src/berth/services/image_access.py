@@ -19,7 +19,7 @@ from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
 from berth.services.launch_failure import LaunchFailed
 from berth.services.package_refusal import PackageRefusals
-from berth.services.ports import Engine, ImageRefused, LocalImage, RegistryClient, ResolvedImage
+from berth.services.ports import Engine, FetchedFeature, ImageRefused, LocalImage, RegistryClient, ResolvedImage
 from berth.services.registry_credential_swap import RegistryCredentialSwap
 
 _MAX_TOKEN_RENEWALS = 5
@@ -78,11 +78,7 @@ class ImageAccess:
     ) -> ProvenImage:
         """Prove the right to the image with this user's credential, and pull it by digest (L2). `afresh` is that of `fetch`."""
         image = request.image
-        choice = registries.for_image(image)
-        if isinstance(choice, Failed):
-            raise LaunchFailed(choice.finding)
-        if isinstance(choice, NoCredential):
-            await log.output(f"No secrets name {image.host}: it is asked without a credential.")
+        choice = await _choose(image, registries, log)
         answer = await self._resolve(request, choice)
         if afresh:
             await self._engine.remove_image(answer.image.pull_name)
@@ -94,12 +90,25 @@ class ImageAccess:
             raise UpstreamFailed("The engine pulled the image but does not hold it.", code="image.pull_failed")
         return ProvenImage(image=pinned, local=local)
 
+    async def fetch_feature(
+        self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog
+    ) -> FetchedFeature:
+        """A dev container Feature, with this user's credential (L1); no copy of it is kept (L2). Raises LaunchFailed."""
+        choice = await _choose(request.image, registries, log)
+        answer = await self._registry.fetch_feature(request.image, choice.credential)
+        if isinstance(answer, ImageRefused):
+            raise await self._refusal(request, choice, answer.finding)
+        return answer
+
     async def _resolve(self, request: ImageRequest, choice: Found | NoCredential) -> ResolvedImage:
+        architecture = await self._engine.architecture()
+        answer = await self._registry.resolve(request.image, choice.credential, architecture)
+        if isinstance(answer, ImageRefused):
+            raise await self._refusal(request, choice, answer.finding)
+        return answer
+
+    async def _refusal(self, request: ImageRequest, choice: Found | NoCredential, finding: Finding) -> LaunchFailed:
         image = request.image
-        answer = await self._registry.resolve(image, choice.credential, await self._engine.architecture())
-        if not isinstance(answer, ImageRefused):
-            return answer
-        finding = answer.finding
         if isinstance(choice, Found):
             if finding.code == "image.token_expired":
                 self._swaps.forget(choice.credential)
@@ -108,7 +117,7 @@ class ImageAccess:
             )
         elif choice.withheld_reason:
             finding = _withheld(finding, image, choice.withheld_reason)
-        raise LaunchFailed(_with_notes(finding, choice.notes))
+        return LaunchFailed(_with_notes(finding, choice.notes))
 
     async def _pull(
         self, request: ImageRequest, resolved: ResolvedImage, choice: Found | NoCredential, log: CreationLog
@@ -133,6 +142,16 @@ class ImageAccess:
             resolved = await self._resolve(request, choice)
             if resolved.image.digest != image.digest:
                 raise UpstreamFailed(f"The registry now has another image as {image}.", code="image.pull_failed")
+
+
+async def _choose(image: ImageReference, registries: RegistryCredentials, log: CreationLog) -> Found | NoCredential:
+    """The credential for the image's host. Raises LaunchFailed: *failed* is not *none* (C11)."""
+    choice = registries.for_image(image)
+    if isinstance(choice, Failed):
+        raise LaunchFailed(choice.finding)
+    if isinstance(choice, NoCredential):
+        await log.output(f"No secrets name {image.host}: it is asked without a credential.")
+    return choice
 
 
 def _withheld(finding: Finding, image: ImageReference, reason: str) -> Finding:

@@ -21,19 +21,17 @@ from berth.domain.git_object import TreeFile
 from berth.domain.image_build import BUILD_LABEL, build_key, built_image_name
 from berth.domain.image_reference import ImageReference
 from berth.domain.machine import Machines
-from berth.domain.problem import Invalid, LimitReached, UpstreamFailed
+from berth.domain.problem import Invalid, LimitReached
 from berth.domain.registry_credential import RegistryCredentials
 from berth.domain.repository import Repository
-from berth.services.creation_log import CreationLog, OutputLines
+from berth.services.creation_log import CreationLog
+from berth.services.engine_build import BUILD_TIMEOUT_S, BuildFailed, run_build
 from berth.services.image_access import ImageAccess, ImageRequest
 from berth.services.launch_failure import LaunchFailed
 from berth.services.ports import Engine, GitRepositories, ImageBuild, LocalImage
 
 MAX_CONTEXT_BYTES = 512 * 1024 * 1024
 MAX_CONTEXT_FILES = 50_000
-_TIMEOUT_S = 3600.0
-_TAIL_LINES = 10
-_MAX_TAIL = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +64,7 @@ class ImageBuilder:
         images: ImageAccess,
         machines: Machines,
         server_id: str,
-        timeout_s: float = _TIMEOUT_S,
+        timeout_s: float = BUILD_TIMEOUT_S,
     ) -> None:
         self._engine = engine
         self._git = git
@@ -89,11 +87,18 @@ class ImageBuilder:
         return BuildPlan(source=source, given=given, dockerfile=dockerfile)
 
     async def build(
-        self, plan: BuildPlan, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
+        self,
+        plan: BuildPlan,
+        registries: RegistryCredentials,
+        log: CreationLog,
+        *,
+        afresh: bool = False,
+        named: bool = True,
     ) -> LocalImage:
         """The image, as the engine holds it; `afresh`: every step runs again. Raises LaunchFailed or a Problem.
 
-        The name of an image that was built for the codespace before stays with that one until the new one is there.
+        Not `named`, it is there for another build upon it, and goes as layers do. The name of an image that was built for
+        the codespace before stays with that one until the new one is there.
         """
         source, dockerfile = plan.source, plan.dockerfile
         files, own_ignore = await self._gather_context(source)
@@ -103,7 +108,7 @@ class ImageBuilder:
         added = {name: render_dockerfile(dockerfile, pinned, labels), IGNORE_FILE: _ignore_file(own_ignore, name)}
         machine = self._machines.resolve(source.codespace.machine)
         request = ImageBuild(
-            name=built_image_name(source.codespace.name),
+            name=built_image_name(source.codespace.name) if named else "",
             dockerfile=name,
             arguments=dockerfile.arguments_for(plan.given),
             labels=labels,
@@ -182,27 +187,12 @@ class ImageBuilder:
         added: Mapping[str, bytes],
         log: CreationLog,
     ) -> LocalImage:
-        lines, tail = OutputLines(log), bytearray()
-
-        async def show(chunk: bytes) -> None:
-            tail.extend(chunk)
-            del tail[:-_MAX_TAIL]
-            await lines.feed(chunk)
-
         at = (await self._git.get_commit(source.repository.id, source.commit)).committer.at
         context = self._git.archive(source.repository.id, files, added, modified_at=at)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                built = await self._engine.build(request, context, show)
-        except TimeoutError:
-            raise LaunchFailed(_too_slow(self._timeout_s)) from None
-        await lines.end()
-        if built.image_id is None:
-            raise LaunchFailed(_failed(built.step, built.reason, tail.decode(errors="replace")))
-        local = await self._engine.find_image(built.image_id)
-        if local is None:
-            raise UpstreamFailed("The engine built the image but does not hold it.", code="engine.failed")
-        return local
+        ended = await run_build(self._engine, request, context, log, timeout_s=self._timeout_s)
+        if isinstance(ended, BuildFailed):
+            raise LaunchFailed(ended.finding())
+        return ended
 
 
 def _keep(rules: bytes | None, paths: Sequence[str]) -> set[str]:
@@ -232,24 +222,4 @@ def _missing(source: BuildSource, what: str) -> LaunchFailed:
             fixer=Fixer.DEVELOPER,
             next_step="Paths in 'build' are relative to devcontainer.json. Links are not followed.",
         )
-    )
-
-
-def _too_slow(timeout_s: float) -> Finding:
-    return Finding(
-        code="image.build_timeout",
-        sentence=f"Building the image took longer than {timeout_s:.0f} seconds and was stopped.",
-        fixer=Fixer.DEVELOPER,
-        next_step="Look in the log for the step that does not end.",
-    )
-
-
-def _failed(step: str, reason: str, tail: str) -> Finding:
-    where = f" at '{step[:200]}'" if step else ""
-    return Finding(
-        code="image.build_failed",
-        sentence=f"Building the image failed{where}: {reason}.",
-        fixer=Fixer.DEVELOPER,
-        next_step="Read its output above, mend the Dockerfile, push that, and rebuild the codespace.",
-        evidence={"step": step[:200], "output": "\n".join(tail.splitlines()[-_TAIL_LINES:])},
     )

@@ -2,29 +2,36 @@
 
 from dataclasses import dataclass
 
+from berth.adapters.store.database import Store
 from berth.domain.codespace import Codespace
 from berth.domain.dev_container import DevContainerConfig, ImageMetadata, review_image_metadata
 from berth.domain.dev_container_build import find_build
 from berth.domain.image_reference import ImageReference, parse_image_reference
+from berth.domain.machine import Machines
 from berth.domain.problem import Invalid
 from berth.domain.registry_credential import RegistryCredentials
 from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
+from berth.services.engine_build import BUILD_TIMEOUT_S
+from berth.services.feature_fetch import MAX_BYTES, FeatureFetch, WantedFeatures
+from berth.services.feature_layers import FeatureLayers
 from berth.services.image_access import ImageAccess, ImageRequest
 from berth.services.image_build import BuildPlan, BuildSource, ImageBuilder
+from berth.services.ports import Engine, GitRepositories, LocalImage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedImage:
     """What a launch is to run, before any registry is asked for it."""
 
-    images: tuple[ImageReference, ...]  # all that have to be proven
+    images: tuple[ImageReference, ...]  # all that have to be proven; published Features too
     source: ImageRequest | BuildPlan
+    features: WantedFeatures | None = None
 
     @property
     def is_built(self) -> bool:
         """Whether the image is made here; else a registry has it."""
-        return isinstance(self.source, BuildPlan)
+        return isinstance(self.source, BuildPlan) or self.features is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,32 +46,80 @@ class LaunchImage:
 class LaunchImages:
     """Obtains images for launches: proven, pulled or built, reviewed (L2, L4)."""
 
-    def __init__(self, *, images: ImageAccess, builder: ImageBuilder) -> None:
+    def __init__(self, *, images: ImageAccess, builder: ImageBuilder, features: FeatureLayers) -> None:
         self._images = images
         self._builder = builder
+        self._features = features
 
     async def read(
         self, codespace: Codespace, repository: Repository, config: DevContainerConfig, commit: str, log: CreationLog
     ) -> WantedImage:
         """Which images the configuration needs; no registry is asked. Raises LaunchFailed or a Problem."""
+        features = self._features.read(codespace, repository, config, commit)
+        also = () if features is None else features.images
         build = find_build(config.values, config.path)
         if build is None:
             image = _parse_image(config)
             asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=repository)
-            return WantedImage(images=(image,), source=asked)
+            return WantedImage(images=(image, *also), source=asked, features=features)
         source = BuildSource(codespace=codespace, repository=repository, commit=commit, build=build)
         plan = await self._builder.read(source, log)
-        return WantedImage(images=tuple(plan.dockerfile.images), source=plan)
+        return WantedImage(images=(*plan.dockerfile.images, *also), source=plan, features=features)
 
     async def obtain(
         self, wanted: WantedImage, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
     ) -> LaunchImage:
-        """`afresh`: as far as possible without what the engine holds already. Raises LaunchFailed or a Problem."""
-        if isinstance(wanted.source, BuildPlan):
-            local = await self._builder.build(wanted.source, registries, log, afresh=afresh)
-            return LaunchImage(name=local.image_id, metadata=review_image_metadata(local.labels), user=local.user)
-        fetched = await self._images.fetch(wanted.source, registries, log, afresh=afresh)
+        """`afresh`: as far as possible without what the engine holds already. Raises LaunchFailed or a Problem.
+
+        Features are small, and fetched first: a right that is missing shows before an image is pulled.
+        """
+        if wanted.features is None:
+            return await self._obtain_base(wanted.source, registries, log, afresh=afresh)
+        fetched = await self._features.fetch(wanted.features, registries, log)
+        base = await self._obtain_base(wanted.source, registries, log, afresh=afresh, named=False)
+        return _built(await self._features.add(base.name, fetched, log, afresh=afresh))
+
+    async def _obtain_base(
+        self,
+        source: ImageRequest | BuildPlan,
+        registries: RegistryCredentials,
+        log: CreationLog,
+        *,
+        afresh: bool,
+        named: bool = True,
+    ) -> LaunchImage:
+        if isinstance(source, BuildPlan):
+            return _built(await self._builder.build(source, registries, log, afresh=afresh, named=named))
+        fetched = await self._images.fetch(source, registries, log, afresh=afresh)
         return LaunchImage(name=fetched.image.pull_name, metadata=fetched.metadata, user=fetched.user)
+
+
+def _built(local: LocalImage) -> LaunchImage:
+    return LaunchImage(name=local.image_id, metadata=review_image_metadata(local.labels), user=local.user)
+
+
+def make_launch_images(
+    *,
+    store: Store,
+    engine: Engine,
+    git: GitRepositories,
+    images: ImageAccess,
+    machines: Machines,
+    server_id: str,
+    build_timeout_s: float = BUILD_TIMEOUT_S,
+    feature_bytes: int = MAX_BYTES,
+) -> LaunchImages:
+    """All the ways to an image, put together."""
+    sources = FeatureFetch(store=store, images=images, git=git, max_bytes=feature_bytes)
+    return LaunchImages(
+        images=images,
+        builder=ImageBuilder(
+            engine=engine, git=git, images=images, machines=machines, server_id=server_id, timeout_s=build_timeout_s
+        ),
+        features=FeatureLayers(
+            engine=engine, git=git, sources=sources, machines=machines, server_id=server_id, timeout_s=build_timeout_s
+        ),
+    )
 
 
 def _parse_image(config: DevContainerConfig) -> ImageReference:

@@ -9,10 +9,9 @@ from berth.services.codespace_export_worker import CodespaceExportWorker
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.credential_refresh import CredentialRefreshWorker
 from berth.services.image_access import ImageAccess
-from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
-from berth.services.launch_image import LaunchImages
+from berth.services.launch_image import make_launch_images
 from berth.services.package_refusal import PackageRefusals
 from berth.settings import Settings
 from berth.wiring.parts import Parts
@@ -22,14 +21,18 @@ def make_launcher(parts: Parts, dev_containers: DevContainerCLI, registry: Regis
     own_host = parts.own.host
     refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=own_host)
     images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals, swaps=parts.swaps)
-    builder = ImageBuilder(
-        engine=parts.engine, git=parts.git, images=images, machines=parts.settings.machines, server_id=server_id
-    )
     return Launcher(
         store=parts.store,
         engine=parts.engine,
         dev_containers=dev_containers,
-        images=LaunchImages(images=images, builder=builder),
+        images=make_launch_images(
+            store=parts.store,
+            engine=parts.engine,
+            git=parts.git,
+            images=images,
+            machines=parts.settings.machines,
+            server_id=server_id,
+        ),
         git=parts.git,
         credentials=parts.codespace_credentials,
         executor=parts.executor,

@@ -21,7 +21,7 @@ from berth.services.ports.engine import (
     PullProgress,
 )
 from berth.services.ports.git import GitBackend, GitRepositories, GitRequest, GitResponse
-from berth.services.ports.registry_client import ImageRefused, RegistryClient, ResolvedImage
+from berth.services.ports.registry_client import FetchedFeature, ImageRefused, RegistryClient, ResolvedImage
 from berth.services.ports.registry_token import RegistryTokenSigner
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "ExecOutput",
     "ExecResult",
     "ExecStream",
+    "FetchedFeature",
     "GitBackend",
     "GitRepositories",
     "GitRequest",

@@ -67,7 +67,7 @@ class ExecResult:
 class ImageBuild:
     """One build: by the engine's own builder, of local images only, without any credential."""
 
-    name: str  # what the image will be called
+    name: str  # what the image will be called; empty: by its id only
     dockerfile: str  # its path in the context
     arguments: Mapping[str, str]
     labels: Mapping[str, str]

@@ -20,6 +20,14 @@ class ResolvedImage:
     password_shown: bool  # to the registry itself, which wants Basic: an engine tells it nothing new
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedFeature:
+    """A dev container Feature that the registry gave for this credential (L1)."""
+
+    feature: ImageReference  # with the digest of its manifest
+    archive: bytes  # a tar, maybe compressed; its digest is the manifest's word
+
+
 @dataclass(frozen=True, slots=True)
 class ImageRefused:
     """The registry did not give it, or could not be asked. Never means "anonymous" (C11)."""
@@ -37,6 +45,12 @@ class RegistryClient(Protocol):
 
         One login attempt at most. Bounded in time and size. Never raises.
         """
+        ...
+
+    async def fetch_feature(
+        self, feature: ImageReference, credential: RegistryCredential | Anonymous
+    ) -> FetchedFeature | ImageRefused:
+        """Get a Feature with this credential, and check its digests. Like `resolve` in all else."""
         ...
 
     async def check_login(self, credential: RegistryCredential) -> Finding | None:
