@@ -1,6 +1,7 @@
 """Codespaces on a real store and real git repositories; engine, dev container CLI and registries are in memory."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace, LogEntry
 from berth.domain.codespace_timer import TimeLimits
 from berth.domain.git_object import Signature
+from berth.domain.host_option import HostOption
 from berth.domain.machine import Machine, Machines
 from berth.domain.repository import Repository, Visibility
 from berth.domain.secret import SecretVisibility
@@ -43,6 +45,7 @@ from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.launch_image import make_launch_images
+from berth.services.launch_source import LaunchSources
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.package_refusal import PackageRefusals
 from berth.services.reconcile import Claim, Reconciler
@@ -223,7 +226,9 @@ class CodespaceWorld:
         return not mine and not (self.workspaces / name).exists()
 
 
-async def make_codespace_world(store: Store, folder: Path, *, default_image: str = "") -> CodespaceWorld:
+async def make_codespace_world(
+    store: Store, folder: Path, *, default_image: str = "", site_options: Collection[HostOption] = ()
+) -> CodespaceWorld:
     secrets = await make_secret_world(store, folder)
     clock, entropy, engine = secrets.clock, SystemEntropy(), FakeEngine(folder=folder / "containers")
     git = BareGitRepositories(folder / "repositories")
@@ -242,6 +247,7 @@ async def make_codespace_world(store: Store, folder: Path, *, default_image: str
     installer = CodespaceInstaller(engine)
     launcher = Launcher(
         store=store,
+        sources=LaunchSources(store=store, site_options=site_options),
         engine=engine,
         dev_containers=dev_containers,
         images=make_launch_images(

@@ -120,5 +120,6 @@ async def registry_host() -> AsyncIterator[str]:
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def world(docker_host: str, registry_host: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A server with everything that the main job needs, shared: each test makes names of its own."""
-    async with make_world(tmp_path_factory.mktemp("world"), docker_host, registry_host) as made:
+    settings = {"BERTH_DEV_CONTAINER_ALLOWED": "capability:SYS_PTRACE"}
+    async with make_world(tmp_path_factory.mktemp("world"), docker_host, registry_host, settings) as made:
         yield made

@@ -19,10 +19,11 @@ ALLOWED = {
     "rest": {"domain", "services", "rest"},
     "git": {"domain", "services", "git"},
     "oci": {"domain", "services", "oci"},
-    "cli": {"domain", "client", "cli", "settings", "server", "wiring"},
+    "cli": {"domain", "client", "cli", "settings", "listen_address", "server", "wiring"},
     "client": {"domain", "client"},
-    "settings": {"domain"},
-    "local": {"domain", "services", "adapters", "settings"},
+    "listen_address": set(),
+    "settings": {"domain", "listen_address"},
+    "local": {"domain", "services", "adapters", "settings", "listen_address"},
     "front": {"domain", "services", "rest", "git", "oci"},
     "outgoing": {"domain", "services", "adapters", "settings"},
     "wiring": {
@@ -42,6 +43,7 @@ ALLOWED = {
     "socket_protocol": set(),
     "server": {
         "domain",
+        "listen_address",
         "settings",
         "local",
         "wiring",

@@ -5,7 +5,8 @@ import pytest
 
 from berth.domain.problem import Invalid
 from berth.domain.s3_address import S3Address
-from berth.settings import TABLE, Settings, TCPAddress, UnixAddress, load, to_markdown
+from berth.listen_address import TCPAddress, UnixAddress
+from berth.settings import TABLE, Settings, load, to_markdown
 
 
 def test_the_table_and_the_class_are_the_same() -> None:
@@ -83,6 +84,9 @@ REFUSED = [
     ("TOKEN_REALMS", "no-pair"),
     ("IDLE_TIMEOUT_DEFAULT_MIN", "4"),
     ("TLS_CERT", "cert.pem"),
+    ("DEV_CONTAINER_ALLOWED", "capability:SYS_PTRACE,everything"),
+    ("DEV_CONTAINER_ALLOWED", "mount:/"),
+    ("DEV_CONTAINER_ALLOWED", "mount:/srv,mount:/srv/a"),
 ]
 
 
@@ -158,3 +162,13 @@ def test_the_usual_time_is_not_longer_than_the_longest() -> None:
         load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20"}, None)
     settings = load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20", "BERTH_IDLE_TIMEOUT_DEFAULT_MIN": "20"}, None)
     assert (settings.idle_timeout_default_min, settings.idle_timeout_max_min) == (20, 20)
+
+
+def test_what_codespaces_may_have_of_their_host_is_kept_in_its_one_form() -> None:
+    assert load({}, None).dev_container_allowed == frozenset()
+    variable = load({"BERTH_DEV_CONTAINER_ALLOWED": "privileged, capability:cap_sys_ptrace,mount:/srv/a/"}, None)
+    file = load({}, 'dev_container_allowed = ["mount:/srv/a", "capability:SYS_PTRACE", "privileged"]')
+    assert variable.dev_container_allowed == file.dev_container_allowed
+    assert set(map(str, file.dev_container_allowed)) == {"privileged", "capability:SYS_PTRACE", "mount:/srv/a"}
+    with pytest.raises(Invalid, match=r"Did you mean capability:SYS_PTRACE\?"):
+        load({"BERTH_DEV_CONTAINER_ALLOWED": "SYS_PTRACE"}, None)

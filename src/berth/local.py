@@ -10,9 +10,10 @@ from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
 from berth.domain.problem import Invalid
+from berth.listen_address import TCPAddress
 from berth.services.access_token import AccessTokenService
 from berth.services.secret import SecretService
-from berth.settings import Settings, TCPAddress
+from berth.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

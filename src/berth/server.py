@@ -21,8 +21,9 @@ from berth.domain.exec_frame import MAX_MESSAGE_BYTES
 from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
 from berth.http_protocol import BerthConnection
+from berth.listen_address import TCPAddress, UnixAddress
 from berth.local import open_local
-from berth.settings import Settings, TCPAddress, UnixAddress
+from berth.settings import Settings
 from berth.socket_protocol import BerthSocket
 from berth.wiring.server import Berth, make_berth
 

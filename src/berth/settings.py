@@ -14,12 +14,12 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
+from berth.domain.host_option import HostOption, parse_host_options
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.machine import Machines, parse_machines
 from berth.domain.problem import Invalid
@@ -27,32 +27,11 @@ from berth.domain.registry_host import parse_host_and_port
 from berth.domain.s3_address import SCHEME as S3_SCHEME
 from berth.domain.s3_address import S3Address, parse_s3_address
 from berth.domain.secret_text import SecretText
+from berth.listen_address import ListenAddress, TCPAddress, parse_listen_addresses
 
 PREFIX = "BERTH_"
 DEFAULT_FILE = "berth.toml"
 CLIENT_VARIABLES = frozenset({"BERTH_CONFIG", "BERTH_HOST", "BERTH_TOKEN"})  # of the command line, not of the server
-
-
-@dataclass(frozen=True, slots=True)
-class TCPAddress:
-    """Where to listen. IPv6 addresses are without brackets; port 0 lets the system choose.
-
-    `plain`: without TLS, even if there is a certificate.
-    """
-
-    host: str
-    port: int
-    plain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """A socket in the file system."""
-
-    path: Path
-
-
-ListenAddress = TCPAddress | UnixAddress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +64,7 @@ class Settings:
     max_codespaces_per_user: int
     machines: Machines
     default_image: str | None
+    dev_container_allowed: frozenset[HostOption]
 
     def has_tls(self, address: ListenAddress) -> bool:
         """Whether it is spoken there."""
@@ -177,41 +157,6 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
-_PLAIN = "http://"
-
-
-def _listen(value: str) -> tuple[ListenAddress, ...]:
-    entries = tuple(_listen_address(entry) for entry in _list(value))
-    if not entries:
-        raise ValueError("at least one address")
-    return entries
-
-
-def _listen_address(entry: str) -> ListenAddress:
-    if entry.startswith("unix:"):
-        path = entry.removeprefix("unix:")
-        if not path.startswith("/"):
-            raise ValueError("after unix: comes an absolute path")
-        return UnixAddress(Path(path))
-    plain = entry.startswith(_PLAIN)
-    host, separator, port = entry.removeprefix(_PLAIN).rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    is_port = port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 65536
-    if not separator or not bare or not is_port or (":" in bare and bare == host):
-        raise ValueError("each entry is host:port, [IPv6]:port, unix:/path or http://127.0.0.1:port")
-    if plain and not _is_loopback(bare):
-        raise ValueError("http:// is for loopback addresses: tokens would cross the network in clear")
-    return TCPAddress(bare, int(port), plain)
-
-
-def _is_loopback(host: str) -> bool:
-    """Whether nothing that is sent there leaves this machine."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 @dataclass(frozen=True, slots=True)
 class Setting:
     """A row of the table. `default` is in the variable's own syntax; empty is "not set"."""
@@ -237,7 +182,7 @@ _HTTP = _url("http", "https")
 TABLE: tuple[Setting, ...] = (
     Setting("DATA_DIR", _PATH, "", "berth-data", "Folder for everything that the server keeps.", _path),
     Setting("LISTEN", _LIST, "host:port or unix:/path", "127.0.0.1:8080", "Where the server listens; http://127.0.0.1:port "
-            "is without TLS also if there is a certificate.", _listen),
+            "is without TLS also if there is a certificate.", lambda value: parse_listen_addresses(_list(value))),
     Setting("EXTERNAL_URL", _URL, "", "", "The address that users type; behind a proxy it "
             "must be set. Not set: taken from each request.", _HTTP),
     Setting("TLS_CERT", _PATH, "", "", "Certificate chain (PEM); with TLS_KEY it turns HTTPS on.", _path),
@@ -276,6 +221,9 @@ TABLE: tuple[Setting, ...] = (
             "for who does not ask; see codespaces.md. Not set: one without limits.", parse_machines),
     Setting("DEFAULT_IMAGE", _TEXT, "image reference", "", "What a codespace of a repository without a dev container "
             "configuration runs. Not set: its launch fails.", _image),
+    Setting("DEV_CONTAINER_ALLOWED", _LIST, "privileged, capability:SYS_PTRACE, mount:/path, ...", "", "What codespaces may have "
+            "of their host beside their walls; see codespaces.md for the risks. Not set: nothing.",
+            lambda value: parse_host_options(_list(value))),
 )
 # fmt: on
 _BY_NAME = {setting.name: setting for setting in TABLE}
@@ -312,7 +260,7 @@ def _parse(setting: Setting, value: str, source: str, problems: list[str]) -> An
         return setting.parse(value)
     except (ValueError, Invalid) as error:
         shown = "" if setting.secret or "://" in value else f" '{value[:80]}'"  # an address may hold a password
-        text = error.message if isinstance(error, Invalid) else f"{error}."
+        text = f"{error.message} {error.remedy}".strip() if isinstance(error, Invalid) else f"{error}."
         problems.append(f"{source}{shown}: {text}")
         return None
 

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from berth.adapters.dev_container_cli import DevContainerCLI, _Owner
 from berth.adapters.dev_container_output import DevContainerOutput
 from berth.adapters.engine_docker import DockerEngine
 from berth.domain.dev_container import DevContainerConfig, override_configuration, parse_dev_container
+from berth.domain.host_option import NO_OPTIONS, OPTIONS_LABEL, HostDevice, HostMount, HostOptions
 from berth.domain.machine import UNLIMITED, Machine
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports import UpRequest, UpResult
@@ -31,6 +33,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 ROOT = Path(__file__).parents[2]
 NODE = str(Path(sys.prefix, "bin", "node"))
 CANARY = "canary-cli-90c2"
+CAP_SYS_PTRACE = 19  # its bit; linux/capability.h
 
 
 class Launch:
@@ -46,6 +49,7 @@ class Launch:
         self.engine = DockerEngine(docker_host)
         self.lines: list[str] = []
         self.machine = UNLIMITED
+        self.options = NO_OPTIONS
 
     def cli(self, **options: Any) -> DevContainerCLI:
         return DevContainerCLI(self.docker_host, ROOT / "node_modules", self.scratch, node=NODE, **options)
@@ -74,6 +78,7 @@ class Launch:
             machine=self.machine,
             configuration=configuration,
             labels=labels or self.labels,
+            options=self.options,
         )
 
     async def on_line(self, line: str) -> None:
@@ -423,6 +428,60 @@ async def test_l4_a_hostile_label_is_stopped_by_the_filter_alone(launch: Launch)
     await assert_only_the_filter_stops(launch, {}, lambda host: bool(host["Privileged"]))
 
 
+ALLOWED = HostOptions(
+    capabilities=("SYS_PTRACE",),
+    security=("seccomp=unconfined",),
+    mounts=(HostMount(source="/etc", target="/hostetc"),),
+)
+
+
+async def test_l4_what_a_label_may_have_the_container_gets_whether_the_cli_asks_for_it_or_not(launch: Launch) -> None:
+    """The CLI reads the label by itself and asks in the label's words; what only the file asked for it does not know."""
+    launch.options = replace(ALLOWED, devices=(HostDevice(path="/dev/null", inside="/dev/x"),))
+    label = {
+        "capAdd": ["cap_sys_ptrace"], "securityOpt": ["seccomp:unconfined"],
+        "mounts": ["type=bind,source=/etc/,target=/hostetc", {"type": "bind", "source": "/etc", "target": "/hostetc"}],
+    }  # fmt: skip
+    labels = {"devcontainer.metadata": json.dumps([label])}
+    launch.image = await import_image(launch.docker_host, "localhost/asking", "1", labels=labels)
+    done = await launch.up()
+    host = await host_config(launch)
+    assert host is not None
+    assert (host["CapAdd"], host["SecurityOpt"], host["Privileged"]) == (["SYS_PTRACE"], ["seccomp=unconfined"], False)
+    assert [mount["Source"] for mount in host["Mounts"]] == [str(launch.workspace), "/etc"]
+    assert [device["PathInContainer"] for device in host["Devices"]] == ["/dev/x"]
+    effective = int(await launch.output(done.container_id, "grep CapEff /proc/1/status | cut -f2"), 16)
+    assert effective & 1 << CAP_SYS_PTRACE
+    assert await launch.output(done.container_id, "test -f /hostetc/passwd && test -c /dev/x && echo yes") == "yes\n"
+
+
+MORE: dict[str, dict[str, Any]] = {
+    "another capability": {"capAdd": ["SYS_PTRACE", "SYS_ADMIN"]},
+    "privileged": {"privileged": True},
+    "another security option": {"securityOpt": ["apparmor=unconfined"]},
+    "another folder": {"mounts": ["type=bind,source=/etc/ssl,target=/hostetc"]},
+    "the folder elsewhere": {"mounts": ["type=bind,source=/etc,target=/elsewhere"]},
+    "the host's processes": {"runArgs": ["--pid=host"]},
+}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pytest.param(value, id=key, marks=[] if key == "another capability" else pytest.mark.slow)
+        for key, value in MORE.items()
+    ],
+)
+async def test_l4_what_is_more_than_was_decided_is_stopped_by_the_filter_alone(
+    launch: Launch, values: dict[str, Any]
+) -> None:
+    launch.options = ALLOWED
+    arguments = [f"--name=berth-{launch.name}", *values.get("runArgs", [])]
+    with pytest.raises(UpstreamFailed, match=r"Berth refuses this: .*\(engine\.create\)"):
+        await launch.up_unreviewed(**{**values, "runArgs": arguments})
+    assert await host_config(launch) is None
+
+
 async def test_another_s_container_is_not_joined(launch: Launch) -> None:
     labels = {"test.codespace": f"{launch.name}-victim"}
     async with engine_api(launch.docker_host) as api:
@@ -479,6 +538,7 @@ async def test_the_filter_changes_nothing_about_a_harmless_container(launch: Lau
     without = await made()
     await launch.cli(docker_path=docker_path).up(launch.request(configuration), launch.on_line)
     config, host, *command = await made()
+    assert config["Labels"].pop(OPTIONS_LABEL) == "", "the one thing that is Berth's own: it was given nothing"
     assert (config, command) == (without[0], list(without[2:]))
     for one in (host, without[1]):  # here the client names the engine's own choice
         assert one.pop("MemorySwappiness") in {-1, None}

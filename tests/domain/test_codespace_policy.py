@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from berth.domain.access import Effect
+from berth.domain.allowance import OptionPolicy
 from berth.domain.codespace_policy import (
+    MAX_OPTIONS,
     MAX_PATTERN_LENGTH,
     MAX_PATTERNS,
     CodespaceCounts,
@@ -15,12 +17,14 @@ from berth.domain.codespace_policy import (
     decide_images,
     longest_of,
     matches,
+    option_policies,
     parse_name,
     parse_pattern,
     refusal_of,
     require_room,
 )
 from berth.domain.codespace_timer import TimeLimits
+from berth.domain.host_option import parse_host_option
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.problem import Invalid, LimitReached
 
@@ -124,6 +128,27 @@ def test_patterns_are_kept_once_in_their_normal_form() -> None:
     assert checked.allowed_images == ("docker.io/library/debian",)
     with pytest.raises(Invalid):
         check_policy(replace(BASE, allowed_images=("a.b/c",) * (MAX_PATTERNS + 1)))
+
+
+def test_options_are_kept_once_in_their_normal_form() -> None:
+    site = frozenset(map(parse_host_option, ("capability:BPF", "mount:/srv/a")))
+    policy = replace(BASE, allowed_options=("capability:bpf", "capability:CAP_BPF"))
+    assert check_policy(policy, site).allowed_options == ("capability:BPF",)
+    assert check_policy(replace(BASE, allowed_options=()), site).allowed_options == ()
+    assert check_policy(BASE, site).allowed_options is None
+    for bad in (("capability:SYS_ADMIN",), ("BPF",), ("capability:BPF",) * (MAX_OPTIONS + 1)):
+        with pytest.raises(Invalid) as refused:
+            check_policy(replace(BASE, allowed_options=bad), site)
+        assert (refused.value.field, refused.value.code) == ("allowed_options", "codespace.policy_options")
+
+
+def test_only_policies_that_say_something_of_options_count_for_them() -> None:
+    tools = CodespacePolicy(name="tools", allowed_options=("capability:BPF",))
+    none = CodespacePolicy(name="none", allowed_options=())
+    assert option_policies((BASE, tools, none)) == (
+        OptionPolicy("tools", frozenset({parse_host_option("capability:BPF")})),
+        OptionPolicy("none", frozenset()),
+    )
 
 
 DECISIONS = {

@@ -18,6 +18,7 @@ from berth.domain.engine_request import (
     Rule,
     decide_engine_request,
 )
+from berth.domain.host_option import OPTIONS_LABEL
 from berth.domain.machine import UNLIMITED, Machine
 
 IMAGE = "registry.test:5000/team/dev@sha256:" + "1" * 64
@@ -307,7 +308,7 @@ def test_a_container_is_written_anew() -> None:
         "Cmd": ["-c", "sleep"],
         "Entrypoint": ["/bin/sh"],
         "Image": IMAGE,
-        "Labels": {**LABELS, "devcontainer.metadata": "[]"},
+        "Labels": {**LABELS, "devcontainer.metadata": "[]", OPTIONS_LABEL: ""},
         "HostConfig": {"Init": True, **OURS},
     }
 
@@ -315,7 +316,7 @@ def test_a_container_is_written_anew() -> None:
 def test_what_berth_decides_is_there_even_if_it_was_left_out() -> None:
     assert created({"Image": IMAGE}, SMALL) == {
         "Image": IMAGE,
-        "Labels": LABELS,
+        "Labels": {**LABELS, OPTIONS_LABEL: ""},
         "HostConfig": {**OURS, "NanoCpus": 2 * 10**9, "Memory": 2**30, "MemorySwap": 2**30},
     }
 

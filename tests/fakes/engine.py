@@ -18,6 +18,7 @@ from berth.domain.codespace_environment import INSTALL_SCRIPT
 from berth.domain.docker_config_files import READ_SCRIPT, WRITE_SCRIPT
 from berth.domain.exec_frame import TerminalSize
 from berth.domain.exec_process import KILL_SCRIPT
+from berth.domain.host_option import OPTIONS_LABEL
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
 from berth.domain.registry_credential import Anonymous, RegistryCredential
@@ -331,7 +332,7 @@ class FakeDevContainers:
         self.engine._check("up")
         for line in self.lines:
             await on_line(line)
-        container = self.engine.make(request.labels)
+        container = self.engine.make({**request.labels, OPTIONS_LABEL: request.options.label})
         self.after_making()
         if self.error is not None:
             raise self.error  # the contract: whoever sees it fail removes the container

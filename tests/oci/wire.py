@@ -12,10 +12,11 @@ from typing import Self, cast
 
 from starlette.types import ASGIApp
 
+from berth.listen_address import ListenAddress, TCPAddress
 from berth.oci.app import AtOnce, answer_at_once
 from berth.oci.call import OCIServices
 from berth.server import _listen, _server
-from berth.settings import ListenAddress, TCPAddress, load
+from berth.settings import load
 from berth.wiring.server import Berth
 
 _ANY_PORT = TCPAddress("127.0.0.1", 0)

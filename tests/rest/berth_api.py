@@ -19,6 +19,7 @@ from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
 from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
+from berth.domain.host_option import parse_host_options
 from berth.domain.machine import Machines
 from berth.git.app import make_git_app
 from berth.rest.app import make_rest_app
@@ -55,6 +56,7 @@ from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 
 OWN_HOST = "berth.test"  # of the built-in registry
+SITE_OPTIONS = parse_host_options(["privileged", "capability:SYS_PTRACE"])  # what policies may allow of their host
 
 
 @dataclass
@@ -152,7 +154,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         codespace_sessions=CodespaceSessionService(
             clock=clock, codespaces=codespaces, tokens=tokens, executor=cast("Any", None), activity=activity
         ),
-        codespace_policies=CodespacePolicyService(store=store, clock=clock),
+        codespace_policies=CodespacePolicyService(store=store, clock=clock, site_options=SITE_OPTIONS),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),

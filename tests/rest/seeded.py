@@ -127,7 +127,12 @@ async def make_seeded(berth: Berth) -> Seeded:
     sealed = {path: await seal(octo, path) for path in _SECRETS}
     for path, value in sealed.items():
         await _expect(octo, "PUT", f"{path}/ONE", {**value, **selected})
-    await _expect(octo, "PUT", "/orgs/acme/codespaces/policies/base", {"allowed_images": ["docker.io/**"]})
+    await _expect(
+        octo,
+        "PUT",
+        "/orgs/acme/codespaces/policies/base",
+        {"allowed_images": ["docker.io/**"], "allowed_options": ["privileged"]},
+    )
     token = await _expect(ada, "POST", "/user/tokens", {"scopes": ["repo"], "note": "laptop"})
     mine = await _expect(octo, "POST", "/user/tokens", {"scopes": ["repo"], "note": "laptop"})
     assert token["id"] != mine["id"]

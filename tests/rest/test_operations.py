@@ -93,7 +93,9 @@ ROWS: dict[str, Row] = {
     "POST /user/codespaces/{name}/exports": Row(body={"branch": "saved"}, status=202, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/stop": Row(status=200, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/start": Row(status=200, phase=Phase.SHUTDOWN),
-    "PUT /orgs/{org}/codespaces/policies/{policy_name}": Row(body={"allowed_images": ["ghcr.io/**"]}, status=200),
+    "PUT /orgs/{org}/codespaces/policies/{policy_name}": Row(
+        body={"allowed_images": ["ghcr.io/**"], "allowed_options": ["capability:SYS_PTRACE"]}, status=200
+    ),
     "DELETE /orgs/{org}/codespaces/policies/{policy_name}": Row(),
     "POST /user/codespaces/{name}/heartbeat": Row(phase=Phase.AVAILABLE),
     "PATCH /user/codespaces/{name}": Row(body={"display_name": "mine"}, status=200),

@@ -19,9 +19,9 @@ from tests.rest.berth_api import Berth, make_berth
 
 from berth.adapters.store.database import Store
 from berth.front import make_front
+from berth.listen_address import UnixAddress
 from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
-from berth.settings import UnixAddress
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

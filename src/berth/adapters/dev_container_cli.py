@@ -32,7 +32,8 @@ from typing import IO
 from berth.adapters.dev_container_output import DevContainerOutput
 from berth.adapters.disk import translating_disk_full
 from berth.adapters.engine_filter import filtered_engine
-from berth.domain.dev_container import RUN_DIRECTORY, RUN_DIRECTORY_OPTIONS, container_name
+from berth.domain.dev_container import RUN_DIRECTORY_OPTIONS, container_name
+from berth.domain.dev_container_keys import RUN_DIRECTORY
 from berth.domain.engine_request import LaunchScope
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports import UpRequest, UpResult
@@ -153,6 +154,7 @@ def _scope(request: UpRequest) -> LaunchScope:
         target=request.folder,
         tmpfs={RUN_DIRECTORY: RUN_DIRECTORY_OPTIONS},
         machine=request.machine,
+        options=request.options,
     )
 
 

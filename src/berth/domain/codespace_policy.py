@@ -4,6 +4,7 @@ Policy, in evaluation order:
 1. A policy restricts what it names and says nothing of the rest. Of several, all count: the strictest decides.
 2. Where no policy lists images, every image is allowed.
 3. Otherwise each image of a launch has to fit a pattern of each policy that lists images. An empty list allows none (A14).
+4. What a container may have of its host is likewise: `allowance.py`.
 
 A pattern is matched against `host/path` of the normalised reference, without tag and digest: `*` stands for any characters
 but `/`, `**` for any. Decided: it names a host always; what Docker calls `debian` is `docker.io/library/debian`.
@@ -14,9 +15,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from berth.domain.access import Decision, Effect, Reason
+from berth.domain.allowance import OptionPolicy, parse_allowed_options
 from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
 from berth.domain.codespace_timer import TimeLimits
 from berth.domain.finding import Finding, Fixer
+from berth.domain.host_option import HostOption, parse_host_option
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Invalid, LimitReached
 from berth.domain.registry_host import DOCKER_HUB
@@ -24,6 +27,7 @@ from berth.domain.registry_host import DOCKER_HUB
 MAX_POLICIES = 20  # of an organization
 MAX_PATTERNS = 100
 MAX_PATTERN_LENGTH = 300
+MAX_OPTIONS = 100
 MAX_CODESPACES = 100_000
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _HOST = re.compile(r"[a-z0-9.*-]+(?::[0-9]{1,5})?")
@@ -38,6 +42,7 @@ class CodespacePolicy:
 
     name: str
     allowed_images: tuple[str, ...] | None = None
+    allowed_options: tuple[str, ...] | None = None
     idle_timeout_max_minutes: int | None = None
     retention_max_minutes: int | None = None
     max_codespaces_per_user: int | None = None
@@ -55,8 +60,8 @@ def parse_name(name: str) -> str:
     return name
 
 
-def check_policy(policy: CodespacePolicy) -> CodespacePolicy:
-    """With its patterns in their normal form. Raises Invalid."""
+def check_policy(policy: CodespacePolicy, site_options: Collection[HostOption] = ()) -> CodespacePolicy:
+    """With its patterns and options in their normal form. `site_options` are all that there is to allow. Raises Invalid."""
     parse_name(policy.name)
     _check_number("idle_timeout_max_minutes", policy.idle_timeout_max_minutes, MIN_IDLE_MINUTES, MAX_IDLE_MINUTES)
     _check_number("retention_max_minutes", policy.retention_max_minutes, 0, MAX_RETENTION_MINUTES)
@@ -65,9 +70,15 @@ def check_policy(policy: CodespacePolicy) -> CodespacePolicy:
     patterns = policy.allowed_images
     if patterns is not None and len(patterns) > MAX_PATTERNS:
         raise _bad_images(f"allowed_images are at most {MAX_PATTERNS} patterns.")
+    options = policy.allowed_options
+    if options is not None and len(options) > MAX_OPTIONS:
+        raise Invalid(
+            f"allowed_options are at most {MAX_OPTIONS}.", field="allowed_options", code="codespace.policy_options"
+        )
     return CodespacePolicy(
         name=policy.name,
         allowed_images=None if patterns is None else tuple(dict.fromkeys(map(parse_pattern, patterns))),
+        allowed_options=None if options is None else parse_allowed_options(options, site_options),
         idle_timeout_max_minutes=policy.idle_timeout_max_minutes,
         retention_max_minutes=policy.retention_max_minutes,
         max_codespaces_per_user=policy.max_codespaces_per_user,
@@ -157,6 +168,15 @@ def refusal_of(decision: Decision, policies: Collection[CodespacePolicy], organi
         fixer=Fixer.ORGANIZATION_OWNER,
         next_step=f"Use an image that the organization allows ({some}{more}), or ask an owner of {organization}.",
         evidence={"rule": reason.rule},
+    )
+
+
+def option_policies(policies: Collection[CodespacePolicy]) -> tuple[OptionPolicy, ...]:
+    """Those that say what of its host a container may have."""
+    return tuple(
+        OptionPolicy(each.name, frozenset(map(parse_host_option, each.allowed_options)))
+        for each in policies
+        if each.allowed_options is not None
     )
 
 

@@ -1,7 +1,8 @@
 """Dev container configurations: parsed, reviewed, and turned into what the dev container CLI is given (L3, L4, L5).
 
 1. Only keys in the tables of `dev_container_keys` pass, in the file and in each entry of the image's label
-   `devcontainer.metadata`; the message names the source. Nobody else reads the repository's file.
+   `devcontainer.metadata`; the message names the source. Nobody else reads the repository's file. What is asked of the host
+   `dev_container_options` judges: it passes if it is allowed, and Berth gives it to the container.
 2. `${localEnv:…}` finds nothing: it becomes its default or the empty text before anything else reads it (L5).
 3. The CLI gets a configuration that is built here, of keys that it needs. It reads the image's label itself, which is why
    the label is reviewed.
@@ -21,9 +22,12 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Protocol
 
+from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.dev_container_build import find_build
-from berth.domain.dev_container_keys import IN_FILE, IN_LABEL, REFUSED, WORKSPACES, Allowed, Hook
+from berth.domain.dev_container_keys import IN_FILE, IN_LABEL, REFUSED, RUN_DIRECTORY, WORKSPACES, Allowed, Hook
+from berth.domain.dev_container_options import ARGUMENTS_KEY, OPTION_KEYS, read_asked, review_options
 from berth.domain.feature import find_features, find_install_order
+from berth.domain.host_option import NO_OPTIONS, HostOptions, merge_options
 from berth.domain.jsonc import parse_jsonc, printable, refuse
 from berth.domain.machine import Machine
 from berth.domain.problem import Invalid
@@ -44,7 +48,6 @@ __all__ = [
 ]
 
 METADATA_LABEL = "devcontainer.metadata"
-RUN_DIRECTORY = "/run/codespaces"  # a tmpfs: what lies in it is gone when the container stops
 RUN_DIRECTORY_OPTIONS = "mode=0755,size=16m"  # more than all secrets that one codespace can have (S2)
 _FILE = "devcontainer.json"
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
@@ -72,6 +75,7 @@ class DevContainerConfig:
 
     values: Mapping[str, object]
     path: str = ""  # where the repository has it
+    options: HostOptions = NO_OPTIONS  # what of the host it gets: nothing before the review
 
     @property
     def image(self) -> str:
@@ -89,6 +93,7 @@ class ImageMetadata:
     """What an image's label says, reviewed; the oldest entry first."""
 
     entries: tuple[DevContainerConfig, ...] = ()
+    options: HostOptions = NO_OPTIONS  # what of the host all of them get
 
 
 def parse_dev_container(data: bytes, path: str = "") -> DevContainerConfig:
@@ -96,9 +101,12 @@ def parse_dev_container(data: bytes, path: str = "") -> DevContainerConfig:
     return replace(_config(parse_jsonc(data, _FILE), _FILE), path=path)
 
 
-def review_configuration(config: DevContainerConfig) -> None:
-    """Raises Invalid that names every key of the file that is refused (L3, L4); its code is the first one's."""
-    review_values(config.values, IN_FILE, _FILE)
+def review_configuration(config: DevContainerConfig, allowances: Allowances = NO_ALLOWANCES) -> DevContainerConfig:
+    """It, with its options.
+
+    Raises Invalid that names every key of the file that is refused (L3, L4); its code is the first one's.
+    """
+    options = review_values(config.values, IN_FILE, _FILE, allowances)
     find_features(config.values, config.path)
     find_install_order(config.values, config.path)
     if find_build(config.values, config.path) is None and not config.image:
@@ -108,9 +116,10 @@ def review_configuration(config: DevContainerConfig) -> None:
             code="devcontainer.no_image",
             remedy="Add 'image', for example \"image\": \"debian:12\", or 'build' with 'dockerfile'.",
         )
+    return replace(config, options=options)
 
 
-def review_image_metadata(labels: Mapping[str, str]) -> ImageMetadata:
+def review_image_metadata(labels: Mapping[str, str], allowances: Allowances = NO_ALLOWANCES) -> ImageMetadata:
     """The entries of an image's label, or of a container's, which holds the image's. Raises Invalid (L4)."""
     label = labels.get(METADATA_LABEL)
     if not label:
@@ -119,6 +128,7 @@ def review_image_metadata(labels: Mapping[str, str]) -> ImageMetadata:
     value = parse_jsonc(label.encode(errors="surrogatepass"), source)
     entries = value if isinstance(value, list) else [value]
     configs = tuple(_config(entry, source) for entry in entries)
+    options = []
     for entry, config in zip(entries, configs, strict=True):
         if entry != config.values or names_local_folder(entry):
             # The CLI fills these in by itself, from its own environment and paths.
@@ -128,8 +138,8 @@ def review_image_metadata(labels: Mapping[str, str]) -> ImageMetadata:
                 code="devcontainer.value",
                 remedy="Build the image without it.",
             )
-        review_values(config.values, IN_LABEL, source)
-    return ImageMetadata(configs)
+        options.append(review_values(config.values, IN_LABEL, source, allowances))
+    return ImageMetadata(configs, merge_options(options))
 
 
 def find_remote_user(metadata: ImageMetadata, config: DevContainerConfig) -> str | None:
@@ -218,12 +228,16 @@ def _config(value: object, source: str) -> DevContainerConfig:
     return DevContainerConfig({key: without_local_env(item, source) for key, item in value.items()})
 
 
-def review_values(values: Mapping[str, object], allowed: Mapping[str, Allowed], source: str) -> None:
-    """Policy 1: all that is wrong, in one message. Raises Invalid."""
-    refusals = [
+def review_values(
+    values: Mapping[str, object], allowed: Mapping[str, Allowed], source: str, allowances: Allowances = NO_ALLOWANCES
+) -> HostOptions:
+    """Policy 1: what of the host they get. Raises Invalid with all that is wrong, in one message."""
+    keys = {*OPTION_KEYS, *({ARGUMENTS_KEY} & allowed.keys())}
+    options, refusals = review_options(read_asked(values, [key for key in values if key in keys]), source, allowances)
+    refusals += [
         refusal
         for key, value in values.items()
-        if (refusal := _judge(key, value, allowed.get(key), source)) is not None
+        if key not in keys and (refusal := _judge(key, value, allowed.get(key), source)) is not None
     ]
     if refusals:
         raise Invalid(
@@ -232,6 +246,7 @@ def review_values(values: Mapping[str, object], allowed: Mapping[str, Allowed], 
             code=refusals[0].code,
             remedy=" ".join(dict.fromkeys(refusal.remedy for refusal in refusals if refusal.remedy)),
         )
+    return options
 
 
 def _judge(key: str, value: object, allowed: Allowed | None, source: str) -> Invalid | None:

@@ -1,7 +1,8 @@
 """The keys of a dev container configuration: which pass, what their values must be, which are refused and why (L3, L4).
 
 Deny by default: a key in neither table is refused by name. A refused key passes with a value that asks for nothing, by the key's
-own kind: to the CLI `"privileged": []` is as good as `true`.
+own kind: to the CLI `"privileged": []` is as good as `true`. What `dev_container_options` may allow is refused here, for whoever
+does not ask there.
 Source: containers.dev, "Dev Container metadata reference"; the label's keys: the same site, "Image metadata".
 """
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 WORKSPACES = "/workspaces"
+RUN_DIRECTORY = "/run/codespaces"  # a tmpfs: what lies in it is gone when the container stops
 
 
 class Hook(StrEnum):
@@ -116,6 +118,7 @@ IN_FILE: Mapping[str, Allowed] = {
     "context": _ANYTHING,
     "features": _ANYTHING,  # read by feature.py, as is the next
     "overrideFeatureInstallOrder": _ANYTHING,
+    "runArgs": _ANYTHING,  # read by dev_container_options.py
     "workspaceFolder": Allowed(_is_folder, f"a folder below {WORKSPACES}"),
     "$schema": _ANYTHING,
     "secrets": _ANYTHING,  # says which secrets would be useful; gives none

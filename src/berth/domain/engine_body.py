@@ -4,7 +4,6 @@ Only what stands here reaches the engine: the body is written anew from what was
 keys, most of them with the value that asks for nothing, and newer clients name more: such a value is left out, whatever its key.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from enum import StrEnum
 from typing import NoReturn
 
 from berth.domain.dev_container import METADATA_LABEL
+from berth.domain.engine_options import DEFAULT_NETWORK, as_json, host_entries, is_more
+from berth.domain.host_option import NO_OPTIONS, OPTIONS_LABEL, HostOptions
 from berth.domain.jsonc import printable
 from berth.domain.machine import Machine
 from berth.domain.strict_json import parse_json_object
@@ -43,6 +44,7 @@ class LaunchScope:
     target: str  # where the container sees it
     tmpfs: Mapping[str, str]  # path → options
     machine: Machine
+    options: HostOptions = NO_OPTIONS  # what of the host it gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ def _object_at(name: str, given: dict[str, object]) -> dict[str, object]:
 def _labels(given: Mapping[str, object], scope: LaunchScope) -> dict[str, object]:
     """The codespace's own, and the description that the CLI makes: whoever reads that reviews it."""
     metadata = {name: value for name, value in given.items() if name == METADATA_LABEL and _is_text(value)}
-    allowed = {**metadata, **scope.labels}
+    # Written also where it is empty: the image could have a label of this name.
+    allowed = {**metadata, **scope.labels, OPTIONS_LABEL: scope.options.label}
     for name, value in given.items():
         if allowed.get(name) != value:
             refuse(Rule.CREATE, f"The container's label {printable(name)} is not what Berth gives it.")
@@ -107,15 +110,15 @@ def _labels(given: Mapping[str, object], scope: LaunchScope) -> dict[str, object
 
 def _host_config(given: Mapping[str, object], scope: LaunchScope) -> dict[str, object]:
     decided: dict[str, object] = {
-        "Mounts": [{"Type": "bind", "Source": scope.source, "Target": scope.target}],
         "Tmpfs": dict(scope.tmpfs),
-        "NetworkMode": "default",
+        "NetworkMode": DEFAULT_NETWORK,
         **scope.machine.engine_limits,
+        **host_entries(scope.options, {"Type": "bind", "Source": scope.source, "Target": scope.target}),
     }
     rest = dict(given)
     for name, value in decided.items():
         asked = rest.pop(name, None)
-        if not _is_nothing(asked) and not _is_same(asked, value):
+        if not _is_nothing(asked) and is_more(name, asked, value):
             refuse(Rule.CREATE, f"HostConfig.{name} is not what Berth gives the container.")
     return {**_taken(rest, _OF_HOST, Rule.CREATE, "HostConfig."), **decided}
 
@@ -149,8 +152,7 @@ def _is_nothing_inside(value: object) -> bool:
 
 
 def _is_same(asked: object, value: object) -> bool:
-    """Equal as JSON: `true` is not 1."""
-    return json.dumps(asked, sort_keys=True) == json.dumps(value, sort_keys=True)
+    return as_json(asked) == as_json(value)
 
 
 def _is_text(value: object) -> bool:

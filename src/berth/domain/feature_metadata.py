@@ -1,8 +1,8 @@
 """What a Feature says of itself, `devcontainer-feature.json`: reviewed (L4), and what of it reaches an image.
 
 1. Keys that act on a container are judged by the tables of `dev_container_keys`, as in a file or a label; the message names
-   the Feature. Keys that describe are read here. Others are passed over: nobody reads the file but Berth, and the image's label
-   gets what is taken from it here.
+   the Feature; what the administrator allows of the host reaches the label, and with it the container. Keys that describe are
+   read here. Others are passed over: nobody reads the file but Berth, and the image's label gets what is taken from it here.
 2. The file in the archive counts, not the annotation of the manifest: it is what install.sh belongs to.
 3. An option that somebody gives has to fit an `enum`. One that the Feature does not have is passed on with a note, as by the
    CLI: options come and go with a Feature's versions.
@@ -15,8 +15,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.dev_container import names_local_folder, review_values, without_local_env
 from berth.domain.dev_container_keys import IN_FEATURE, REFUSED
+from berth.domain.dev_container_options import OPTION_KEYS
 from berth.domain.feature import (
     MAX_OPTIONS,
     FeatureRequest,
@@ -76,7 +78,9 @@ class FeatureMetadata:
     notes: tuple[str, ...] = ()
 
 
-def read_feature_metadata(data: bytes, request: FeatureRequest, folder: str) -> FeatureMetadata:
+def read_feature_metadata(
+    data: bytes, request: FeatureRequest, folder: str, allowances: Allowances = NO_ALLOWANCES
+) -> FeatureMetadata:
     """`folder` is that of devcontainer.json: a Feature of the repository may name others there. Raises Invalid."""
     source = request.source
     value = parse_jsonc(data, f"{METADATA_FILE} of {source}")
@@ -84,8 +88,9 @@ def read_feature_metadata(data: bytes, request: FeatureRequest, folder: str) -> 
         _refuse(source, "it holds no object {…}")
     values = {key: without_local_env(item, source) for key, item in value.items()}
     acting = {key: item for key, item in values.items() if key in IN_FEATURE or key in REFUSED}
-    review_values(acting, IN_FEATURE, source)
+    review_values(acting, IN_FEATURE, source, allowances)
     taken = {key: item for key, item in acting.items() if key in IN_FEATURE and item not in (None, "", [], {})}
+    taken |= {key: item for key, item in acting.items() if key in OPTION_KEYS and item not in (None, False, [])}
     if names_local_folder(taken):
         _refuse(source, "it uses a folder of the machine that builds, such as ${localWorkspaceFolder}")
     container_env = taken.pop("containerEnv", {})

@@ -69,6 +69,7 @@ def session_environment(
 # Who can mend a failed launch, by the first words of the problem's code; the longest match wins.
 _FIXERS = {
     "codespace": Fixer.DEVELOPER,
+    "codespace.policy_option": Fixer.ORGANIZATION_OWNER,
     "credential": Fixer.DEVELOPER,
     "container": Fixer.DEVELOPER,
     "export": Fixer.DEVELOPER,

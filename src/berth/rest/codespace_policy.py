@@ -17,6 +17,7 @@ class SetCodespacePolicy(msgspec.Struct, kw_only=True):
     """A whole policy; what is left out, or null, it says nothing of."""
 
     allowed_images: list[str] | None = None
+    allowed_options: list[str] | None = None
     idle_timeout_max_minutes: int | None = None
     retention_max_minutes: int | None = None
     max_codespaces_per_user: int | None = None
@@ -24,10 +25,10 @@ class SetCodespacePolicy(msgspec.Struct, kw_only=True):
 
 
 def policy_body(policy: CodespacePolicy) -> dict[str, Any]:
-    images = policy.allowed_images
     return {
         "name": policy.name,
-        "allowed_images": None if images is None else list(images),
+        "allowed_images": policy.allowed_images,
+        "allowed_options": policy.allowed_options,
         "idle_timeout_max_minutes": policy.idle_timeout_max_minutes,
         "retention_max_minutes": policy.retention_max_minutes,
         "max_codespaces_per_user": policy.max_codespaces_per_user,
@@ -47,16 +48,20 @@ async def get(call: Call) -> Response:
 
 async def put(call: Call) -> Response:
     body = await call.json(SetCodespacePolicy)
-    images = body.allowed_images
     policy = CodespacePolicy(
         name=call.path("policy_name"),
-        allowed_images=None if images is None else tuple(images),
+        allowed_images=_tuple(body.allowed_images),
+        allowed_options=_tuple(body.allowed_options),
         idle_timeout_max_minutes=body.idle_timeout_max_minutes,
         retention_max_minutes=body.retention_max_minutes,
         max_codespaces_per_user=body.max_codespaces_per_user,
         max_codespaces=body.max_codespaces,
     )
     return json_response(policy_body(await call.services.codespace_policies.put(call.user, call.path("org"), policy)))
+
+
+def _tuple(texts: list[str] | None) -> tuple[str, ...] | None:
+    return None if texts is None else tuple(texts)
 
 
 async def delete(call: Call) -> Response:

@@ -142,6 +142,7 @@ _POLICY = closed(inherit_access_default=_YES, creatable_visibilities=_list(_word
 _CODESPACE_POLICY = closed(
     name=_TEXT,
     allowed_images={"anyOf": [_list(_TEXT), {"type": "null"}]},
+    allowed_options={"anyOf": [_list(_TEXT), {"type": "null"}]},
     idle_timeout_max_minutes=_MAYBE_NUMBER,
     retention_max_minutes=_MAYBE_NUMBER,
     max_codespaces_per_user=_MAYBE_NUMBER,

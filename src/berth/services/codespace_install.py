@@ -10,7 +10,7 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from berth.domain.codespace_environment import INSTALL_SCRIPT, installation_input
-from berth.domain.dev_container import RUN_DIRECTORY
+from berth.domain.dev_container_keys import RUN_DIRECTORY
 from berth.domain.docker_config_files import (
     CHANGED_MEANWHILE,
     READ_SCRIPT,

@@ -1,6 +1,6 @@
 """An organization's policies for the codespaces of its repositories: its owners set them, launches obey them (L6)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -9,14 +9,17 @@ from berth.adapters.store import audit
 from berth.adapters.store import codespace_policy as rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
+from berth.domain.allowance import Allowances
 from berth.domain.codespace_policy import (
     MAX_POLICIES,
     CodespacePolicy,
     check_policy,
     decide_images,
+    option_policies,
     refusal_of,
     require_room,
 )
+from berth.domain.host_option import HostOption
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import LimitReached, NotFound
 from berth.domain.repository import Repository
@@ -34,6 +37,16 @@ async def require_images(store: Store, repository: Repository, images: Sequence[
         raise LaunchFailed(refusal_of(decision, policies, repository.owner_login))
 
 
+async def find_allowances(
+    connection: AsyncConnection, repository: Repository, site_options: Collection[HostOption]
+) -> Allowances:
+    """What of the host the containers of this repository's codespaces may have now."""
+    policies = await rows.list_policies(connection, repository.owner_id)
+    return Allowances(
+        site=frozenset(site_options), policies=option_policies(policies), organization=repository.owner_login
+    )
+
+
 async def require_room_for_another(connection: AsyncConnection, repository: Repository, user_id: int) -> None:
     """In the transaction that makes the codespace; its user is locked already. Raises LimitReached."""
     policies = await rows.list_policies(connection, repository.owner_id)
@@ -47,9 +60,11 @@ async def require_room_for_another(connection: AsyncConnection, repository: Repo
 class CodespacePolicyService:
     """For owners with the scope admin:org."""
 
-    def __init__(self, *, store: Store, clock: Clock) -> None:
+    def __init__(self, *, store: Store, clock: Clock, site_options: Collection[HostOption] = ()) -> None:
+        """`site_options` is what the administrator lets codespaces have of their host."""
         self._store = store
         self._clock = clock
+        self._site_options = site_options
 
     async def list_all(self, subject: Subject, organization: str) -> tuple[CodespacePolicy, ...]:
         """By name. Raises NotFound, Denied."""
@@ -69,7 +84,7 @@ class CodespacePolicyService:
         async with self._store.begin() as connection:
             found = await organization_of_owner(connection, subject, organization)
             await account_rows.lock_organization(connection, found.id)
-            checked = check_policy(policy)
+            checked = check_policy(policy, self._site_options)
             others = [each for each in await rows.list_policies(connection, found.id) if each.name != checked.name]
             if len(others) >= MAX_POLICIES:
                 raise LimitReached(f"An organization has at most {MAX_POLICIES} policies.", code="codespace.policies")
@@ -104,6 +119,7 @@ def _summary(policy: CodespacePolicy) -> str:
     """What the audit log keeps: numbers, and how many patterns."""
     said = {
         "allowed_images": None if policy.allowed_images is None else len(policy.allowed_images),
+        "allowed_options": None if policy.allowed_options is None else len(policy.allowed_options),
         "idle_timeout_max_minutes": policy.idle_timeout_max_minutes,
         "retention_max_minutes": policy.retention_max_minutes,
         "max_codespaces_per_user": policy.max_codespaces_per_user,

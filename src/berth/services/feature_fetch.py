@@ -13,6 +13,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from berth.adapters.store.database import Store
+from berth.domain.allowance import Allowances
 from berth.domain.codespace import Codespace
 from berth.domain.dev_container import DevContainerConfig
 from berth.domain.feature import MAX_FEATURES, FeatureRequest, Folder, Place, too_many
@@ -41,6 +42,7 @@ class WantedFeatures:
     repository: Repository
     commit: str
     config: DevContainerConfig
+    allowances: Allowances
     requests: tuple[FeatureRequest, ...]
     first: tuple[str, ...]  # as overrideFeatureInstallOrder has it
 
@@ -90,7 +92,7 @@ class FeatureFetch:
                 request=request,
                 identity=content.identity,
                 files=content.files,
-                metadata=read_feature_metadata(content.files[METADATA_FILE], request, folder),
+                metadata=read_feature_metadata(content.files[METADATA_FILE], request, folder, wanted.allowances),
             )
             found[feature.key] = feature
             waiting.extend(feature.metadata.depends_on)

@@ -18,11 +18,11 @@ from berth.domain.image_build import BUILD_LABEL, build_key, built_image_name
 from berth.domain.machine import Machines
 from berth.domain.problem import Invalid, UpstreamFailed
 from berth.domain.registry_credential import RegistryCredentials
-from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
 from berth.services.engine_build import BUILD_TIMEOUT_S, BuildFailed, run_build
 from berth.services.feature_fetch import FeatureFetch, WantedFeatures
 from berth.services.launch_failure import LaunchFailed
+from berth.services.launch_source import LaunchSource
 from berth.services.ports import Engine, GitRepositories, ImageBuild, LocalImage
 
 
@@ -55,7 +55,7 @@ class FeatureLayers:
         self._timeout_s = timeout_s
 
     def read(
-        self, codespace: Codespace, repository: Repository, config: DevContainerConfig, commit: str
+        self, codespace: Codespace, launched: LaunchSource, config: DevContainerConfig, commit: str
     ) -> WantedFeatures | None:
         """What the configuration asks for; None for nothing. No registry is asked. Raises Invalid, LimitReached."""
         requests = find_features(config.values, config.path)
@@ -63,9 +63,10 @@ class FeatureLayers:
             return None
         return WantedFeatures(
             codespace=codespace,
-            repository=repository,
+            repository=launched.repository,
             commit=commit,
             config=config,
+            allowances=launched.allowances,
             requests=requests,
             first=find_install_order(config.values, config.path),
         )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.dev_container import ImageMetadata, review_image_metadata
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference
@@ -49,6 +50,7 @@ class ImageRequest:
     image: ImageReference
     user_id: int
     repository: Repository
+    allowances: Allowances = NO_ALLOWANCES  # for what its label asks for
 
 
 class ImageAccess:
@@ -70,7 +72,7 @@ class ImageAccess:
         `afresh`: what the engine holds of it already is not used, unless a container or another image still needs it.
         """
         proven = await self.prove(request, registries, log, afresh=afresh)
-        metadata = review_image_metadata(proven.local.labels)
+        metadata = review_image_metadata(proven.local.labels, request.allowances)
         return FetchedImage(image=proven.image, metadata=metadata, user=proven.local.user)
 
     async def prove(

@@ -15,14 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from berth.adapters.store import account as account_rows
-from berth.adapters.store import codespace_access as access_rows
-from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
-from berth.domain.access import role_without_token
-from berth.domain.account import Account
+from berth.domain.allowance import find_withdrawn
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace
-from berth.domain.codespace_access import decide_access
 from berth.domain.dev_container import (
     DevContainerConfig,
     Hook,
@@ -35,11 +30,11 @@ from berth.domain.dev_container import (
     review_image_metadata,
 )
 from berth.domain.finding import Finding, Fixer
+from berth.domain.host_option import merge_options
 from berth.domain.image_build import built_image_name, codespace_of_image, is_of_build
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.machine import Machines
 from berth.domain.repository import Repository
-from berth.domain.role import Role
 from berth.domain.secret import choose_environment
 from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.codespace_exec import CodespaceExec
@@ -50,6 +45,7 @@ from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
 from berth.services.launch_failure import HookFailed, LaunchFailed
 from berth.services.launch_image import LaunchImage, LaunchImages
+from berth.services.launch_source import LaunchSource, LaunchSources
 from berth.services.ports import (
     Container,
     DevContainers,
@@ -84,14 +80,6 @@ class _Run:
     metadata: ImageMetadata
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """What is launched, and for whom."""
-
-    owner: Account
-    repository: Repository
-
-
 class Launcher:
     """Makes, starts, stops and removes the containers of codespaces. Holds no state: every call looks first."""
 
@@ -99,6 +87,7 @@ class Launcher:
         self,
         *,
         store: Store,
+        sources: LaunchSources,
         engine: Engine,
         dev_containers: DevContainers,
         images: LaunchImages,
@@ -113,6 +102,7 @@ class Launcher:
         origin: str,
     ) -> None:
         self._store = store
+        self._sources = sources
         self._engine = engine
         self._dev_containers = dev_containers
         self._images = images
@@ -170,10 +160,10 @@ class Launcher:
         A checkout that is there is kept.
         """
         await log.phase("Reading the dev container configuration")
-        source = await self._source(codespace)
+        source = await self._sources.find(codespace)
         commit = await self._configurations.find_commit(codespace, source.repository)
-        config = await self._configurations.read(codespace, source.repository, commit, log)
-        wanted = await self._images.read(codespace, source.repository, config, commit, log)
+        config = await self._configurations.read(codespace, source, commit, log)
+        wanted = await self._images.read(codespace, source, config, commit, log)
         await require_images(self._store, source.repository, wanted.images)
         await log.phase("Finding the credentials")
         credentials = await self._credentials.open_for_image(codespace, source.owner.login, source.repository.id)
@@ -196,7 +186,7 @@ class Launcher:
         run = _Run(launched=launched, config=config, metadata=image.metadata)
         # Creation may have taken an hour: what the user may have is decided again, at the moment he gets it (S6). The
         # token that opened the image never enters the container: this makes another, and ends that one.
-        source = await self._source(codespace)
+        source = await self._sources.find(codespace)
         credentials = await self._open_credentials(codespace, source)
         await self._install(self._identity(codespace, source), credentials, run, log)
         for hook in (Hook.POST_CREATE, Hook.POST_START):
@@ -206,13 +196,16 @@ class Launcher:
     async def _prepare(
         self,
         codespace: Codespace,
-        source: _Source,
+        source: LaunchSource,
         config: DevContainerConfig,
         commit: str,
         image: LaunchImage,
         log: CreationLog,
     ) -> UpRequest:
         """The checkout, and what the dev container CLI is asked to make on it."""
+        options = merge_options((config.options, image.metadata.options))
+        if options.label:
+            await log.output(f"The container gets {options.label} of its host, as this server allows.")
         await log.phase(f"Checking out {codespace.ref}")
         workspace = await self._check_out(codespace, source.repository, commit)
         await self._give_workspace(codespace, config, image)
@@ -233,6 +226,7 @@ class Launcher:
                 machine=machine,
             ),
             labels=self._labels(codespace),
+            options=options,
         )
 
     async def start(self, codespace: Codespace, container: Container, log: CreationLog) -> None:
@@ -241,9 +235,12 @@ class Launcher:
         HookFailed comes last: the container runs, and all but that hook is done.
         """
         await log.phase("Starting the container")
-        source = await self._source(codespace)
+        source = await self._sources.find(codespace)
+        withdrawn = find_withdrawn(container.labels, source.allowances)
+        if withdrawn is not None:
+            raise LaunchFailed(withdrawn)
         commit = codespace.commit_id or ""
-        config = await self._configurations.read(codespace, source.repository, commit, log)
+        config = await self._configurations.read(codespace, source, commit, log)
         credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
         machine = self._machines.resolve(codespace.machine)
@@ -256,7 +253,8 @@ class Launcher:
             remote_user=codespace.remote_user or "",
             remote_folder=codespace.remote_folder or "",
         )
-        run = _Run(launched=launched, config=config, metadata=review_image_metadata(container.labels))
+        metadata = review_image_metadata(container.labels, source.allowances)
+        run = _Run(launched=launched, config=config, metadata=metadata)
         await self._install(self._identity(codespace, source), credentials, run, log)
         await self._run_hook(Hook.POST_START, run, log)
 
@@ -282,37 +280,8 @@ class Launcher:
         """The codespace does not run any more, so its token is good for nothing. May be repeated."""
         await self._credentials.void(codespace)
 
-    async def _open_credentials(self, codespace: Codespace, source: _Source) -> LaunchCredentials:
+    async def _open_credentials(self, codespace: Codespace, source: LaunchSource) -> LaunchCredentials:
         return await self._credentials.open_for_container(codespace, source.owner.login, source.repository.id)
-
-    async def _source(self, codespace: Codespace) -> _Source:
-        """Whose it is and what it is launched from, with the owner's rights as they are now (A13)."""
-        async with self._store.read() as connection:
-            owner = await account_rows.find_account_by_id(connection, codespace.owner_id)
-            repository_id = codespace.repository_id or -1
-            repository = await repository_rows.find_repository_by_id(connection, repository_id)
-            facts = await repository_rows.gather_facts(connection, codespace.owner_id, repository_id)
-            access = await access_rows.find_access(connection, codespace.owner_id, repository_id)
-        if owner is None or repository is None or facts is None or role_without_token(facts) < Role.PULL:
-            raise LaunchFailed(
-                Finding(
-                    code="repository.not_readable",
-                    sentence="The repository is gone, or its owner does not let you read it any more.",
-                    fixer=Fixer.REPOSITORY_ADMIN,
-                    next_step="Ask an administrator of the repository for read access.",
-                )
-            )
-        decision = decide_access(access, facts)
-        if not decision:
-            raise LaunchFailed(
-                Finding(
-                    code="codespace.access",
-                    sentence=f"{decision.trail[-1].text.rstrip('.')}: {repository.owner_login}.",
-                    fixer=Fixer.ORGANIZATION_OWNER,
-                    next_step=f"Ask an owner of {repository.owner_login}.",
-                )
-            )
-        return _Source(owner=owner, repository=repository)
 
     async def _give_workspace(self, codespace: Codespace, config: DevContainerConfig, image: LaunchImage) -> None:
         """The checkout belongs to the codespace's user before anything of it runs."""
@@ -332,7 +301,7 @@ class Launcher:
             )
         await self._workspaces.give_to(codespace.name, owner)
 
-    def _identity(self, codespace: Codespace, source: _Source) -> CodespaceIdentity:
+    def _identity(self, codespace: Codespace, source: LaunchSource) -> CodespaceIdentity:
         owner = source.owner
         return CodespaceIdentity(
             name=codespace.name,

@@ -6,6 +6,7 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
 from berth.services.launch_failure import LaunchFailed
+from berth.services.launch_source import LaunchSource
 from berth.services.ports import GitRepositories
 
 
@@ -40,20 +41,18 @@ class LaunchConfiguration:
         return commit
 
     async def read(
-        self, codespace: Codespace, repository: Repository, commit: str, log: CreationLog
+        self, codespace: Codespace, source: LaunchSource, commit: str, log: CreationLog
     ) -> DevContainerConfig:
         """The configuration at that commit, reviewed. Raises LaunchFailed, Invalid.
 
         The default image takes the place of a file that nobody named and that is not there, never of one that is bad.
         A codespace that was launched with it keeps it until it is rebuilt, whatever the setting says now.
         """
-        wanted = codespace.devcontainer_path
+        repository, wanted = source.repository, codespace.devcontainer_path
         for path in (wanted,) if wanted else DEFAULT_CONFIGURATIONS:
             data = await self._git.read_file(repository.id, commit, path)
             if data is not None:
-                config = parse_dev_container(data, path)
-                review_configuration(config)
-                return config
+                return review_configuration(parse_dev_container(data, path), source.allowances)
         kept = None if codespace.needs_rebuild else codespace.image_reference
         if not wanted and (image := kept or self._default_image):
             await log.phase(f"The repository has no dev container configuration: using {image}")

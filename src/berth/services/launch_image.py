@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from berth.adapters.store.database import Store
+from berth.domain.allowance import Allowances
 from berth.domain.codespace import Codespace
 from berth.domain.dev_container import DevContainerConfig, ImageMetadata, review_image_metadata
 from berth.domain.dev_container_build import find_build
@@ -10,13 +11,13 @@ from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.machine import Machines
 from berth.domain.problem import Invalid
 from berth.domain.registry_credential import RegistryCredentials
-from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
 from berth.services.engine_build import BUILD_TIMEOUT_S
 from berth.services.feature_fetch import MAX_BYTES, FeatureFetch, WantedFeatures
 from berth.services.feature_layers import FeatureLayers
 from berth.services.image_access import ImageAccess, ImageRequest
 from berth.services.image_build import BuildPlan, BuildSource, ImageBuilder
+from berth.services.launch_source import LaunchSource
 from berth.services.ports import Engine, GitRepositories, LocalImage
 
 
@@ -27,6 +28,7 @@ class WantedImage:
     images: tuple[ImageReference, ...]  # all that have to be proven; published Features too
     source: ImageRequest | BuildPlan
     features: WantedFeatures | None = None
+    allowances: Allowances  # for what its label asks for
 
     @property
     def is_built(self) -> bool:
@@ -52,19 +54,22 @@ class LaunchImages:
         self._features = features
 
     async def read(
-        self, codespace: Codespace, repository: Repository, config: DevContainerConfig, commit: str, log: CreationLog
+        self, codespace: Codespace, launched: LaunchSource, config: DevContainerConfig, commit: str, log: CreationLog
     ) -> WantedImage:
         """Which images the configuration needs; no registry is asked. Raises LaunchFailed or a Problem."""
-        features = self._features.read(codespace, repository, config, commit)
+        repository, allowances = launched.repository, launched.allowances
+        features = self._features.read(codespace, launched, config, commit)
         also = () if features is None else features.images
         build = find_build(config.values, config.path)
         if build is None:
             image = _parse_image(config)
-            asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=repository)
-            return WantedImage(images=(image, *also), source=asked, features=features)
+            asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=repository, allowances=allowances)
+            return WantedImage(images=(image, *also), source=asked, features=features, allowances=allowances)
         source = BuildSource(codespace=codespace, repository=repository, commit=commit, build=build)
         plan = await self._builder.read(source, log)
-        return WantedImage(images=(*plan.dockerfile.images, *also), source=plan, features=features)
+        return WantedImage(
+            images=(*plan.dockerfile.images, *also), source=plan, features=features, allowances=allowances
+        )
 
     async def obtain(
         self, wanted: WantedImage, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
@@ -74,28 +79,30 @@ class LaunchImages:
         Features are small, and fetched first: a right that is missing shows before an image is pulled.
         """
         if wanted.features is None:
-            return await self._obtain_base(wanted.source, registries, log, afresh=afresh)
+            return await self._obtain_base(wanted, registries, log, afresh=afresh)
         fetched = await self._features.fetch(wanted.features, registries, log)
-        base = await self._obtain_base(wanted.source, registries, log, afresh=afresh, named=False)
-        return _built(await self._features.add(base.name, fetched, log, afresh=afresh))
+        base = await self._obtain_base(wanted, registries, log, afresh=afresh, named=False)
+        return _built(await self._features.add(base.name, fetched, log, afresh=afresh), wanted.allowances)
 
     async def _obtain_base(
         self,
-        source: ImageRequest | BuildPlan,
+        wanted: WantedImage,
         registries: RegistryCredentials,
         log: CreationLog,
         *,
         afresh: bool,
         named: bool = True,
     ) -> LaunchImage:
+        source = wanted.source
         if isinstance(source, BuildPlan):
-            return _built(await self._builder.build(source, registries, log, afresh=afresh, named=named))
+            built = await self._builder.build(source, registries, log, afresh=afresh, named=named)
+            return _built(built, wanted.allowances)
         fetched = await self._images.fetch(source, registries, log, afresh=afresh)
         return LaunchImage(name=fetched.image.pull_name, metadata=fetched.metadata, user=fetched.user)
 
 
-def _built(local: LocalImage) -> LaunchImage:
-    return LaunchImage(name=local.image_id, metadata=review_image_metadata(local.labels), user=local.user)
+def _built(local: LocalImage, allowances: Allowances) -> LaunchImage:
+    return LaunchImage(name=local.image_id, metadata=review_image_metadata(local.labels, allowances), user=local.user)
 
 
 def make_launch_images(

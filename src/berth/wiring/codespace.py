@@ -12,6 +12,7 @@ from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_image import make_launch_images
+from berth.services.launch_source import LaunchSources
 from berth.services.package_refusal import PackageRefusals
 from berth.settings import Settings
 from berth.wiring.parts import Parts
@@ -23,6 +24,7 @@ def make_launcher(parts: Parts, dev_containers: DevContainerCLI, registry: Regis
     images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals, swaps=parts.swaps)
     return Launcher(
         store=parts.store,
+        sources=LaunchSources(store=parts.store, site_options=parts.settings.dev_container_allowed),
         engine=parts.engine,
         dev_containers=dev_containers,
         images=make_launch_images(

@@ -37,17 +37,7 @@ def make_services(parts: Parts, wake: Callable[[], None], wake_exports: Callable
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
     activity = CodespaceActivity(store=store, clock=clock)
-    codespaces = CodespaceService(
-        store=store,
-        clock=clock,
-        entropy=parts.entropy,
-        git=git,
-        executor=parts.executor,
-        activity=activity,
-        limits=make_limits(parts.settings),
-        machines=parts.settings.machines,
-        wake=wake,
-    )
+    codespaces = _make_codespaces(parts, activity, wake)
     return Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -70,7 +60,9 @@ def make_services(parts: Parts, wake: Callable[[], None], wake_exports: Callable
         codespace_sessions=CodespaceSessionService(
             clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
         ),
-        codespace_policies=CodespacePolicyService(store=store, clock=clock),
+        codespace_policies=CodespacePolicyService(
+            store=store, clock=clock, site_options=parts.settings.dev_container_allowed
+        ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         packages=PackageService(store=store, clock=clock),
@@ -87,4 +79,18 @@ def make_services(parts: Parts, wake: Callable[[], None], wake_exports: Callable
 def _make_registry_credentials(parts: Parts) -> RegistryCredentialService:
     return RegistryCredentialService(
         store=parts.store, secrets=parts.secrets, swaps=parts.swaps, own_host=parts.own.host
+    )
+
+
+def _make_codespaces(parts: Parts, activity: CodespaceActivity, wake: Callable[[], None]) -> CodespaceService:
+    return CodespaceService(
+        store=parts.store,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        git=parts.git,
+        executor=parts.executor,
+        activity=activity,
+        limits=make_limits(parts.settings),
+        machines=parts.settings.machines,
+        wake=wake,
     )

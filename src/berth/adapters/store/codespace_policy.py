@@ -11,6 +11,8 @@ from berth.adapters.store.tables import codespace_policies, codespaces, reposito
 from berth.domain.codespace_policy import CodespaceCounts, CodespacePolicy
 from berth.domain.lifecycle import Desired
 
+_LISTS = ("allowed_images", "allowed_options")  # JSON
+
 
 async def list_policies(connection: AsyncConnection, organization_id: int) -> tuple[CodespacePolicy, ...]:
     """An account's policies by name; a user has none."""
@@ -40,7 +42,8 @@ async def _list(connection: AsyncConnection, which: ColumnElement[bool]) -> dict
 
 
 def _policy(row: Row[Any]) -> CodespacePolicy:
-    fields = {**row._asdict(), "allowed_images": row.allowed_images and tuple(json.loads(row.allowed_images))}
+    lists = {name: text and tuple(json.loads(text)) for name, text in row._asdict().items() if name in _LISTS}
+    fields = {**row._asdict(), **lists}
     del fields["organization_id"]
     return CodespacePolicy(**fields)
 
@@ -48,12 +51,12 @@ def _policy(row: Row[Any]) -> CodespacePolicy:
 async def set_policy(connection: AsyncConnection, organization_id: int, policy: CodespacePolicy) -> None:
     """Make it, or replace the one of that name. The caller holds the organization's lock."""
     await delete_policy(connection, organization_id, policy.name)
-    images = policy.allowed_images
+    lists = {name: getattr(policy, name) for name in _LISTS}
     await connection.execute(
         insert(codespace_policies).values(
             organization_id=organization_id,
             name=policy.name,
-            allowed_images=None if images is None else json.dumps(images),
+            **{name: None if value is None else json.dumps(value) for name, value in lists.items()},
             idle_timeout_max_minutes=policy.idle_timeout_max_minutes,
             retention_max_minutes=policy.retention_max_minutes,
             max_codespaces_per_user=policy.max_codespaces_per_user,

@@ -354,6 +354,7 @@ codespace_policies = Table(
     Column("organization_id", Id, cascade("accounts.id"), nullable=False),
     Column("name", String(40), nullable=False),
     Column("allowed_images", Text),  # JSON, patterns
+    Column("allowed_options", Text),  # JSON, tokens of what a container may have of its host
     Column("idle_timeout_max_minutes", Integer),
     Column("retention_max_minutes", Integer),
     Column("max_codespaces_per_user", Integer),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from berth.domain.host_option import NO_OPTIONS, HostOptions
 from berth.domain.machine import Machine
 from berth.domain.unix_user import UnixUser
 
@@ -20,6 +21,7 @@ class UpRequest:
     machine: Machine
     configuration: Mapping[str, object]  # what is written as the override configuration
     labels: Mapping[str, str]  # id labels of the container
+    options: HostOptions = NO_OPTIONS  # what of the host it gets, and says in the label OPTIONS_LABEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
