@@ -440,6 +440,12 @@ def test_what_is_passed_on_of_the_file() -> None:
     assert {key: given[key] for key in users} == users
 
 
+def test_a_command_that_is_not_to_be_replaced() -> None:
+    """To the CLI nothing is true, where there is an image."""
+    assert override(overrideCommand=False)["overrideCommand"] is False
+    assert "overrideCommand" not in override()
+
+
 def test_what_would_open_the_server_is_not_there_even_unreviewed() -> None:
     given = override(privileged=True, mounts=["x"], runArgs=["--privileged"], initializeCommand="x", capAdd=["X"])
     assert given == override()

@@ -219,6 +219,8 @@ def override_configuration(
         "updateRemoteUserUID": False,
     }
     theirs = {key: config.values[key] for key in _PASSED_ON if not _is_empty(config.values.get(key))}
+    if config.values.get("overrideCommand") is False:
+        theirs["overrideCommand"] = False  # to the CLI it is the same as nothing only where the file names Compose files
     return {**_fill({**theirs, "containerEnv": container_env}, folder), **ours}
 
 
