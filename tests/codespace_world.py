@@ -12,6 +12,7 @@ from tests.fakes.container_files import ContainerFiles
 from tests.fakes.ecr_memory import FakeEcrAPI, make_swaps
 from tests.fakes.engine import FakeDevContainers, FakeEngine
 from tests.fakes.registry_client import FakeRegistryClient
+from tests.fakes.service_engine import FakeServiceEngine
 from tests.secret_world import ACME, SecretWorld, make_secret_world
 
 from berth.adapters.entropy_system import SystemEntropy
@@ -39,6 +40,7 @@ from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest
 from berth.services.codespace_token import CodespaceTokens
+from berth.services.compose import ComposeServices
 from berth.services.credential_refresh import CredentialRefreshWorker
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
@@ -60,6 +62,7 @@ LIMIT = 3
 BUILD_TIMEOUT_S = 2.0
 TOKEN_LIFE_S = 8 * 3600
 FEATURE_BYTES = 64 * 1024
+SERVICE_WAIT_S = 0.2
 LONGEST = TimeLimits(idle_minutes=240, retention_minutes=43200)
 MACHINES = Machines(
     (
@@ -76,6 +79,7 @@ class CodespaceWorld:
     secrets: SecretWorld
     folder: Path
     engine: FakeEngine
+    services: FakeServiceEngine
     dev_containers: FakeDevContainers
     registry: FakeRegistryClient
     ecr: FakeEcrAPI
@@ -105,7 +109,7 @@ class CodespaceWorld:
 
     async def configure(self, full_name: str, path: str = ".devcontainer/devcontainer.json", **config: Any) -> str:
         """Commit a configuration, with the image unless another way to get one is given; the commit's id."""
-        image = {} if config.keys() & {"build", "dockerFile"} else {"image": IMAGE}
+        image = {} if config.keys() & {"build", "dockerFile", "dockerComposeFile"} else {"image": IMAGE}
         return await self.write(full_name, path, json.dumps({**image, **config}).encode())
 
     async def write(self, full_name: str, path: str, data: bytes) -> str:
@@ -221,9 +225,10 @@ class CodespaceWorld:
             )
 
     def nothing_left(self, name: str) -> bool:
-        """Neither a container nor a checkout."""
+        """Neither a container nor a checkout, nor a network or a volume."""
         mine = [one for one in self.engine.containers.values() if one.labels.get(LABEL) == name]
-        return not mine and not (self.workspaces / name).exists()
+        belongings = [one for one in self.services.belongings.values() if one.labels.get(LABEL) == name]
+        return not mine and not belongings and not (self.workspaces / name).exists()
 
 
 async def make_codespace_world(
@@ -245,20 +250,32 @@ async def make_codespace_world(
     codespace_tokens = CodespaceTokens(store=store, access=tokens, clock=clock, entropy=entropy, life_s=TOKEN_LIFE_S)
     credentials = CodespaceCredentials(secrets=secrets.service, tokens=codespace_tokens, swaps=swaps, own_host=OWN_HOST)
     installer = CodespaceInstaller(engine)
+    services = FakeServiceEngine(engine)
+    launch_images = make_launch_images(
+        store=store,
+        engine=engine,
+        git=git,
+        images=images,
+        machines=MACHINES,
+        server_id=SERVER_ID,
+        build_timeout_s=BUILD_TIMEOUT_S,
+        feature_bytes=FEATURE_BYTES,
+    )
     launcher = Launcher(
         store=store,
         sources=LaunchSources(store=store, site_options=site_options),
         engine=engine,
         dev_containers=dev_containers,
-        images=make_launch_images(
-            store=store,
+        images=launch_images,
+        compose=ComposeServices(
             engine=engine,
+            services=services,
             git=git,
-            images=images,
+            images=launch_images,
             machines=MACHINES,
             server_id=SERVER_ID,
-            build_timeout_s=BUILD_TIMEOUT_S,
-            feature_bytes=FEATURE_BYTES,
+            wait_s=SERVICE_WAIT_S,
+            look_every_s=0.001,
         ),
         git=git,
         credentials=credentials,
@@ -275,6 +292,7 @@ async def make_codespace_world(
         secrets=secrets,
         folder=folder,
         engine=engine,
+        services=services,
         dev_containers=dev_containers,
         registry=registry,
         ecr=ecr,

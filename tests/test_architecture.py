@@ -61,6 +61,8 @@ DOMAIN_STDLIB = {
     "abc", "base64", "binascii", "collections", "dataclasses", "datetime", "difflib", "enum", "functools", "hashlib", "hmac",
     "ipaddress", "itertools", "json", "math", "posixpath", "re", "shlex", "string", "typing", "urllib", "uuid", "zlib",
 }  # fmt: skip
+# A parser that does no I/O, and the one module that may use it.
+DOMAIN_LIBRARIES = {("domain.yaml_document", "yaml")}
 MAX_MODULE_LINES = 400
 MAX_FUNCTION_LINES = 50
 
@@ -109,6 +111,8 @@ def test_imports_point_down(path: Path) -> None:
 def test_the_domain_is_pure(path: Path) -> None:
     for imported in imports_of(path):
         top = imported.partition(".")[0]
+        if (name_of(path), top) in DOMAIN_LIBRARIES:
+            continue
         assert top == "berth" or top in DOMAIN_STDLIB, f"{name_of(path)} imports {imported}"
         assert top == "berth" or top in sys.stdlib_module_names
     for node in ast.walk(ast.parse(path.read_text())):

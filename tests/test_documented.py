@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from berth.adapters import registry_http
-from berth.domain import ecr_finding
+from berth.domain import compose_keys, ecr_finding
 from berth.domain.access import Action
 from berth.domain.dev_container_keys import REFUSED
 from berth.domain.engine_request import Rule as EngineRule
@@ -92,6 +92,7 @@ def all_codes() -> set[str]:
     found |= set(registry_http._TEXTS) | set(registry_http._CONNECTION)
     found |= set(ecr_finding.TEXTS)
     found |= {str(rule) for rule in _BROKEN} | {refused.code for refused in REFUSED.values()}
+    found |= {refused.code for refused in compose_keys.SERVICE.refused.values()}
     return found
 
 

@@ -21,7 +21,7 @@ from berth.domain.dev_container import (
     review_configuration,
     review_image_metadata,
 )
-from berth.domain.dev_container_keys import REFUSED
+from berth.domain.dev_container_keys import IN_FILE, REFUSED
 from berth.domain.jsonc import MAX_DEPTH, MAX_SIZE_BYTES, parse_jsonc
 from berth.domain.machine import UNLIMITED, Machine
 from berth.domain.problem import Invalid
@@ -159,7 +159,7 @@ REFUSED_VALUES: dict[str, object] = {
 FOR_FILES = ("features", "overrideFeatureInstallOrder")  # refused in labels and in Features only
 
 
-@pytest.mark.parametrize("key", [key for key in REFUSED if key not in FOR_FILES])
+@pytest.mark.parametrize("key", [key for key in REFUSED if key not in IN_FILE])
 def test_l3_l4_a_refused_key_is_named_with_its_alternative(key: str) -> None:
     problem = refused(**{key: REFUSED_VALUES.get(key, "x")})
     assert f"'{key}' in devcontainer.json" in problem.message
@@ -184,6 +184,35 @@ def test_l3_the_alternative_to_initialize_command_is_on_create_command() -> None
     problem = refused(initializeCommand=["sh"])
     assert problem.code == "devcontainer.host_command"
     assert "onCreateCommand" in problem.remedy
+
+
+@pytest.mark.parametrize("key", ["dockerComposeFile", "service", "runServices"])
+def test_l4_an_image_is_not_made_of_services(key: str) -> None:
+    with pytest.raises(Invalid, match=f"'{key}' in The image's label") as caught:
+        metadata({key: "x"})
+    assert caught.value.code == "devcontainer.unsupported"
+    review_configuration(DevContainerConfig({"dockerComposeFile": ["a.yml"], "service": "a", "runServices": ["b"]}))
+
+
+COMPOSE_VALUES: dict[str, tuple[dict[str, object], bool]] = {
+    "a folder anywhere in the container": ({"workspaceFolder": "/srv/${localWorkspaceFolderBasename}"}, True),
+    "a folder of nowhere": ({"workspaceFolder": "srv"}, False),
+    "a folder that is no text": ({"workspaceFolder": 1}, False),
+    "a file that is no text": ({"dockerComposeFile": [1]}, False),
+    "services that are no list": ({"runServices": "a"}, False),
+    "too many services": ({"runServices": ["a"] * 51}, False),
+    "what is refused elsewhere": ({"privileged": True}, False),
+}
+
+
+@pytest.mark.parametrize(("values", "passes"), COMPOSE_VALUES.values(), ids=COMPOSE_VALUES.keys())
+def test_l4_a_configuration_with_compose(values: dict[str, object], passes: bool) -> None:
+    given = DevContainerConfig({"dockerComposeFile": "a.yml", "service": "a", **values})
+    if passes:
+        review_configuration(given)
+    else:
+        with pytest.raises(Invalid):
+            review_configuration(given)
 
 
 HARMLESS = [(key, value) for key, row in REFUSED.items() for value in row.harmless]
@@ -222,9 +251,9 @@ def test_an_unknown_key_is_refused_by_name() -> None:
 
 
 def test_all_refusals_come_at_once_and_the_first_gives_the_code() -> None:
-    problem = refused(capAdd=["X"], nonsense=1, service="a")
+    problem = refused(capAdd=["X"], nonsense=1, appPort=[1])
     assert problem.code == "devcontainer.not_allowed"
-    assert all(word in problem.message for word in ("'capAdd'", "'nonsense'", "'service'"))
+    assert all(word in problem.message for word in ("'capAdd'", "'nonsense'", "'appPort'"))
 
 
 @pytest.mark.parametrize("value", [{}, {"image": ""}, {"image": "${localEnv:IMAGE}"}], ids=["none", "empty", "L5"])
@@ -387,7 +416,9 @@ def test_a_group_fails_with_one_of_its_commands_after_all_have_ended() -> None:
     assert (done.returncode, done.stdout) == (5, "b\n")
 
 
-def override(_path: str = "/data/cs/r", _machine: Machine = UNLIMITED, **values: Any) -> dict[str, object]:
+def override(
+    _path: str = "/data/cs/r", _machine: Machine = UNLIMITED, _mounted: str = "", **values: Any
+) -> dict[str, object]:
     return override_configuration(
         config(**values),
         image="host/dev@sha256:1",
@@ -396,6 +427,7 @@ def override(_path: str = "/data/cs/r", _machine: Machine = UNLIMITED, **values:
         repository_name="r",
         environment={"CODESPACES": "true"},
         machine=_machine,
+        mounted=_mounted,
     )
 
 
@@ -444,6 +476,15 @@ def test_a_command_that_is_not_to_be_replaced() -> None:
     """To the CLI nothing is true, where there is an image."""
     assert override(overrideCommand=False)["overrideCommand"] is False
     assert "overrideCommand" not in override()
+
+
+def test_a_compose_file_says_where_the_checkout_is_seen() -> None:
+    given = override(_mounted="/srv/app", workspaceFolder="/srv/app/${localWorkspaceFolderBasename}")
+    assert given["workspaceMount"] == "type=bind,source=/data/cs/r,target=/srv/app"
+    assert given["workspaceFolder"] == "/srv/app/app"
+    assert override(_mounted="/srv/app")["workspaceFolder"] == "/srv/app"
+    with pytest.raises(Invalid, match="must be /srv/app or a folder in it"):
+        override(_mounted="/srv/app", workspaceFolder="/workspaces/r")
 
 
 def test_what_would_open_the_server_is_not_there_even_unreviewed() -> None:

@@ -118,6 +118,8 @@ def test_the_review_reads_it_too() -> None:
 def test_names_of_what_is_built() -> None:
     assert built_image_name("olga-web-x") == "berth.invalid/olga-web-x:built"
     assert codespace_of_image(built_image_name("olga-web-x")) == "olga-web-x"
+    assert built_image_name("olga-web-x", "db.1") == "berth.invalid/olga-web-x:built-db.1"
+    assert codespace_of_image(built_image_name("olga-web-x", "db.1")) == "olga-web-x"
     assert codespace_of_image("berth.invalid/x:other") is None
     assert codespace_of_image("h.example/x:built") is None
 

@@ -85,6 +85,7 @@ class FakeEngine:
     install_result: ExecResult = field(default_factory=lambda: ExecResult(0, b""))
     image_labels: dict[str, str] = field(default_factory=dict)
     image_user: str = ""
+    image_entrypoint: tuple[str, ...] = ()
     loses_images: bool = False
     down: bool = False
     made: int = 0
@@ -163,6 +164,7 @@ class FakeEngine:
                 architecture="amd64",
                 user=self.image_user,
                 triggers=self.triggers,
+                entrypoint=self.image_entrypoint,
             )
 
     async def build(

@@ -155,6 +155,7 @@ def _scope(request: UpRequest) -> LaunchScope:
         tmpfs={RUN_DIRECTORY: RUN_DIRECTORY_OPTIONS},
         machine=request.machine,
         options=request.options,
+        added=request.added,
     )
 
 

@@ -83,6 +83,7 @@ class DockerEngine:
             architecture=image.get("Architecture", ""),
             user=config.get("User") or "",
             triggers=tuple(config.get("OnBuild") or ()),
+            entrypoint=tuple(config.get("Entrypoint") or ()),
         )
 
     async def pull(
@@ -116,7 +117,7 @@ class DockerEngine:
         async with self._bounded() as docker:
             container = await docker.containers.create(config)
             try:
-                with _ignoring(404):
+                with ignoring(404):
                     if await _is_small_file(docker, container.id, path):
                         with await container.get_archive(path) as archive:
                             return _only_file(archive)
@@ -137,22 +138,22 @@ class DockerEngine:
 
     async def remove_image(self, name: str) -> None:
         async with self._bounded() as docker:
-            with _ignoring(404, 409):  # 409: a container needs it
+            with ignoring(404, 409):  # 409: a container needs it
                 await docker.images.delete(name)
 
     async def list_images(self, labels: Mapping[str, str]) -> tuple[str, ...]:
         async with self._bounded() as docker:
-            found = await docker.images.list(filters={"label": _pairs(labels)})
+            found = await docker.images.list(filters={"label": label_pairs(labels)})
         return tuple(name for image in found for name in image.get("RepoTags") or () if name != "<none>:<none>")
 
     async def prune_images(self, labels: Mapping[str, str], *, older_than_s: int) -> None:
-        filters = {"dangling": ["true"], "until": [f"{older_than_s}s"], "label": _pairs(labels)}
+        filters = {"dangling": ["true"], "until": [f"{older_than_s}s"], "label": label_pairs(labels)}
         async with self._bounded() as docker:
             await docker._query_json("images/prune", "POST", params={"filters": json.dumps(filters)})  # noqa: SLF001 likewise
 
     async def list_containers(self, labels: Mapping[str, str]) -> tuple[Container, ...]:
         async with self._bounded() as docker:
-            found = await docker.containers.list(all=True, filters=json.dumps({"label": _pairs(labels)}))
+            found = await docker.containers.list(all=True, filters=json.dumps({"label": label_pairs(labels)}))
         return tuple(_container(one) for one in sorted(found, key=lambda one: int(one["Created"])))
 
     async def start_container(self, container_id: str) -> None:
@@ -169,12 +170,12 @@ class DockerEngine:
 
     async def stop_container(self, container_id: str, *, timeout_s: int) -> None:
         async with self._bounded(timeout_s + _CALL_TIMEOUT_S) as docker:
-            with _ignoring(404):
+            with ignoring(404):
                 await docker.containers.container(container_id).stop(t=timeout_s)
 
     async def remove_container(self, container_id: str) -> None:
         async with self._bounded() as docker:
-            with _ignoring(404, 409):  # 409: it is being removed already
+            with ignoring(404, 409):  # 409: it is being removed already
                 await docker.containers.container(container_id).delete(force=True, v=True)
 
     async def execute(
@@ -215,7 +216,7 @@ class DockerEngine:
     ) -> AsyncIterator[DockerExecStream]:
         """Errors of whoever talks to it stay his: only what happens at the start is translated here."""
         async with AsyncExitStack() as stack:
-            with _translating():
+            with translating():
                 docker = await stack.enter_async_context(Docker(url=self._docker_host))
                 process = await docker.containers.container(container_id).exec(
                     list(command),
@@ -242,13 +243,14 @@ class DockerEngine:
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Docker]:
         """A client whose errors are Problems, and whose connections end with the block."""
-        with _translating():
+        with translating():
             async with Docker(url=self._docker_host) as docker:
                 yield docker
 
 
 @contextmanager
-def _translating() -> Iterator[None]:
+def translating() -> Iterator[None]:
+    """What the engine says no with becomes a Problem."""
     try:
         yield
     except DockerError as error:
@@ -325,12 +327,12 @@ def _container(listed: DockerContainer) -> Container:
     )
 
 
-def _pairs(labels: Mapping[str, str]) -> list[str]:
+def label_pairs(labels: Mapping[str, str]) -> list[str]:
     return [f"{name}={value}" for name, value in labels.items()]
 
 
 @contextlib.contextmanager
-def _ignoring(*statuses: int) -> Any:
+def ignoring(*statuses: int) -> Any:
     try:
         yield
     except DockerError as error:

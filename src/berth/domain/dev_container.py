@@ -24,7 +24,16 @@ from typing import Protocol
 
 from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.dev_container_build import find_build
-from berth.domain.dev_container_keys import IN_FILE, IN_LABEL, REFUSED, RUN_DIRECTORY, WORKSPACES, Allowed, Hook
+from berth.domain.dev_container_keys import (
+    IN_COMPOSE_FILE,
+    IN_FILE,
+    IN_LABEL,
+    REFUSED,
+    RUN_DIRECTORY,
+    WORKSPACES,
+    Allowed,
+    Hook,
+)
 from berth.domain.dev_container_options import ARGUMENTS_KEY, OPTION_KEYS, read_asked, review_options
 from berth.domain.feature import find_features, find_install_order
 from berth.domain.host_option import NO_OPTIONS, HostOptions, merge_options
@@ -106,12 +115,15 @@ def review_configuration(config: DevContainerConfig, allowances: Allowances = NO
 
     Raises Invalid that names every key of the file that is refused (L3, L4); its code is the first one's.
     """
-    options = review_values(config.values, IN_FILE, _FILE, allowances)
+    has_services = bool(config.values.get("dockerComposeFile"))
+    options = review_values(config.values, IN_COMPOSE_FILE if has_services else IN_FILE, _FILE, allowances)
     find_features(config.values, config.path)
     find_install_order(config.values, config.path)
+    if has_services:
+        return replace(config, options=options)
     if find_build(config.values, config.path) is None and not config.image:
         raise Invalid(
-            f"{_FILE} names neither an image nor a Dockerfile.",
+            f"{_FILE} names neither an image nor a Dockerfile nor Compose files.",
             field="devcontainer_path",
             code="devcontainer.no_image",
             remedy="Add 'image', for example \"image\": \"debian:12\", or 'build' with 'dockerfile'.",
@@ -192,14 +204,16 @@ def override_configuration(
     repository_name: str,
     environment: Mapping[str, str],
     machine: Machine,
+    mounted: str = "",
 ) -> dict[str, object]:
     """What the CLI is given instead of the repository's file. `image` is pinned by digest.
 
-    Raises Invalid for a folder that will not be there.
+    `mounted` is where the container sees the checkout, if a Compose file says so. Raises Invalid for a folder that will not
+    be there.
     """
-    mounted = mounted_folder(repository_name)
+    mounted = mounted or mounted_folder(repository_name)
     folder = posixpath.normpath(_in_folder(_text(config.values.get("workspaceFolder")) or mounted, mounted))
-    if folder not in {WORKSPACES, mounted} and not folder.startswith(f"{mounted}/"):
+    if folder not in {posixpath.dirname(mounted), mounted} and not folder.startswith(f"{mounted}/"):
         raise Invalid(
             f"'workspaceFolder' in {_FILE} must be {mounted} or a folder in it.",
             field="devcontainer_path",
@@ -220,7 +234,9 @@ def override_configuration(
     }
     theirs = {key: config.values[key] for key in _PASSED_ON if not _is_empty(config.values.get(key))}
     if config.values.get("overrideCommand") is False:
-        theirs["overrideCommand"] = False  # to the CLI it is the same as nothing only where the file names Compose files
+        theirs["overrideCommand"] = (
+            False  # to the CLI it is the same as nothing only where the file names Compose files
+        )
     return {**_fill({**theirs, "containerEnv": container_env}, folder), **ours}
 
 

@@ -48,6 +48,7 @@ class Refused:
 
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _USER = re.compile(r"(?!-)[A-Za-z0-9_.$-]{1,64}(?::[A-Za-z0-9_.$-]{1,64})?")
+MAX_SERVICES = 50
 _PLACEHOLDER = re.compile(r"\$\{[^{}/]*\}")
 
 
@@ -81,6 +82,22 @@ def _is_folder(value: object) -> bool:
     return path == WORKSPACES or path.startswith(f"{WORKSPACES}/")
 
 
+def _is_absolute(value: object) -> bool:
+    return isinstance(value, str) and _PLACEHOLDER.sub("x", value).startswith("/") and value.isprintable()
+
+
+def _is_text_or_texts(value: object) -> bool:
+    return _is_text_or_nothing(value) or _are_texts(value)
+
+
+def _is_text_or_nothing(value: object) -> bool:
+    return value is None or _is_text(value)
+
+
+def _are_texts(value: object) -> bool:
+    return value is None or (isinstance(value, list) and len(value) <= MAX_SERVICES and all(map(_is_text, value)))
+
+
 def _is_probe(value: object) -> bool:
     return isinstance(value, str) and value in {"none", "loginShell", "loginInteractiveShell", "interactiveShell"}
 
@@ -89,15 +106,15 @@ _ANYTHING = Allowed()
 _TEXT = Allowed(_is_text, "a text")
 _BOOL = Allowed(lambda value: isinstance(value, bool), "true or false")
 _COMMAND = Allowed(_is_command, "a text, a list of texts, or an object of those")
-_USER_NAME = Allowed(_is_user, "a user's name or number")
+USER_NAME = Allowed(_is_user, "a user's name or number")
 
 _IN_BOTH: Mapping[str, Allowed] = {
     **dict.fromkeys(Hook, _COMMAND),
     "name": _TEXT,
     "containerEnv": Allowed(_is_container_env, "an object of variables, each a text"),
     "remoteEnv": Allowed(_is_remote_env, "an object of variables, each a text or null"),
-    "containerUser": _USER_NAME,
-    "remoteUser": _USER_NAME,
+    "containerUser": USER_NAME,
+    "remoteUser": USER_NAME,
     "userEnvProbe": Allowed(_is_probe, "none, loginShell, loginInteractiveShell or interactiveShell"),
     "overrideCommand": _BOOL,
     "init": _BOOL,
@@ -119,12 +136,19 @@ IN_FILE: Mapping[str, Allowed] = {
     "features": _ANYTHING,  # read by feature.py, as is the next
     "overrideFeatureInstallOrder": _ANYTHING,
     "runArgs": _ANYTHING,  # read by dev_container_options.py
+    "dockerComposeFile": Allowed(_is_text_or_texts, "a text or a list of texts"),  # read by compose.py
+    "service": Allowed(_is_text_or_nothing, "a text"),  # likewise
+    "runServices": Allowed(_are_texts, f"a list of at most {MAX_SERVICES} texts"),
     "workspaceFolder": Allowed(_is_folder, f"a folder below {WORKSPACES}"),
     "$schema": _ANYTHING,
     "secrets": _ANYTHING,  # says which secrets would be useful; gives none
     "extensions": _ANYTHING,  # this and the next two are old spellings of what is now in customizations
     "settings": _ANYTHING,
     "devPort": _ANYTHING,
+}
+IN_COMPOSE_FILE: Mapping[str, Allowed] = {
+    **IN_FILE,
+    "workspaceFolder": Allowed(_is_absolute, "an absolute path"),  # where the service mounts the checkout, or in there
 }
 IN_LABEL: Mapping[str, Allowed] = {**_IN_BOTH, "id": _TEXT}
 IN_FEATURE: Mapping[str, Allowed] = {
@@ -133,7 +157,7 @@ IN_FEATURE: Mapping[str, Allowed] = {
 
 _UNSUPPORTED = "devcontainer.unsupported"
 _NOT_ALLOWED = "devcontainer.not_allowed"
-_COMPOSE = Refused(_UNSUPPORTED, "Compose is not supported by this version of Berth", "Use 'image' for one container.")
+_COMPOSE = Refused(_UNSUPPORTED, "an image is not made of services", "Use it in devcontainer.json.")
 _FEATURES = Refused(
     _UNSUPPORTED,
     "only devcontainer.json says which Features are installed",

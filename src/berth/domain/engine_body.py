@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NoReturn
 
+from berth.domain.compose_container import MainContainer
 from berth.domain.dev_container import METADATA_LABEL
 from berth.domain.engine_options import DEFAULT_NETWORK, as_json, host_entries, is_more
 from berth.domain.host_option import NO_OPTIONS, OPTIONS_LABEL, HostOptions
@@ -45,6 +46,7 @@ class LaunchScope:
     tmpfs: Mapping[str, str]  # path → options
     machine: Machine
     options: HostOptions = NO_OPTIONS  # what of the host it gets
+    added: MainContainer | None = None  # what Compose files give it besides
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,8 @@ def container_body(body: bytes, scope: LaunchScope) -> dict[str, object]:
     labels = _labels(_object_at("Labels", given), scope)
     host = _host_config(_object_at("HostConfig", given), scope)
     taken = _taken(given, _OF_CONTAINER, Rule.CREATE)
-    return {**taken, "Image": scope.image, "Labels": labels, "HostConfig": host}
+    decided = {**taken, "Image": scope.image, "Labels": labels, "HostConfig": host}
+    return decided if scope.added is None else scope.added.add_to(decided)
 
 
 def process_body(body: bytes) -> dict[str, object]:

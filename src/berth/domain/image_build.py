@@ -7,12 +7,13 @@
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 
 from berth.domain.codespace import LABEL, Codespace
 
 BUILD_LABEL = "dev.berth.build"  # on every layer that is built, and on the containers in which that happens
-_PREFIX, _SUFFIX = "berth.invalid/", ":built"  # RFC 6761: no name under .invalid exists
+_NAME = re.compile(r"berth\.invalid/([^:]+):built(?:-[A-Za-z0-9_.-]+)?")  # RFC 6761: no name under .invalid exists
 
 
 def build_key(server_id: str, codespace: Codespace) -> str:
@@ -22,9 +23,9 @@ def build_key(server_id: str, codespace: Codespace) -> str:
     return hashlib.sha256(of.encode()).hexdigest()[:32]
 
 
-def built_image_name(codespace: str) -> str:
-    """The engine's name of what was built for a codespace."""
-    return f"{_PREFIX}{codespace}{_SUFFIX}"
+def built_image_name(codespace: str, service: str = "") -> str:
+    """The engine's name of what was built for a codespace, or for a service beside its main one."""
+    return f"berth.invalid/{codespace}:built{'-' if service else ''}{service}"
 
 
 def is_of_build(labels: Mapping[str, str]) -> bool:
@@ -34,6 +35,5 @@ def is_of_build(labels: Mapping[str, str]) -> bool:
 
 def codespace_of_image(name: str) -> str | None:
     """The codespace for which an image of that name was built; None for any other image."""
-    if not (name.startswith(_PREFIX) and name.endswith(_SUFFIX)):
-        return None
-    return name[len(_PREFIX) : -len(_SUFFIX)]
+    match = _NAME.fullmatch(name)
+    return None if match is None else match[1]

@@ -71,6 +71,8 @@ _FIXERS = {
     "codespace": Fixer.DEVELOPER,
     "codespace.policy_option": Fixer.ORGANIZATION_OWNER,
     "credential": Fixer.DEVELOPER,
+    "compose": Fixer.DEVELOPER,
+    "compose.name_taken": Fixer.SITE_ADMIN,
     "container": Fixer.DEVELOPER,
     "export": Fixer.DEVELOPER,
     "feature": Fixer.DEVELOPER,

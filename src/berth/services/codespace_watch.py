@@ -16,7 +16,7 @@ from berth.domain.image_build import is_of_build
 from berth.domain.lifecycle import is_settled
 from berth.domain.problem import Problem
 from berth.services.launch import Launcher
-from berth.services.lifecycle import find_own, world_of
+from berth.services.lifecycle import find_surplus, world_of
 from berth.services.ports import Container
 
 LOOK_EVERY_S = 2.0
@@ -74,12 +74,11 @@ class CodespaceWatch:
 
 
 def _is_as_left(codespace: Codespace, containers: Sequence[Container]) -> bool:
-    own = find_own(codespace, containers)
     return is_settled(
         codespace.desired,
         codespace.phase,
         world_of(codespace, containers),
         launched=codespace.container_id is not None,
         rebuild=codespace.needs_rebuild,
-        surplus=len(containers) > (own is not None),
+        surplus=bool(find_surplus(codespace, containers)),
     )

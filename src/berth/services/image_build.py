@@ -42,6 +42,7 @@ class BuildSource:
     repository: Repository
     commit: str
     build: DevContainerBuild
+    service: str = ""  # beside the main one, that it is for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ class ImageBuilder:
         added = {name: render_dockerfile(dockerfile, pinned, labels), IGNORE_FILE: _ignore_file(own_ignore, name)}
         machine = self._machines.resolve(source.codespace.machine)
         request = ImageBuild(
-            name=built_image_name(source.codespace.name) if named else "",
+            name=built_image_name(source.codespace.name, source.service) if named else "",
             dockerfile=name,
             arguments=dockerfile.arguments_for(plan.given),
             labels=labels,

@@ -6,7 +6,8 @@
    codespace's token, which opens the built-in registry (C6).
 4. The image, asked for with this user's credential, whatever the engine holds already (L2), and pulled by digest; or built
    from a Dockerfile, whose images are obtained in the same way.
-5. The checkout; the container, made by the dev container CLI in a sandbox (L5), by digest; onCreateCommand, updateContentCommand.
+5. The checkout; the container, made by the dev container CLI in a sandbox (L5), by digest, with the services of a Compose file
+   before and after it; onCreateCommand, updateContentCommand.
 6. Secrets and docker config on a tmpfs (L7), then postCreateCommand and postStartCommand.
 """
 
@@ -31,7 +32,7 @@ from berth.domain.dev_container import (
 )
 from berth.domain.finding import Finding, Fixer
 from berth.domain.host_option import merge_options
-from berth.domain.image_build import built_image_name, codespace_of_image, is_of_build
+from berth.domain.image_build import codespace_of_image, is_of_build
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.machine import Machines
 from berth.domain.repository import Repository
@@ -40,6 +41,7 @@ from berth.domain.unix_user import find_unix_user, is_root
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_policy import require_images
+from berth.services.compose import ComposeServices
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
@@ -54,6 +56,7 @@ from berth.services.ports import (
     UpRequest,
     Workspaces,
 )
+from berth.services.service_group import ServiceGroup
 
 _STOP_TIMEOUT_S = 10
 _BUILD_CONTAINER_LIFE = timedelta(hours=3)  # longer than a build may take
@@ -91,6 +94,7 @@ class Launcher:
         engine: Engine,
         dev_containers: DevContainers,
         images: LaunchImages,
+        compose: ComposeServices,
         git: GitRepositories,
         credentials: CodespaceCredentials,
         executor: CodespaceExec,
@@ -106,6 +110,7 @@ class Launcher:
         self._engine = engine
         self._dev_containers = dev_containers
         self._images = images
+        self._compose = compose
         self._git = git
         self._credentials = credentials
         self._executor = executor
@@ -135,6 +140,8 @@ class Launcher:
     async def sweep_builds(self, names: Collection[str], now: datetime) -> None:
         """Remove what builds left: containers of builds that cannot run any more, images of no codespace, old layers.
 
+        Networks and volumes of no codespace go with them.
+
         A build's container is removed by the engine that runs it; one that is older than any build is what a killed engine left.
         """
         mine = {SERVER_LABEL: self._server_id}
@@ -145,6 +152,7 @@ class Launcher:
             if codespace_of_image(image) not in {None, *names}:
                 await self._engine.remove_image(image)
         await self._engine.prune_images(mine, older_than_s=_LAYER_LIFE_S)
+        await self._compose.sweep(names)
 
     async def remove_checkout(self, name: str) -> None:
         """Remove a codespace's files on this host. Nothing happens if there are none."""
@@ -163,8 +171,9 @@ class Launcher:
         source = await self._sources.find(codespace)
         commit = await self._configurations.find_commit(codespace, source.repository)
         config = await self._configurations.read(codespace, source, commit, log)
-        wanted = await self._images.read(codespace, source, config, commit, log)
-        await require_images(self._store, source.repository, wanted.images)
+        group = await self._compose.open(codespace, source, config, commit, log)
+        wanted = await self._images.read(codespace, source, group.config, commit, log)
+        await require_images(self._store, source.repository, (*wanted.images, *await group.read_images()))
         await log.phase("Finding the credentials")
         credentials = await self._credentials.open_for_image(codespace, source.owner.login, source.repository.id)
         await credentials.tell(log)
@@ -172,10 +181,13 @@ class Launcher:
         if full and not wanted.is_built:
             await self.discard(replaced)  # the engine forgets no image that a container uses
         image = await self._images.obtain(wanted, credentials.registries, log, afresh=full)
+        await group.obtain_images(credentials.registries, afresh=full)
         await self.discard(replaced)
-        request = await self._prepare(codespace, source, config, commit, image, log)
+        config = group.complete(image.metadata)
+        request = await self._prepare(codespace, source, config, commit, image, group, log)
         await log.phase("Creating the container")
         up = await self._dev_containers.up(request, log.output)
+        await group.make_after(request.workspace, up.container_id)
         launched = Launched(
             commit_id=commit,
             container_id=up.container_id,
@@ -200,20 +212,23 @@ class Launcher:
         config: DevContainerConfig,
         commit: str,
         image: LaunchImage,
+        group: ServiceGroup,
         log: CreationLog,
     ) -> UpRequest:
         """The checkout, and what the dev container CLI is asked to make on it."""
         options = merge_options((config.options, image.metadata.options))
         if options.label:
             await log.output(f"The container gets {options.label} of its host, as this server allows.")
+        """The checkout, the services that come first, and what the dev container CLI is asked to make on it."""
         await log.phase(f"Checking out {codespace.ref}")
         workspace = await self._check_out(codespace, source.repository, commit)
         await self._give_workspace(codespace, config, image)
         machine = self._machines.resolve(codespace.machine)
+        mounted = group.mounted or mounted_folder(source.repository.name)
         return UpRequest(
             codespace=codespace.name,
             workspace=workspace,
-            folder=mounted_folder(source.repository.name),
+            folder=mounted,
             image=image.name,
             machine=machine,
             configuration=override_configuration(
@@ -224,13 +239,17 @@ class Launcher:
                 repository_name=source.repository.name,
                 environment=container_environment(self._identity(codespace, source)),
                 machine=machine,
+                mounted=mounted,
             ),
-            labels=self._labels(codespace),
             options=options,
+            labels={**self._labels(codespace), **group.main_labels},
+            added=await group.make_before(workspace, image, config),
         )
 
-    async def start(self, codespace: Codespace, container: Container, log: CreationLog) -> None:
-        """Start a stopped container, with the secrets of now (S8). Raises LaunchFailed or a Problem.
+    async def start(
+        self, codespace: Codespace, container: Container, log: CreationLog, containers: tuple[Container, ...] = ()
+    ) -> None:
+        """Start a stopped container, with the secrets of now (S8), among its services. Raises LaunchFailed or a Problem.
 
         HookFailed comes last: the container runs, and all but that hook is done.
         """
@@ -244,8 +263,11 @@ class Launcher:
         credentials = await self._open_credentials(codespace, source)
         await credentials.tell(log)
         machine = self._machines.resolve(codespace.machine)
+        group = await self._compose.open(codespace, source, config, commit, log)
+        await group.start_before(containers)
         await self._engine.limit_container(container.container_id, cpus=machine.cpus, memory_bytes=machine.memory_bytes)
         await self._engine.start_container(container.container_id)
+        await group.start_after(containers, container.container_id)
         launched = Launched(
             commit_id=commit,
             container_id=container.container_id,
@@ -264,16 +286,23 @@ class Launcher:
         await self._installer.save(container.container_id, codespace.remote_user or "")
         await self._engine.stop_container(container.container_id, timeout_s=_STOP_TIMEOUT_S)
 
+    async def stop_services(self, containers: tuple[Container, ...]) -> None:
+        """Stop those of these that are services beside the codespace's own container. May be repeated."""
+        await self._compose.stop(containers)
+
     async def discard(self, containers: tuple[Container, ...]) -> None:
         """Remove these containers and nothing else. May be repeated."""
         for container in containers:
             await self._engine.remove_container(container.container_id)
 
     async def undo(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
-        """Remove everything of it but its row: containers, token, built image, checkout. May be repeated."""
+        """Remove everything of it but its row: containers, token, built images, network, volumes, checkout. May be repeated."""
         await self.void_token(codespace)
         await self.discard(containers)
-        await self._engine.remove_image(built_image_name(codespace.name))
+        for image in await self._engine.list_images({SERVER_LABEL: self._server_id}):
+            if codespace_of_image(image) == codespace.name:
+                await self._engine.remove_image(image)
+        await self._compose.remove_belongings(codespace)
         await self.remove_checkout(codespace.name)
 
     async def void_token(self, codespace: Codespace) -> None:

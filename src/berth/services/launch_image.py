@@ -54,9 +54,19 @@ class LaunchImages:
         self._features = features
 
     async def read(
-        self, codespace: Codespace, launched: LaunchSource, config: DevContainerConfig, commit: str, log: CreationLog
+        self,
+        codespace: Codespace,
+        launched: LaunchSource,
+        config: DevContainerConfig,
+        commit: str,
+        log: CreationLog,
+        *,
+        service: str = "",
     ) -> WantedImage:
-        """Which images the configuration needs; no registry is asked. Raises LaunchFailed or a Problem."""
+        """Which images the configuration needs; no registry is asked. Raises LaunchFailed or a Problem.
+
+        `service`: one beside the main one, that the image is for.
+        """
         repository, allowances = launched.repository, launched.allowances
         features = self._features.read(codespace, launched, config, commit)
         also = () if features is None else features.images
@@ -65,7 +75,7 @@ class LaunchImages:
             image = _parse_image(config)
             asked = ImageRequest(image=image, user_id=codespace.owner_id, repository=repository, allowances=allowances)
             return WantedImage(images=(image, *also), source=asked, features=features, allowances=allowances)
-        source = BuildSource(codespace=codespace, repository=repository, commit=commit, build=build)
+        source = BuildSource(codespace=codespace, repository=repository, commit=commit, build=build, service=service)
         plan = await self._builder.read(source, log)
         return WantedImage(
             images=(*plan.dockerfile.images, *also), source=plan, features=features, allowances=allowances

@@ -9,6 +9,7 @@ from berth.adapters.store import codespace as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespaces
 from berth.domain.codespace import Codespace, FailedHook, failed_hook_to_json, finding_to_json
+from berth.domain.compose import SERVICE_LABEL
 from berth.domain.finding import Finding
 from berth.domain.launch import INTERNAL, LOST, finding_of
 from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
@@ -89,10 +90,7 @@ class CodespaceWorker:
         await self._launcher.sweep_builds(names, self._clock.now())
 
     async def _rest(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
-        own = find_own(codespace, containers)
-        await self._launcher.discard(
-            tuple(one for one in containers if one is not own)
-        )  # it came late, of a killed server
+        await self._launcher.discard(find_surplus(codespace, containers))  # it came late, of a killed server
         if codespace.phase is Phase.AVAILABLE:
             due_in_s = await self._timer.look_at_running(claim, codespace)
             return Outcome(next_in_s=min(due_in_s, _LOOK_AGAIN_S))
@@ -133,7 +131,9 @@ class CodespaceWorker:
         await claim.note(phase=Phase.STARTING, **_AFRESH)
         log = self._log_of(codespace)
         try:
-            await self._launcher.start(codespace, _get_own(codespace, containers), log)
+            await self._launcher.start(
+                codespace, _get_own(codespace, containers), log, _find_others(codespace, containers)
+            )
         except HookFailed as failure:
             # Decided: it runs all the same. Its owner's files are in it, and he could not get at them to mend it.
             await log.phase(f"{failure.finding.sentence} The codespace runs all the same.")
@@ -206,14 +206,20 @@ class CodespaceWorker:
             await self._halt(codespace, containers)
 
     async def _halt(self, codespace: Codespace, containers: tuple[Container, ...]) -> None:
-        """Stop the codespace's own container, if there is one; what an unfinished rebuild made goes. May be repeated."""
-        own = find_own(codespace, containers)
+        """Stop the codespace's own container, if there is one, then its services; what an unfinished rebuild made goes.
+
+        A rebuild makes nothing before the old container is gone: services beside that are the old ones. May be repeated.
+        """
+        own, others = find_own(codespace, containers), _find_others(codespace, containers)
         if codespace.needs_rebuild:
-            await self._launcher.discard(tuple(one for one in containers if one is not own))
+            unfinished = find_surplus(codespace, containers)
+            await self._launcher.discard(unfinished)
+            others = tuple(one for one in others if one not in unfinished)
         if own is not None and own.status is not ContainerStatus.EXITED:
             await self._launcher.stop(codespace, own)
         else:
             await self._launcher.void_token(codespace)
+        await self._launcher.stop_services(others)
 
     async def _failed(self, codespace: Codespace, finding: Finding, log: CreationLog | None = None) -> Outcome:
         shown = await (log or self._log_of(codespace)).finding(finding)
@@ -226,6 +232,19 @@ class CodespaceWorker:
 def find_own(codespace: Codespace, containers: Sequence[Container]) -> Container | None:
     """The container that its row names."""
     return next((each for each in containers if each.container_id == codespace.container_id), None)
+
+
+def find_surplus(codespace: Codespace, containers: Sequence[Container]) -> tuple[Container, ...]:
+    """Those that are neither its own nor a service beside that: without it, no service is of any use."""
+    own = find_own(codespace, containers)
+    main = None if own is None else own.labels.get(SERVICE_LABEL)
+    return tuple(
+        one for one in containers if one is not own and (main is None or one.labels.get(SERVICE_LABEL, main) == main)
+    )
+
+
+def _find_others(codespace: Codespace, containers: tuple[Container, ...]) -> tuple[Container, ...]:
+    return tuple(each for each in containers if each.container_id != codespace.container_id)
 
 
 def _get_own(codespace: Codespace, containers: tuple[Container, ...]) -> Container:

@@ -1,12 +1,14 @@
 """What brings codespaces about, put together: the launcher, and the workers of the reconcile loop."""
 
 from berth.adapters.dev_container_cli import DevContainerCLI
+from berth.adapters.engine_docker_services import DockerServices
 from berth.adapters.registry_http import RegistryHTTP
 from berth.adapters.workspaces_disk import DiskWorkspaces
 from berth.domain.codespace_timer import TimeLimits
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export_worker import CodespaceExportWorker
 from berth.services.codespace_request import CodespaceLimits
+from berth.services.compose import ComposeServices
 from berth.services.credential_refresh import CredentialRefreshWorker
 from berth.services.image_access import ImageAccess
 from berth.services.launch import Launcher
@@ -22,16 +24,25 @@ def make_launcher(parts: Parts, dev_containers: DevContainerCLI, registry: Regis
     own_host = parts.own.host
     refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=own_host)
     images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals, swaps=parts.swaps)
+    launch_images = make_launch_images(
+        store=parts.store,
+        engine=parts.engine,
+        git=parts.git,
+        images=images,
+        machines=parts.settings.machines,
+        server_id=server_id,
+    )
     return Launcher(
         store=parts.store,
         sources=LaunchSources(store=parts.store, site_options=parts.settings.dev_container_allowed),
         engine=parts.engine,
         dev_containers=dev_containers,
-        images=make_launch_images(
-            store=parts.store,
+        images=launch_images,
+        compose=ComposeServices(
             engine=parts.engine,
+            services=DockerServices(parts.settings.docker_host),
             git=parts.git,
-            images=images,
+            images=launch_images,
             machines=parts.settings.machines,
             server_id=server_id,
         ),

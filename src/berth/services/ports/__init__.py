@@ -23,8 +23,10 @@ from berth.services.ports.engine import (
 from berth.services.ports.git import GitBackend, GitRepositories, GitRequest, GitResponse
 from berth.services.ports.registry_client import FetchedFeature, ImageRefused, RegistryClient, ResolvedImage
 from berth.services.ports.registry_token import RegistryTokenSigner
+from berth.services.ports.service_engine import Belonging, ServiceEngine, ServiceState
 
 __all__ = [
+    "Belonging",
     "BlobStore",
     "Clock",
     "Container",
@@ -50,6 +52,8 @@ __all__ = [
     "RegistryTokenSigner",
     "ResolvedImage",
     "Sealer",
+    "ServiceEngine",
+    "ServiceState",
     "StoredBlob",
     "UpRequest",
     "UpResult",

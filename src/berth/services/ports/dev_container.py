@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from berth.domain.compose_container import MainContainer
 from berth.domain.host_option import NO_OPTIONS, HostOptions
 from berth.domain.machine import Machine
 from berth.domain.unix_user import UnixUser
@@ -22,6 +23,7 @@ class UpRequest:
     configuration: Mapping[str, object]  # what is written as the override configuration
     labels: Mapping[str, str]  # id labels of the container
     options: HostOptions = NO_OPTIONS  # what of the host it gets, and says in the label OPTIONS_LABEL
+    added: MainContainer | None = None  # what Compose files give it besides
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ class LocalImage:
     architecture: str
     user: str  # as the image has it: empty, a name, a number, either with a group
     triggers: tuple[str, ...] = ()  # what ONBUILD left in it: steps of every build from it
+    entrypoint: tuple[str, ...] = ()
 
 
 class ContainerStatus(StrEnum):
