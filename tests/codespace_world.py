@@ -43,6 +43,7 @@ from berth.services.codespace_token import CodespaceTokens
 from berth.services.compose import ComposeServices
 from berth.services.credential_refresh import CredentialRefreshWorker
 from berth.services.image_access import ImageAccess
+from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
@@ -50,6 +51,7 @@ from berth.services.launch_image import make_launch_images
 from berth.services.launch_source import LaunchSources
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.package_refusal import PackageRefusals
+from berth.services.prebuild_image import PrebuiltImages
 from berth.services.reconcile import Claim, Reconciler
 
 HOST = "registry.example.com"
@@ -86,6 +88,7 @@ class CodespaceWorld:
     git: BareGitRepositories
     tokens: AccessTokenService
     images: ImageAccess
+    builder: ImageBuilder
     launcher: Launcher
     worker: CodespaceWorker
     refresher: CredentialRefreshWorker
@@ -251,11 +254,16 @@ async def make_codespace_world(
     credentials = CodespaceCredentials(secrets=secrets.service, tokens=codespace_tokens, swaps=swaps, own_host=OWN_HOST)
     installer = CodespaceInstaller(engine)
     services = FakeServiceEngine(engine)
+    builder = ImageBuilder(
+        engine=engine, git=git, images=images, machines=MACHINES, server_id=SERVER_ID, timeout_s=BUILD_TIMEOUT_S
+    )
     launch_images = make_launch_images(
         store=store,
         engine=engine,
         git=git,
         images=images,
+        builder=builder,
+        prebuilds=PrebuiltImages(store=store, engine=engine, images=images, builder=builder, own_host=OWN_HOST),
         machines=MACHINES,
         server_id=SERVER_ID,
         build_timeout_s=BUILD_TIMEOUT_S,
@@ -299,6 +307,7 @@ async def make_codespace_world(
         git=git,
         tokens=tokens,
         images=images,
+        builder=builder,
         launcher=launcher,
         worker=CodespaceWorker(store=store, clock=clock, launcher=launcher, limits=limits),
         refresher=CredentialRefreshWorker(

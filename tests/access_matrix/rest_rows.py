@@ -123,6 +123,7 @@ LISTERS = Who("admins who may read it", ADMINS.cells, ADMINS.public)
 
 _REPOSITORY = "/repos/{owner}/{repo}"
 _PULL = f"{_REPOSITORY}/pulls/{{pull_number}}"
+_PREBUILDS = f"{_REPOSITORY}/codespaces/prebuilds"
 _TEAM = "/orgs/{org}/teams/{team_slug}"
 _REPO = "repo or public_repo"
 _ADMIN, _READ_ORG = "admin:org", "read:org"
@@ -264,6 +265,12 @@ _SECRETS_AND_CODESPACES = {
     f"GET {_REPOSITORY}/codespaces/devcontainers":      Row(WHO_READ, "codespace"),
     f"GET {_REPOSITORY}/codespaces/new":                Row(WHO_CREATE, "codespace"),
     f"GET {_REPOSITORY}/codespaces/permissions_check":  Row(WHO_READ, "codespace"),
+    f"GET {_PREBUILDS}":                                Row(PUSHERS, "repo"),
+    f"POST {_PREBUILDS}":                               Row(ADMINS, "repo"),
+    f"GET {_PREBUILDS}/{{prebuild_id}}":                Row(PUSHERS, "repo"),
+    f"DELETE {_PREBUILDS}/{{prebuild_id}}":             Row(ADMINS, "repo"),
+    f"POST {_PREBUILDS}/{{prebuild_id}}/runs":          Row(ADMINS, "repo"),
+    f"GET {_PREBUILDS}/{{prebuild_id}}/logs":           Row(PUSHERS, "repo"),
 }
 _OF_PACKAGE = {
     "GET {package}":                                    Row(PULLERS, "read:packages", "ok ok 403", public="ok ok 403"),

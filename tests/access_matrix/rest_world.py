@@ -229,6 +229,8 @@ async def _make(berth: Berth, database: Path, git: Path) -> World:
             clients[caller] = await berth.user(login_of(caller), *EVERYTHING)
     await berth.user("eve")
     site = await _make_repositories(seeded)
+    prebuilds = "/repos/acme/site/codespaces/prebuilds"
+    prebuild = str((await _expect(seeded.octo, "POST", prebuilds, {"branch": "main"}))["id"])
     await _make_members(seeded)
     await _open_packages(seeded)
     open_packages = {f"{base} packages": await _make_open_package(seeded, of) for base, of in _OPEN.items()}
@@ -239,7 +241,7 @@ async def _make(berth: Berth, database: Path, git: Path) -> World:
     web = {"owner": "acme", "repo": "web", **_ids(seeded.values["repository_id"])}
     places = {
         PRIVATE: {"repos": web},
-        PUBLIC: {"repos": {"owner": "acme", "repo": "site", **_ids(site)}, **open_packages},
+        PUBLIC: {"repos": {"owner": "acme", "repo": "site", "prebuild_id": prebuild, **_ids(site)}, **open_packages},
     }
     world = World(berth, seeded, database, git, clients, places)
     await _make_lacking(world)

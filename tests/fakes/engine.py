@@ -27,6 +27,7 @@ from berth.services.ports import (
     Container,
     ContainerStatus,
     ExecResult,
+    ExportedFile,
     ImageBuild,
     ImageBuilt,
     LocalImage,
@@ -38,6 +39,23 @@ from berth.services.ports import (
 BUILT = f"sha256:{'b' * 64}"  # the id of everything that is built
 PASSWD = b"root:x:0:0::/root:/bin/sh\ndev:x:1000:1000::/home/dev:/bin/sh\n"
 UNREACHABLE = UpstreamFailed("The container engine does not answer.", retryable=True, code="engine.unreachable")
+
+# An image of two layers that are the same, and what engines of long ago read.
+SAVED: tuple[tuple[str, bytes, str], ...] = (
+    ("a/VERSION", b"1.0", ""),
+    ("a/json", b"{}", ""),
+    ("a/layer.tar", b"layer", ""),
+    ("b/layer.tar", b"", "../a/layer.tar"),
+    (f"{'b' * 64}.json", b'{"os": "linux"}', ""),
+    ("manifest.json", f'[{{"Config": "{"b" * 64}.json", "Layers": ["a/layer.tar", "b/layer.tar"]}}]'.encode(), ""),
+    ("repositories", b"{}", ""),
+)
+
+
+async def _once(content: bytes, error: Exception | None) -> AsyncIterator[bytes]:
+    yield content
+    if error is not None:
+        raise error
 
 
 @dataclass
@@ -103,6 +121,8 @@ class FakeEngine:
     on_write: Callable[[], Awaitable[None]] | None = None  # before a docker config is replaced
     on_look: Callable[[], Awaitable[None]] | None = None  # after one was read
     written: list[str] = field(default_factory=list)  # containers whose docker config was replaced, one entry each time
+    export_breaks: Exception | None = None  # how every file of an export ends
+    exports: list[tuple[str, bytes, str]] = field(default_factory=lambda: list(SAVED))  # (name, content, link) of files
 
     def files(self, container_id: str) -> ContainerFiles:
         """What its user has on disk and on the tmpfs."""
@@ -184,6 +204,18 @@ class FakeEngine:
             built = LocalImage(image_id=BUILT, labels=labels, architecture="amd64", user=self.image_user)
             self.images |= {BUILT: built, build.name: built}
         return self.build_result
+
+    async def export_image(self, image_id: str) -> AsyncIterator[ExportedFile]:
+        """As engine 20.10 saves one; `exports` says what of."""
+        self._check("export_image")
+        if image_id not in self.images:
+            raise NotFound("The container is gone.", code="container.gone")
+        for name, content, link in self.exports:
+            yield ExportedFile(name=name, link=link, chunks=_once(content, self.export_breaks))
+
+    async def tag_image(self, reference: str, name: str) -> None:
+        self._check("tag_image")
+        self.images[name] = self.images[reference]
 
     async def remove_image(self, name: str) -> None:
         self._check("remove_image")

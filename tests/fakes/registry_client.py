@@ -38,7 +38,7 @@ class FakeRegistryClient:
         if wanted is None or wanted == shown:
             self.tokens += 1
             return ResolvedImage(
-                image=image.pinned(self.digest),
+                image=image if image.digest else image.pinned(self.digest),
                 media_type="m",
                 size_bytes=1,
                 pull_token=SecretText(f"token-{self.tokens}") if self.scheme == "bearer" else None,

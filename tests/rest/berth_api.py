@@ -46,6 +46,7 @@ from berth.services.package_policy import PackagePolicyService
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
@@ -157,6 +158,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         codespace_policies=CodespacePolicyService(store=store, clock=clock, site_options=SITE_OPTIONS),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
+        prebuilds=PrebuildService(store=store, clock=clock, git=git, wake=lambda: None),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
         package_settings=PackageSettingsService(store=store, clock=clock),

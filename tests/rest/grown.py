@@ -10,7 +10,7 @@ from sqlalchemy import Select, Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.rest.seeded import Seeded, seal
 
-from berth.adapters.store import package_tables, tables
+from berth.adapters.store import package_tables, prebuild_tables, tables
 from berth.domain.account import AccountType
 from berth.domain.package_role import PackageRole
 from berth.domain.role import Role
@@ -52,6 +52,7 @@ async def grow(seeded: Seeded) -> None:
         teams = await growth.teams(people, repositories)
         await growth.secrets(repositories)
         await growth.policies()
+        await growth.prebuilds()
         await growth.what_octo_has(int(seeded.values["id"]))
         for package_id, owner_id in await growth.packages():
             await growth.versions(package_id)
@@ -90,6 +91,16 @@ class _Growth:
         pull = await self._newest(select(tables.pull_requests.c.id))
         await self._copy(tables.pull_requests, pull, lambda n: {"number": 100 + n})
         return await self._copy(table, self.web, lambda n: named[n])
+
+    async def prebuilds(self) -> None:
+        """Of web, each with a version and a line of its log."""
+        first = await self._newest(select(prebuild_tables.prebuilds.c.id))
+        made = await self._copy(prebuild_tables.prebuilds, first, lambda n: {"branch": f"b{n}"})
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        version = {"owner_id": self.acme, "digest": "d", "commit_id": "c", "created_at": at, "configuration_hash": "h"}
+        await self._add(prebuild_tables.prebuild_versions, *({**version, "prebuild_id": each} for each in made))
+        line = {"prebuild_id": first, "at": at, "kind": "output", "text": "x"}
+        await self._add(prebuild_tables.prebuild_log, *(line for _ in range(MORE)))
 
     async def teams(self, people: list[int], repositories: list[int]) -> list[int]:
         """All have a role on web; the one that was there has one on all, and all are in it."""

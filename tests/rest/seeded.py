@@ -133,6 +133,7 @@ async def make_seeded(berth: Berth) -> Seeded:
         "/orgs/acme/codespaces/policies/base",
         {"allowed_images": ["docker.io/**"], "allowed_options": ["privileged"]},
     )
+    prebuild = await _expect(octo, "POST", "/repos/acme/web/codespaces/prebuilds", {"branch": "main"})
     token = await _expect(ada, "POST", "/user/tokens", {"scopes": ["repo"], "note": "laptop"})
     mine = await _expect(octo, "POST", "/user/tokens", {"scopes": ["repo"], "note": "laptop"})
     assert token["id"] != mine["id"]
@@ -152,6 +153,7 @@ async def make_seeded(berth: Berth) -> Seeded:
         "repository_id": str(repository["id"]),
         "repository_number": str(repository["id"]),
         "pull_number": str(pull_number),
+        "prebuild_id": str(prebuild["id"]),
         "name": await _make_codespace(berth, octo),
     }
     values["export_id"] = await _make_export(berth, octo, values["name"])

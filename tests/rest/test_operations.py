@@ -106,6 +106,9 @@ ROWS: dict[str, Row] = {
         values={"username": "octo"}, status=200, phase=Phase.AVAILABLE
     ),
     "DELETE /orgs/{org}/members/{username}/codespaces/{name}": Row(values={"username": "octo"}, status=202),
+    "POST /repos/{owner}/{repo}/codespaces/prebuilds": Row(body={"branch": "main"}, status=201),
+    "POST /repos/{owner}/{repo}/codespaces/prebuilds/{prebuild_id}/runs": Row(status=202),
+    "DELETE /repos/{owner}/{repo}/codespaces/prebuilds/{prebuild_id}": Row(),
     "POST /repos/{owner}/{repo}/codespaces": Row(body={}, status=201, keeps="name"),
     "DELETE /user/codespaces/{name}": Row(status=202),
     "POST /repos/{owner}/{repo}/pulls/{pull_number}/codespaces": Row(body={}, status=201),

@@ -84,6 +84,8 @@ ROWS: dict[str, Row] = {
     "/repos/{owner}/{repo}/codespaces/devcontainers": Row(),
     "/repos/{owner}/{repo}/codespaces/machines": Row(kind=Kind.FIXED),
     "/repos/{owner}/{repo}/codespaces/registries": Row(kind=Kind.WHOLE),
+    "/repos/{owner}/{repo}/codespaces/prebuilds": Row(),
+    "/repos/{owner}/{repo}/codespaces/prebuilds/{prebuild_id}/logs": Row(kind=Kind.WHOLE),
     **dict.fromkeys(_SECRETS, Row()),
     **{f"{path}/{{secret_name}}/repositories": Row() for path in _SECRETS[:2]},
     **{f"{base}/packages": Row(query="package_type=container") for base in _BASES},

@@ -12,9 +12,8 @@ import base64
 import contextlib
 import json
 import re
-import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +24,7 @@ from aiodocker.containers import DockerContainer
 
 from berth.adapters.engine_docker_build import build_image
 from berth.adapters.engine_docker_exec import DockerExecStream, converse, exit_code
+from berth.adapters.engine_docker_export import export_files, only_file, tag
 from berth.domain.exec_frame import TerminalSize
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
@@ -34,6 +34,7 @@ from berth.services.ports import (
     Container,
     ContainerStatus,
     ExecResult,
+    ExportedFile,
     ImageBuild,
     ImageBuilt,
     LocalImage,
@@ -120,7 +121,7 @@ class DockerEngine:
                 with ignoring(404):
                     if await _is_small_file(docker, container.id, path):
                         with await container.get_archive(path) as archive:
-                            return _only_file(archive)
+                            return only_file(archive, _MAX_FILE_BYTES)
             finally:
                 await container.delete(force=True, v=True)
         return None
@@ -135,6 +136,15 @@ class DockerEngine:
         if "no space left on device" in built.reason:
             raise UpstreamFailed("The engine's disk is full.", code="engine.disk_full")
         return replace(built, reason=_readable(built.reason))
+
+    async def export_image(self, image_id: str) -> AsyncIterator[ExportedFile]:
+        async with self._connected() as docker, aclosing(export_files(docker, image_id)) as files:
+            async for file in files:
+                yield file
+
+    async def tag_image(self, reference: str, name: str) -> None:
+        async with self._bounded() as docker:
+            await tag(docker, reference, name)
 
     async def remove_image(self, name: str) -> None:
         async with self._bounded() as docker:
@@ -268,15 +278,6 @@ async def _is_small_file(docker: Docker, container_id: str, path: str) -> bool:
     async with docker._query(url, "HEAD", params={"path": path}) as answer:  # noqa: SLF001 it has no call for this one
         stat = json.loads(base64.b64decode(answer.headers["X-Docker-Container-Path-Stat"]))
     return int(stat["mode"]) & _GO_MODE_TYPE == 0 and int(stat["size"]) <= _MAX_FILE_BYTES
-
-
-def _only_file(archive: tarfile.TarFile) -> bytes | None:
-    """The content of an archive's one regular file; a link is not followed."""
-    for member in archive.getmembers():
-        file = archive.extractfile(member) if member.isreg() and member.size <= _MAX_FILE_BYTES else None
-        if file is not None:
-            return file.read()
-    return None
 
 
 class _Layers:

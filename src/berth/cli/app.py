@@ -5,7 +5,7 @@ from importlib import import_module
 
 import typer
 
-from berth.cli import access_token, admin, codespace, login, package, registry, repository, secret, serve
+from berth.cli import access_token, admin, codespace, login, package, prebuild, registry, repository, secret, serve
 from berth.cli.problems import ProblemGroup
 
 
@@ -34,6 +34,7 @@ def make_app() -> typer.Typer:
         ("registry", registry),
         ("package", package),
         ("codespace", codespace),
+        ("prebuild", prebuild),
     ):
         app.add_typer(module.app, name=name)
     return app

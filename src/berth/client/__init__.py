@@ -32,6 +32,7 @@ from berth.client.package import (
     PackageUser,
     PackageVersion,
 )
+from berth.client.prebuild import Prebuild, PrebuildVersion
 from berth.client.repository import Repository
 from berth.client.secret import RegistryLogin, RegistryLogins, Secret, SecretOwner
 
@@ -53,6 +54,8 @@ __all__ = [
     "PackageTeam",
     "PackageUser",
     "PackageVersion",
+    "Prebuild",
+    "PrebuildVersion",
     "PullProgress",
     "RegistryLogin",
     "RegistryLogins",

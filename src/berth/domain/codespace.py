@@ -83,6 +83,7 @@ class Codespace:
     rebuild_full: bool
     built: int
     exporting: bool = False  # an export of it is in progress
+    from_prebuild: bool = False  # its container's image was built before it was launched
 
     @property
     def image_reference(self) -> str | None:

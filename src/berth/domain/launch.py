@@ -85,6 +85,7 @@ _FIXERS = {
     "image": Fixer.DEVELOPER,
     "image.pull_failed": Fixer.SITE_ADMIN,
     "image_reference": Fixer.DEVELOPER,
+    "package": Fixer.REPOSITORY_ADMIN,
     "registry": Fixer.REGISTRY,
     "registry_host": Fixer.DEVELOPER,
     "repository": Fixer.REPOSITORY_ADMIN,

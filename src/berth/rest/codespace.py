@@ -12,6 +12,7 @@ from berth.domain.access import Action
 from berth.domain.codespace import LogEntry, Rebuild
 from berth.domain.exec_frame import check_command
 from berth.domain.machine import Machine
+from berth.domain.prebuild import PrebuildAvailability
 from berth.domain.problem import Invalid
 from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
@@ -166,12 +167,15 @@ async def list_machines(call: Call) -> Response:
 
 
 async def list_machines_of_repository(call: Call) -> Response:
-    """`location`, `client_ip` and `ref` change nothing: there is one place, and every machine in it."""
-    return _machines(call.services.codespaces.list_machines_of_repository(await _repository(call)))
+    """`location` and `client_ip` change nothing: there is one place. `ref`: whose prebuilds; every machine can use them."""
+    repository = await _repository(call)
+    availability = await call.services.prebuilds.availability(repository, call.query("ref"))
+    return _machines(call.services.codespaces.list_machines_of_repository(repository), availability)
 
 
-def _machines(machines: Sequence[Machine]) -> Response:
-    return json_response({"total_count": len(machines), "machines": [machine_body(machine) for machine in machines]})
+def _machines(machines: Sequence[Machine], availability: PrebuildAvailability | None = None) -> Response:
+    found = [machine_body(machine, availability) for machine in machines]
+    return json_response({"total_count": len(found), "machines": found})
 
 
 async def start(call: Call) -> Response:
@@ -221,7 +225,7 @@ async def logs(call: Call) -> Response:
     name = call.path("name")
     if call.query("follow") in {"", "0", "false"}:
         entries = await call.services.codespaces.read_log(call.user, name)
-        return json_response([_log_body(entry) for entry in entries])
+        return json_response([log_body(entry) for entry in entries])
     last = call.request.headers.get("last-event-id", "")
     after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else 0
     await call.services.codespaces.get(call.user, name)  # a wrong name is a 404, not an empty stream
@@ -237,7 +241,7 @@ async def _events(entries: AsyncIterator[LogEntry]) -> AsyncIterator[bytes]:
         yield f"id: {entry.id}\nevent: {entry.kind}\ndata: {data}\n\n".encode()
 
 
-def _log_body(entry: LogEntry) -> dict[str, Any]:
+def log_body(entry: LogEntry) -> dict[str, Any]:
     return {"id": entry.id, "at": timestamp(entry.at), "kind": entry.kind, "text": entry.text}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from berth.domain.account import Account, AccountType
 from berth.domain.codespace import Codespace, finding_to_json
 from berth.domain.machine import Machine
+from berth.domain.prebuild import PrebuildAvailability
 from berth.domain.repository import Repository
 from berth.rest.call import Call
 from berth.rest.simple_user import simple_user_of
@@ -27,7 +28,7 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
         "repository": minimal_repository(call.links, repository),
         "machine": machine_body(view.machine),
         "devcontainer_path": codespace.devcontainer_path,
-        "prebuild": False,
+        "prebuild": codespace.from_prebuild,
         "created_at": timestamp(codespace.created_at),
         "updated_at": timestamp(codespace.updated_at),
         "last_used_at": timestamp(codespace.last_used_at),
@@ -80,8 +81,8 @@ def billable_owner(call: Call, repository: Repository, owner: Account) -> dict[s
     return simple_user_of(call.links, repository.owner_id, repository.owner_login, AccountType.ORGANIZATION)
 
 
-def machine_body(machine: Machine) -> dict[str, Any]:
-    """GitHub's `codespace-machine`."""
+def machine_body(machine: Machine, availability: PrebuildAvailability | None = None) -> dict[str, Any]:
+    """GitHub's `codespace-machine`; `availability` None: it is not about a branch."""
     return {
         "name": machine.name,
         "display_name": machine.display_name,
@@ -89,5 +90,5 @@ def machine_body(machine: Machine) -> dict[str, Any]:
         "storage_in_bytes": machine.storage_bytes,
         "memory_in_bytes": machine.memory_bytes,
         "cpus": machine.cpus,
-        "prebuild_availability": None,
+        "prebuild_availability": availability,
     }

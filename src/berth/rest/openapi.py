@@ -25,7 +25,7 @@ from berth.rest.own_operations import FAILED_HOOK, FINDING, OWN_OPERATIONS, OwnO
 _BY_NAME = "/repos/{owner}/{repo}"
 _BY_ID = "/repositories/{repository_number}"
 _PACKAGE = re.compile(r"/(orgs/\{org\}|users/\{username\}|user)/packages/container/\{package_name\}")
-_IDS = {"repository_number", "repository_id", "package_version_id", "id"}
+_IDS = {"repository_number", "repository_id", "package_version_id", "prebuild_id", "id"}
 _PROBLEM = {"$ref": "#/components/responses/problem"}
 _STATUSES = ("400", "401", "403", "404", "422", "default")
 

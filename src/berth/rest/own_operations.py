@@ -4,15 +4,9 @@ A key is as in docs/api.md: `{package}` stands for each of a package's three pat
 handlers parse. Every answer that a test receives is checked against these schemas (tests/rest/schema.py).
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
-
-import msgspec
 
 from berth.domain.access import Effect
-from berth.domain.finding import Fixer
 from berth.domain.package_access import PackageAction
 from berth.domain.package_settings import MAX_RETENTION_DAYS
 from berth.domain.registry_credential import CredentialKind
@@ -24,63 +18,31 @@ from berth.rest.access_token import CreateToken
 from berth.rest.codespace import ExecCommand, RebuildCodespace
 from berth.rest.codespace_policy import SetCodespacePolicy
 from berth.rest.graphql import GraphQLRequest
+from berth.rest.operation_schema import BASE64 as _BASE64
+from berth.rest.operation_schema import FINDING, OwnOperation, Schema, closed, request_schema
+from berth.rest.operation_schema import LOG_LINE as _LOG_LINE
+from berth.rest.operation_schema import MAYBE_NUMBER as _MAYBE_NUMBER
+from berth.rest.operation_schema import MAYBE_TEXT as _MAYBE_TEXT
+from berth.rest.operation_schema import MAYBE_TIME as _MAYBE_TIME
+from berth.rest.operation_schema import NUMBER as _NUMBER
+from berth.rest.operation_schema import PAGES as _PAGES
+from berth.rest.operation_schema import TEXT as _TEXT
+from berth.rest.operation_schema import TIME as _TIME
+from berth.rest.operation_schema import YES as _YES
+from berth.rest.operation_schema import github as _github
+from berth.rest.operation_schema import list_of as _list
+from berth.rest.operation_schema import query as _query
+from berth.rest.operation_schema import words as _words
 from berth.rest.package_grant import SetRole
 from berth.rest.package_settings import ChangePolicy, ChangeSettings
+from berth.rest.prebuild_operations import PREBUILD_OPERATIONS
 from berth.rest.workflow_token import CreateWorkflowToken
 
-Schema = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnOperation:
-    """`answer` None: no content. `narrowed`: keys of the request whose values are fewer than their type's.
-
-    `streams`: the answer may be server-sent events instead.
-    """
-
-    id: str
-    summary: str
-    status: int = 200
-    answer: Schema | None = None
-    request: type[msgspec.Struct] | None = None
-    narrowed: Mapping[str, Schema] = field(default_factory=dict)
-    query: tuple[Schema, ...] = ()
-    streams: bool = False
-
-
-def request_schema(request: type[msgspec.Struct], narrowed: Mapping[str, Schema]) -> Schema:
-    """What the handler parses."""
-    (_,), components = msgspec.json.schema_components([request])
-    schema: Schema = components[request.__name__]
-    properties = {name: {**was, **narrowed.get(name, {})} for name, was in schema["properties"].items()}
-    return {"type": "object", "properties": properties, "required": schema["required"]}
-
-
-def closed(**properties: Schema) -> Schema:
-    """An object with these keys, all of them, and no others."""
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _words(values: Iterable[str], *, null: bool = False) -> Schema:
-    if null:
-        return {"type": ["string", "null"], "enum": [*map(str, values), None]}
-    return {"type": "string", "enum": list(map(str, values))}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _github(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
+__all__ = ["FAILED_HOOK", "FINDING", "OWN_OPERATIONS", "OwnOperation", "closed", "request_schema"]
 
 
 def _with_role(name: str) -> Schema:
     return {"allOf": [_github(name), {"type": "object", "properties": {"role": _ROLE}, "required": ["role"]}]}
-
-
-def _query(name: str, schema: Schema) -> Schema:
-    return {"in": "query", "name": name, "schema": schema}
 
 
 class _Role(StrEnum):
@@ -91,14 +53,6 @@ class _Role(StrEnum):
     ADMIN = "admin"
 
 
-_TEXT: Schema = {"type": "string"}
-_NUMBER: Schema = {"type": "integer"}
-_YES: Schema = {"type": "boolean"}
-_TIME: Schema = {"type": "string", "format": "date-time"}
-_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
-_MAYBE_NUMBER: Schema = {"type": ["integer", "null"]}
-_MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
-_BASE64: Schema = {"type": "string", "contentEncoding": "base64"}
 _ROLE = _words(_Role)
 _GRAPHQL_ERROR = closed(type=_TEXT, path=_list(_TEXT), message=_TEXT, code=_TEXT)
 _GRAPHQL: Schema = {
@@ -107,16 +61,8 @@ _GRAPHQL: Schema = {
     "additionalProperties": False,
 }
 _SCOPES = _words(scope for scope in Scope if scope is not Scope.SITE_ADMIN)
-_PAGES = (_query("per_page", {"type": "integer", "default": 30}), _query("page", {"type": "integer", "default": 1}))
 _RETENTION: Schema = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_RETENTION_DAYS}
 
-FINDING = closed(
-    code=_TEXT,
-    sentence=_TEXT,
-    fixer=_words(Fixer),
-    next_step=_TEXT,
-    evidence={"type": "object", "additionalProperties": _TEXT},
-)
 FAILED_HOOK = closed(hook=_TEXT, exit_code=_NUMBER, at=_TIME)
 _TOKEN: dict[str, Schema] = {
     "id": _NUMBER,
@@ -158,7 +104,6 @@ _REGISTRY = closed(
     incomplete=_YES,
     warnings=_list(_TEXT),
 )
-_LOG_LINE = closed(id=_NUMBER, at=_TIME, kind=_words(("phase", "output", "progress", "finding")), text=_TEXT)
 _EXPLANATION = closed(
     package=_TEXT,
     action=_words(PackageAction),
@@ -364,4 +309,5 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
     "GET /user/audit-log": OwnOperation(
         id="berth/list-own-audit-log", summary="List the events of your account", answer=_list(_EVENT), query=_PAGES
     ),
+    **PREBUILD_OPERATIONS,
 }

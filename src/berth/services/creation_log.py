@@ -1,9 +1,12 @@
 """The creation log of a codespace: what a launch does, for the person who waits for it. Secrets are masked out of it."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import asdict, replace
+from datetime import datetime
 from time import monotonic
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import codespace as rows
 from berth.adapters.store.database import Store
@@ -12,6 +15,7 @@ from berth.domain.finding import Finding
 from berth.domain.secret_text import SecretText
 from berth.services.ports import Clock, PullProgress
 
+AppendLines = Callable[[AsyncConnection, int, datetime, list[tuple[str, str]]], Awaitable[None]]
 _MIN_MASKED_LENGTH = 4  # shorter values would garble the log's own words
 _MAX_LINE = 4000
 _MAX_OUTPUT_LINES = 5000
@@ -25,10 +29,12 @@ _FLUSH_EVERY_S = 0.3
 class CreationLog:
     """Collects lines and writes them in batches: a chatty hook must not mean a transaction per line."""
 
-    def __init__(self, store: Store, clock: Clock, codespace_id: int) -> None:
+    def __init__(self, store: Store, clock: Clock, subject_id: int, *, append: AppendLines = rows.append_log) -> None:
+        """`append` stores lines of the subject: a codespace, unless it says otherwise."""
         self._store = store
         self._clock = clock
-        self._codespace_id = codespace_id
+        self._subject_id = subject_id
+        self._append_lines = append
         self._masked: set[str] = set()
         self._lines: list[tuple[str, str]] = []
         self._output_lines = 0
@@ -101,7 +107,7 @@ class CreationLog:
         self._flushed_at = monotonic()
         if lines:
             async with self._store.begin() as connection:
-                await rows.append_log(connection, self._codespace_id, self._clock.now(), lines)
+                await self._append_lines(connection, self._subject_id, self._clock.now(), lines)
 
 
 def _find_all(text: str, value: str) -> Iterator[tuple[int, int]]:

@@ -102,6 +102,11 @@ class ImageAccess:
             raise await self._refusal(request, choice, answer.finding)
         return answer
 
+    async def pin(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> ImageReference:
+        """Prove the right to the image with this user's credential, and pull nothing: the image by digest (L2)."""
+        choice = await _choose(request.image, registries, log)
+        return (await self._resolve(request, choice)).image
+
     async def _resolve(self, request: ImageRequest, choice: Found | NoCredential) -> ResolvedImage:
         architecture = await self._engine.architecture()
         answer = await self._registry.resolve(request.image, choice.credential, architecture)

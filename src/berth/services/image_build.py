@@ -8,7 +8,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from berth.domain.codespace import SERVER_LABEL, Codespace
 from berth.domain.dev_container_build import DevContainerBuild
@@ -21,6 +21,7 @@ from berth.domain.git_object import TreeFile
 from berth.domain.image_build import BUILD_LABEL, build_key, built_image_name
 from berth.domain.image_reference import ImageReference
 from berth.domain.machine import Machines
+from berth.domain.prebuild import PrebuildInput
 from berth.domain.problem import Invalid, LimitReached
 from berth.domain.registry_credential import RegistryCredentials
 from berth.domain.repository import Repository
@@ -52,6 +53,7 @@ class BuildPlan:
     source: BuildSource
     given: BuildArguments
     dockerfile: Dockerfile
+    pinned: Mapping[ImageReference, ImageReference] = field(default_factory=dict)  # what `pin` has proven
 
 
 class ImageBuilder:
@@ -86,6 +88,23 @@ class ImageBuilder:
         for note in (*source.build.notes, *dockerfile.notes):
             await log.output(note)
         return BuildPlan(source=source, given=given, dockerfile=dockerfile)
+
+    async def pin(self, plan: BuildPlan, registries: RegistryCredentials, log: CreationLog) -> BuildPlan:
+        """The plan with each image proven (L2) and by digest; nothing is pulled. Raises LaunchFailed or a Problem."""
+        pinned = {image: await self._images.pin(_ask(plan, image), registries, log) for image in plan.dockerfile.images}
+        return replace(plan, pinned=pinned)
+
+    async def describe(self, plan: BuildPlan) -> PrebuildInput:
+        """All that goes into the image of a plan that was pinned. Raises LaunchFailed or a Problem."""
+        files, own_ignore = await self._gather_context(plan.source)
+        return PrebuildInput(
+            dockerfile=render_dockerfile(plan.dockerfile, plan.pinned, {}),
+            arguments=plan.dockerfile.arguments_for(plan.given),
+            target=plan.given.target,
+            platform=plan.given.platform,
+            files=files,
+            ignore_file=own_ignore,
+        )
 
     async def build(
         self,
@@ -136,10 +155,9 @@ class ImageBuilder:
         self, plan: BuildPlan, registries: RegistryCredentials, log: CreationLog, *, afresh: bool
     ) -> dict[ImageReference, ImageReference]:
         """Each by digest. The first that is refused ends it, so that no registry is asked twice with a wrong password."""
-        source, pinned = plan.source, {}
+        pinned = {}
         for image in plan.dockerfile.images:
-            asked = ImageRequest(image=image, user_id=source.codespace.owner_id, repository=source.repository)
-            proven = await self._images.prove(asked, registries, log, afresh=afresh)
+            proven = await self._images.prove(_ask(plan, image), registries, log, afresh=afresh)
             if proven.local.triggers:
                 raise Invalid(
                     f"{image} has ONBUILD steps, which would run in this build unread.",
@@ -194,6 +212,13 @@ class ImageBuilder:
         if isinstance(ended, BuildFailed):
             raise LaunchFailed(ended.finding())
         return ended
+
+
+def _ask(plan: BuildPlan, image: ImageReference) -> ImageRequest:
+    """What was pinned stays that, whatever its tag names by now."""
+    source = plan.source
+    wanted = plan.pinned.get(image, image)
+    return ImageRequest(image=wanted, user_id=source.codespace.owner_id, repository=source.repository)
 
 
 def _keep(rules: bytes | None, paths: Sequence[str]) -> set[str]:

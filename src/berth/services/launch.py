@@ -72,6 +72,7 @@ class Launched:
     image: str
     remote_user: str
     remote_folder: str
+    from_prebuild: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +195,7 @@ class Launcher:
             image=image.name,
             remote_user=up.remote_user,
             remote_folder=up.remote_workspace_folder,
+            from_prebuild=image.from_prebuild,
         )
         run = _Run(launched=launched, config=config, metadata=image.metadata)
         # Creation may have taken an hour: what the user may have is decided again, at the moment he gets it (S6). The

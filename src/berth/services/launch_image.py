@@ -1,6 +1,6 @@
 """The image that a codespace's container is made from: the one that its configuration names, or one that is built for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from berth.adapters.store.database import Store
 from berth.domain.allowance import Allowances
@@ -15,10 +15,11 @@ from berth.services.creation_log import CreationLog
 from berth.services.engine_build import BUILD_TIMEOUT_S
 from berth.services.feature_fetch import MAX_BYTES, FeatureFetch, WantedFeatures
 from berth.services.feature_layers import FeatureLayers
-from berth.services.image_access import ImageAccess, ImageRequest
+from berth.services.image_access import FetchedImage, ImageAccess, ImageRequest
 from berth.services.image_build import BuildPlan, BuildSource, ImageBuilder
 from berth.services.launch_source import LaunchSource
 from berth.services.ports import Engine, GitRepositories, LocalImage
+from berth.services.prebuild_image import PrebuiltImages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,11 @@ class WantedImage:
         """Whether the image is made here; else a registry has it."""
         return isinstance(self.source, BuildPlan) or self.features is not None
 
+    @property
+    def plan(self) -> BuildPlan | None:
+        """The build, if all that goes into the image is known from it: then a prebuild can stand for it."""
+        return self.source if isinstance(self.source, BuildPlan) and self.features is None else None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchImage:
@@ -43,15 +49,24 @@ class LaunchImage:
     name: str
     metadata: ImageMetadata
     user: str
+    from_prebuild: bool = False
 
 
 class LaunchImages:
-    """Obtains images for launches: proven, pulled or built, reviewed (L2, L4)."""
+    """Obtains images for launches: proven, pulled or built, reviewed (L2, L4). `prebuilds` None: none is looked for."""
 
-    def __init__(self, *, images: ImageAccess, builder: ImageBuilder, features: FeatureLayers) -> None:
+    def __init__(
+        self,
+        *,
+        images: ImageAccess,
+        builder: ImageBuilder,
+        features: FeatureLayers,
+        prebuilds: PrebuiltImages | None = None,
+    ) -> None:
         self._images = images
         self._builder = builder
         self._features = features
+        self._prebuilds = prebuilds
 
     async def read(
         self,
@@ -89,10 +104,21 @@ class LaunchImages:
         Features are small, and fetched first: a right that is missing shows before an image is pulled.
         """
         if wanted.features is None:
-            return await self._obtain_base(wanted, registries, log, afresh=afresh)
+            return await self._obtain_plain(wanted, registries, log, afresh=afresh)
         fetched = await self._features.fetch(wanted.features, registries, log)
         base = await self._obtain_base(wanted, registries, log, afresh=afresh, named=False)
         return _built(await self._features.add(base.name, fetched, log, afresh=afresh), wanted.allowances)
+
+    async def _obtain_plain(
+        self, wanted: WantedImage, registries: RegistryCredentials, log: CreationLog, *, afresh: bool
+    ) -> LaunchImage:
+        """From a prebuild, where there is one."""
+        if self._prebuilds is None or wanted.plan is None or afresh:
+            return await self._obtain_base(wanted, registries, log, afresh=afresh)
+        found = await self._prebuilds.find(wanted.plan, registries, log)
+        if not isinstance(found, FetchedImage):
+            return await self._obtain_base(replace(wanted, source=found), registries, log, afresh=False)
+        return LaunchImage(name=found.image.pull_name, metadata=found.metadata, user=found.user, from_prebuild=True)
 
     async def _obtain_base(
         self,
@@ -121,6 +147,8 @@ def make_launch_images(
     engine: Engine,
     git: GitRepositories,
     images: ImageAccess,
+    builder: ImageBuilder,
+    prebuilds: PrebuiltImages | None,
     machines: Machines,
     server_id: str,
     build_timeout_s: float = BUILD_TIMEOUT_S,
@@ -128,15 +156,10 @@ def make_launch_images(
 ) -> LaunchImages:
     """All the ways to an image, put together."""
     sources = FeatureFetch(store=store, images=images, git=git, max_bytes=feature_bytes)
-    return LaunchImages(
-        images=images,
-        builder=ImageBuilder(
-            engine=engine, git=git, images=images, machines=machines, server_id=server_id, timeout_s=build_timeout_s
-        ),
-        features=FeatureLayers(
-            engine=engine, git=git, sources=sources, machines=machines, server_id=server_id, timeout_s=build_timeout_s
-        ),
+    features = FeatureLayers(
+        engine=engine, git=git, sources=sources, machines=machines, server_id=server_id, timeout_s=build_timeout_s
     )
+    return LaunchImages(images=images, builder=builder, features=features, prebuilds=prebuilds)
 
 
 def _parse_image(config: DevContainerConfig) -> ImageReference:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from berth.adapters.store import codespace as rows
+from berth.adapters.store import prebuild as prebuild_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespaces
 from berth.domain.codespace import Codespace, FailedHook, failed_hook_to_json, finding_to_json
@@ -84,7 +85,7 @@ class CodespaceWorker:
         """
         checkouts = self._launcher.list_checkouts()
         async with self._store.read() as connection:
-            names = await rows.list_names(connection)
+            names = await rows.list_names(connection) | await prebuild_rows.list_names(connection)
         for name in checkouts - names:
             await self._launcher.remove_checkout(name)
         await self._launcher.sweep_builds(names, self._clock.now())
@@ -121,6 +122,7 @@ class CodespaceWorker:
             commit_id=launched.commit_id,
             container_id=launched.container_id,
             image=launched.image,
+            from_prebuild=launched.from_prebuild,
             remote_user=launched.remote_user,
             remote_folder=launched.remote_folder,
             built=claim.generation,

@@ -34,6 +34,7 @@ from berth.domain.role import Role
 from berth.domain.scope import Scope
 from berth.services.account import get_account, require_personal
 from berth.services.ports import Clock, GitRepositories
+from berth.services.prebuild_trigger import request_for_push
 from berth.services.team import parse_role
 
 MAX_DESCRIPTION = 350
@@ -342,7 +343,7 @@ class RepositoryService:
         return GitTarget(repository=repository, path=self._git.path(repository.id))
 
     async def note_push(self, repository: Repository) -> None:
-        """After a push: its time; and a default branch that exists, where the configured one does not."""
+        """After a push: its time; a default branch that exists, where the configured one does not; its prebuilds."""
         branches = await self._git.list_branches(repository.id)
         values: dict[str, object] = {"pushed_at": self._clock.now()}
         if branches and repository.default_branch not in branches:
@@ -351,6 +352,7 @@ class RepositoryService:
             await rows.update_repository(connection, repository.id, values)
         if "default_branch" in values:
             await self._git.set_default_branch(repository.id, str(values["default_branch"]))
+        await request_for_push(self._store, self._git, repository.id)
 
     async def _record(
         self, connection: AsyncConnection, actor: Subject, action: str, repository: Repository, detail: str = ""

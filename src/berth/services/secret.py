@@ -4,7 +4,7 @@ Every change is one transaction that holds the owner's lock, so that limits and 
 Values come in sealed and are stored encrypted; no method but `open_for_codespace` gives one out, and no edge calls it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -189,8 +189,10 @@ class SecretService:
             await rows.remove_from_selection(connection, stored.id, repository_id)
             await self._audit(connection, subject, owner, stored.name, "select_repositories")
 
-    async def open_for_codespace(self, user_id: int, repository_id: int) -> OpenedSecrets:
-        """All secrets that reach a codespace of this user and repository (S3, S6), in three queries.
+    async def open_for_codespace(
+        self, user_id: int, repository_id: int, levels: Collection[SecretLevel] = tuple(SecretLevel)
+    ) -> OpenedSecrets:
+        """All secrets of these levels that reach a codespace of this user and repository (S3, S6), in three queries.
 
         Who may have no codespace of it, because the organization says so, gets none of them.
 
@@ -204,8 +206,9 @@ class SecretService:
                 return OpenedSecrets(secrets=(), withheld_reason=_NO_CODESPACES)
             found = await rows.list_values_for_codespace(connection, user_id, repository_id)
         is_public = facts.visibility is Visibility.PUBLIC
+        wanted = [one for one in found if one.level in levels and reaches(one, repository_is_public=is_public)]
         return OpenedSecrets(
-            secrets=tuple(self._open(stored) for stored in found if reaches(stored, repository_is_public=is_public)),
+            secrets=tuple(self._open(stored) for stored in wanted),
             owners={stored.level: stored.owner_id for stored in found},
         )
 

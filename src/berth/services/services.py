@@ -23,6 +23,7 @@ from berth.services.package_policy import PackagePolicyService
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
@@ -56,6 +57,7 @@ class Services:
     codespace_policies: CodespacePolicyService
     organization_codespaces: OrganizationCodespaceService
     dev_containers: DevContainerService
+    prebuilds: PrebuildService
     packages: PackageService
     package_versions: PackageVersionService
     package_settings: PackageSettingsService

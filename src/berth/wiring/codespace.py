@@ -11,6 +11,7 @@ from berth.services.codespace_request import CodespaceLimits
 from berth.services.compose import ComposeServices
 from berth.services.credential_refresh import CredentialRefreshWorker
 from berth.services.image_access import ImageAccess
+from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_image import make_launch_images
@@ -18,17 +19,29 @@ from berth.services.launch_source import LaunchSources
 from berth.services.package_refusal import PackageRefusals
 from berth.settings import Settings
 from berth.wiring.parts import Parts
+from berth.wiring.prebuild import make_prebuilt_images
 
 
-def make_launcher(parts: Parts, dev_containers: DevContainerCLI, registry: RegistryHTTP, server_id: str) -> Launcher:
-    own_host = parts.own.host
-    refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=own_host)
+def make_images(parts: Parts, registry: RegistryHTTP, server_id: str) -> tuple[ImageAccess, ImageBuilder]:
+    """What pulls and what builds, for launches and for prebuilds."""
+    refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=parts.own.host)
     images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals, swaps=parts.swaps)
+    machines = parts.settings.machines
+    return images, ImageBuilder(
+        engine=parts.engine, git=parts.git, images=images, machines=machines, server_id=server_id
+    )
+
+
+def make_launcher(
+    parts: Parts, dev_containers: DevContainerCLI, images: ImageAccess, builder: ImageBuilder, server_id: str
+) -> Launcher:
     launch_images = make_launch_images(
         store=parts.store,
         engine=parts.engine,
         git=parts.git,
         images=images,
+        builder=builder,
+        prebuilds=make_prebuilt_images(parts, images, builder),
         machines=parts.settings.machines,
         server_id=server_id,
     )

@@ -35,8 +35,9 @@ from berth.services.lifecycle import CodespaceWorker
 from berth.services.reconcile import Reconciler
 from berth.services.services import Services
 from berth.settings import Settings
-from berth.wiring.codespace import make_export_worker, make_launcher, make_limits, make_refresh_worker
+from berth.wiring.codespace import make_export_worker, make_images, make_launcher, make_limits, make_refresh_worker
 from berth.wiring.parts import claim_blobs, make_parts
+from berth.wiring.prebuild import make_prebuild_worker
 from berth.wiring.registry import make_chores, make_registry
 from berth.wiring.services import make_services
 
@@ -100,7 +101,8 @@ async def make_berth(settings: Settings) -> Berth:
         dev_containers = DevContainerCLI(
             settings.docker_host, node_modules=_NODE_MODULES, scratch=parts.data / "scratch", node=_find_node()
         )
-        launcher = make_launcher(parts, dev_containers, make_registry_client(settings, parts.own, resources), server_id)
+        images, builder = make_images(parts, make_registry_client(settings, parts.own, resources), server_id)
+        launcher = make_launcher(parts, dev_containers, images, builder, server_id)
     except BaseException:
         await resources.aclose()
         raise
@@ -111,8 +113,11 @@ async def make_berth(settings: Settings) -> Berth:
     reconciler = Reconciler(parts.store, worker, holder=holder)
     exports = Reconciler(parts.store, make_export_worker(parts), holder=holder)
     refreshes = Reconciler(parts.store, make_refresh_worker(parts), holder=holder)
-    services = make_services(parts, reconciler.wake, exports.wake)
     registry = make_registry(parts, resources)
+    prebuilds = Reconciler(
+        parts.store, make_prebuild_worker(parts, images, builder, registry, server_id), holder=holder
+    )
+    services = make_services(parts, reconciler.wake, exports.wake, prebuilds.wake)
     app = make_front(
         rest=make_rest_app(services, ROUTES, settings.external_url),
         sockets=make_socket_app(services, socket_routes(), settings.external_url),
@@ -125,7 +130,7 @@ async def make_berth(settings: Settings) -> Berth:
         services=services,
         worker=worker,
         watch=CodespaceWatch(store=parts.store, launcher=launcher, wake=reconciler.wake),
-        reconcilers=(reconciler, exports, refreshes, Reconciler(parts.store, chores, holder=holder)),
+        reconcilers=(reconciler, exports, refreshes, prebuilds, Reconciler(parts.store, chores, holder=holder)),
         chores=chores,
         engine=parts.engine,
         dev_containers=dev_containers,

@@ -22,6 +22,7 @@ from berth.services.package_policy import PackagePolicyService
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
@@ -32,8 +33,10 @@ from berth.services.workflow_token import WorkflowTokenService
 from berth.wiring.codespace import make_limits
 from berth.wiring.parts import Parts
 
+_Wake = Callable[[], None]
 
-def make_services(parts: Parts, wake: Callable[[], None], wake_exports: Callable[[], None]) -> Services:
+
+def make_services(parts: Parts, wake: _Wake, wake_exports: _Wake, wake_prebuilds: _Wake) -> Services:
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
     activity = CodespaceActivity(store=store, clock=clock)
@@ -65,6 +68,7 @@ def make_services(parts: Parts, wake: Callable[[], None], wake_exports: Callable
         ),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
+        prebuilds=PrebuildService(store=store, clock=clock, git=git, wake=wake_prebuilds),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
         package_settings=PackageSettingsService(store=store, clock=clock),

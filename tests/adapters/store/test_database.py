@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from berth.adapters.store.database import Store
-from berth.adapters.store.package_tables import metadata
+from berth.adapters.store.prebuild_tables import metadata
 from berth.domain.problem import Invalid, UpstreamFailed
 
 

@@ -180,6 +180,20 @@ async def revoke_workflow_tokens(connection: AsyncConnection, repository_id: int
     await connection.execute(delete(access_tokens).where(access_tokens.c.repository_id == repository_id))
 
 
+async def delete_workflow_token(connection: AsyncConnection, token_id: int) -> None:
+    """This one; nothing happens if it is gone."""
+    await connection.execute(
+        delete(access_tokens).where(access_tokens.c.id == token_id, access_tokens.c.kind == TokenKind.WORKFLOW)
+    )
+
+
+async def delete_noted_workflow_tokens(connection: AsyncConnection, repository_id: int, note: str) -> None:
+    """Those of a repository that carry exactly this note; a job's has none."""
+    await connection.execute(
+        delete(access_tokens).where(access_tokens.c.repository_id == repository_id, access_tokens.c.note == note)
+    )
+
+
 async def delete_expired_workflow_tokens(connection: AsyncConnection, repository_id: int, now: datetime) -> None:
     """Remove what proves nothing any more: every job leaves one."""
     await connection.execute(

@@ -288,6 +288,7 @@ codespaces = Table(
     Column("rebuild_asked", Integer, nullable=False, server_default="0"),
     Column("rebuild_full", Boolean, nullable=False, server_default=sa_false()),
     Column("built", Integer, nullable=False, server_default="0"),
+    Column("from_prebuild", Boolean, nullable=False, server_default=sa_false()),
     Index(None, "owner_id", "id"),
     Index(None, "next_at"),
     sqlite_autoincrement=True,

@@ -86,6 +86,18 @@ class ImageBuilt:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedFile:
+    """A file of a saved image. `link` is what it is a link to; empty for a regular one.
+
+    `chunks` must be read to the end, or not at all, before the next file is asked for.
+    """
+
+    name: str
+    link: str
+    chunks: AsyncIterator[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class ExecOutput:
     """What a command wrote, in one piece. In a terminal all of it is standard output."""
@@ -157,6 +169,14 @@ class Engine(Protocol):
 
         Layers of a build that failed stay as a cache, for whoever has the same labels.
         """
+        ...
+
+    def export_image(self, image_id: str) -> AsyncIterator[ExportedFile]:
+        """The image as the engine saves it, file by file, as it comes. Raises UpstreamFailed where that breaks off."""
+        ...
+
+    async def tag_image(self, reference: str, name: str) -> None:
+        """Give an image that the engine holds one more name. Raises UpstreamFailed, NotFound."""
         ...
 
     async def remove_image(self, name: str) -> None:
