@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 WORKERS ?= 3 # of pytest, on two cores: half of what tests do is to wait
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing clean
+.PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing bench-prebuild clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,10 @@ bench-registry: ## Measure the built-in registry beside CNCF distribution (minut
 bench-listing: ## Measure pages of 30 items beside pages of one, on both databases (minutes; ARGS=--help for options)
 	@dev/setup test
 	$(BIN)/python bench/listing.py $(ARGS)
+
+bench-prebuild: ## Measure a launch from a prebuild beside one that builds (a minute; ARGS="--rounds 5")
+	@dev/setup test
+	$(BIN)/python bench/prebuild.py $(ARGS)
 
 clean: ## Remove everything that was made here
 	rm -rf .venv node_modules .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov
