@@ -32,7 +32,7 @@ from berth.domain.dev_container import (
 )
 from berth.domain.finding import Finding, Fixer
 from berth.domain.host_option import merge_options
-from berth.domain.image_build import codespace_of_image, is_of_build
+from berth.domain.image_build import built_image_name, codespace_of_image, is_of_build
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.machine import Machines
 from berth.domain.repository import Repository
@@ -301,6 +301,7 @@ class Launcher:
         """Remove everything of it but its row: containers, token, built images, network, volumes, checkout. May be repeated."""
         await self.void_token(codespace)
         await self.discard(containers)
+        await self._engine.remove_image(built_image_name(codespace.name))  # a prebuild's, too, whatever its labels
         for image in await self._engine.list_images({SERVER_LABEL: self._server_id}):
             if codespace_of_image(image) == codespace.name:
                 await self._engine.remove_image(image)
