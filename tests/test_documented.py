@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from berth.adapters import registry_http
 from berth.domain import compose_keys, ecr_finding
 from berth.domain.access import Action
 from berth.domain.dev_container_keys import REFUSED
@@ -15,6 +14,7 @@ from berth.domain.engine_request import Rule as EngineRule
 from berth.domain.package_access import PackageAction
 from berth.domain.problem import Problem
 from berth.domain.registry_credential import _BROKEN
+from berth.domain.registry_finding import CONNECTION, TEXTS
 from berth.domain.role import Role
 from berth.rest.codespace_exec import socket_routes
 from berth.rest.routes import ROUTES
@@ -89,8 +89,7 @@ def all_problems(kind: type[Problem] = Problem) -> Iterator[type[Problem]]:
 def all_codes() -> set[str]:
     found = {code for _, tree in sources() for code in codes_in(tree)}
     found |= {kind.code for kind in all_problems()} - {Problem.code}  # that one is never raised itself
-    found |= set(registry_http._TEXTS) | set(registry_http._CONNECTION)
-    found |= set(ecr_finding.TEXTS)
+    found |= set(TEXTS) | set(CONNECTION) | set(ecr_finding.TEXTS)
     found |= {str(rule) for rule in _BROKEN} | {refused.code for refused in REFUSED.values()}
     found |= {refused.code for refused in compose_keys.SERVICE.refused.values()}
     return found

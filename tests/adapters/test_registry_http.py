@@ -13,7 +13,7 @@ from tests.fakes.docker_registry import MANIFEST, run_docker_registry
 from tests.fakes.http_server import Asked, Behaviour, Handler, HTTPServer, Reply, drip, flood, hang
 
 from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
-from berth.adapters.registry_http import _CONNECTION, _TEXTS, BuiltInRegistry, RegistryHTTP
+from berth.adapters.registry_http import BuiltInRegistry, RegistryHTTP
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import Digest, ImageReference, parse_image_reference
@@ -502,10 +502,6 @@ async def test_an_endless_realm_is_refused(authority: Authority) -> None:
         with registries(settings) as client:
             finding = await finding_of(client)
     assert finding.code in {"registry.bad_answer", "registry.realm_elsewhere"}
-
-
-def test_the_tables_of_texts_do_not_overlap() -> None:
-    assert not set(_TEXTS) & set(_CONNECTION)
 
 
 @pytest.mark.registry

@@ -142,6 +142,25 @@ def test_a_registry_is_stored_whole_or_not_at_all(
     assert "upstream is ill" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "argv, password, code, said",
+    [
+        (("eu-docker.pkg.dev", "--username", "_json_key"), "{c4nary", 2, "JSON key"),
+        (("docker.io", "--username", "ana@example.com"), "c4nary", 0, "Warning: The user name is an e-mail"),
+        (("docker.io", "--username", "ana"), "c4nary", 0, ""),
+    ],
+    ids=["refused", "a warning", "control"],
+)
+def test_a_form_is_checked_before_it_is_stored(
+    berth: Berth, server: GitHubLike, argv: tuple[str, ...], password: str, code: int, said: str
+) -> None:
+    result = berth("registry", "add", *argv, "--org", "acme", stdin=password)
+    assert (result.exit_code, bool(server.secrets)) == (code, code == 0)
+    assert said in result.stderr
+    assert ("Warning" in result.stderr) is said.startswith("Warning")
+    assert "c4nary" not in result.output
+
+
 def test_a_replaced_server_never_meets_the_new_password(berth: Berth, server: GitHubLike) -> None:
     berth(*ADD, stdin="old")
     server.requests.clear()

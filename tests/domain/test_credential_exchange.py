@@ -16,10 +16,11 @@ from berth.domain.credential_exchange import (
     login_exchange,
     pull_exchange,
 )
-from berth.domain.exchange_message import ExchangeRequest, ExchangeResponse
+from berth.domain.exchange_message import ExchangeRequest, ExchangeResponse, RateLimit
 from berth.domain.image_reference import Digest, DigestAlgorithm, ImageReference, parse_image_reference
 from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
+from berth.domain.registry_provider import Provider
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 
@@ -348,8 +349,13 @@ FAILURES = [
     pytest.param([*AT_MANIFEST, answer(401, "DENIED")], CREDENTIAL, "image.denied", id="manifest 401"),
     pytest.param([*AT_MANIFEST, answer(403)], CREDENTIAL, "image.denied", id="manifest 403"),
     pytest.param([*AT_MANIFEST, answer(401)], Anonymous(), "image.credential_missing", id="anonymous 401"),
-    pytest.param([*AT_MANIFEST, answer(404)], CREDENTIAL, "image.not_found", id="manifest 404"),
-    pytest.param([*AT_MANIFEST, answer(404)], Anonymous(), "image.not_found", id="anonymous 404"),
+    pytest.param([*AT_MANIFEST, answer(404), answer(0)], CREDENTIAL, "image.not_found", id="manifest 404"),
+    pytest.param([*AT_MANIFEST, answer(404), answer(404)], Anonymous(), "image.not_found", id="anonymous 404"),
+    pytest.param([*AT_MANIFEST, answer(404, "NAME_UNKNOWN")], CREDENTIAL, "image.not_found", id="no such repository"),
+    pytest.param(
+        [*AT_MANIFEST, answer(401, www_authenticate='Bearer realm="https://ghcr.io/token",error="invalid_token"')],
+        CREDENTIAL, "registry.token_refused", id="a token that the registry does not take",
+    ),
     pytest.param([*AT_MANIFEST, answer(429)], CREDENTIAL, "registry.rate_limited", id="manifest 429"),
     pytest.param([*AT_MANIFEST, answer(500)], CREDENTIAL, "registry.server_error", id="manifest 500"),
     pytest.param([*AT_MANIFEST, HTML], CREDENTIAL, "registry.not_a_registry", id="manifest HTML"),
@@ -381,10 +387,91 @@ def test_the_registry_s_own_code_is_kept_if_it_is_one(body: bytes, code: str) ->
     assert result.error_code == code
 
 
-def test_retry_after_is_kept() -> None:
-    result = play(answer(429, retry_after="17")).result
+@pytest.mark.parametrize(
+    "headers,limit",
+    [
+        ({"retry_after": "17"}, RateLimit(retry_after_s=17)),
+        ({"retry_after": "Mon, 30 Nov 2026 15:00:00 GMT"}, RateLimit(retry_at="Mon, 30 Nov 2026 15:00:00 GMT")),
+        (
+            {"ratelimit_limit": "100;w=21600", "ratelimit_remaining": "0;w=21600"},
+            RateLimit(limit=100, window_s=21600, remaining=0),
+        ),
+        ({"ratelimit_limit": "5"}, RateLimit(limit=5)),
+        ({"retry_after": "soon", "ratelimit_limit": "<script>"}, None),
+        ({}, None),
+    ],
+)
+def test_what_is_said_of_a_limit_is_kept(headers: dict[str, str], limit: RateLimit | None) -> None:
+    result = play(answer(429, **headers)).result
     assert isinstance(result, ExchangeFailure)
-    assert result.retry_after_s == 17
+    assert result.limit == limit
+
+
+def test_a_success_tells_how_much_is_left() -> None:
+    manifest_ = replace(MANIFEST, headers={**MANIFEST.headers, "ratelimit-remaining": "9;w=60"})
+    result = play(OPEN, manifest_, CONFIG).result
+    assert isinstance(result, Resolved)
+    assert result.limit == RateLimit(remaining=9)
+
+
+def test_where_a_tag_is_missing_the_tags_are_asked_for_with_the_same_login() -> None:
+    tags = ExchangeResponse(status=200, body=b'{"tags": ["1.0", "2", "<b>"]}')
+    story = play(*AT_MANIFEST, answer(404, "MANIFEST_UNKNOWN"), tags)
+    assert isinstance(story.result, ExchangeFailure)
+    assert story.result.tags == ("1.0",)
+    last = story.asked[-1]
+    assert (last.url, last.optional) == ("https://ghcr.io/v2/acme/app/tags/list?n=1000", True)
+    assert story.lines[-2:] == ["manifest Bearer t0k", "tags Bearer t0k"]
+
+
+def test_where_a_digest_is_missing_no_tags_are_asked_for() -> None:
+    story = play(*AT_MANIFEST, answer(404), image=IMAGE.pinned(DIGEST))
+    assert story.code == "image.not_found"
+
+
+def jwt(*access: object) -> ExchangeResponse:
+    claims = base64.urlsafe_b64encode(json.dumps({"access": access}).encode()).decode().rstrip("=")
+    return ExchangeResponse(status=200, body=json.dumps({"token": f"h.{claims}.s"}).encode())
+
+
+@pytest.mark.parametrize(
+    "token,granted",
+    [
+        (jwt({"type": "repository", "name": "acme/app", "actions": ["pull"]}), True),
+        (jwt({"type": "repository", "name": "acme/app", "actions": ["push"]}), False),
+        (jwt({"type": "repository", "name": "acme/other", "actions": ["pull"]}), False),
+        (jwt("x"), False),
+        (jwt(), False),
+        (TOKEN, None),
+    ],
+)
+def test_what_the_token_says_of_itself_is_kept(token: ExchangeResponse, granted: bool | None) -> None:
+    result = play(BEARER_401, token, answer(401)).result
+    assert isinstance(result, ExchangeFailure)
+    assert result.granted is granted
+
+
+@pytest.mark.parametrize(
+    "challenge,provider",
+    [
+        ('Bearer realm="https://r.test/service/token",service="harbor-registry"', Provider.HARBOR),
+        ('Bearer realm="https://r.test/token",service="r.test"', Provider.PLAIN),
+    ],
+)
+def test_a_provider_is_known_by_its_challenge(challenge: str, provider: Provider) -> None:
+    credential = replace(CREDENTIAL, host="r.test")
+    image = parse_image_reference("r.test/acme/app")
+    result = play(answer(401, www_authenticate=challenge), answer(401), credential=credential, image=image).result
+    assert isinstance(result, ExchangeFailure)
+    assert result.provider is provider
+
+
+def test_what_the_registry_says_is_kept_and_never_shown() -> None:
+    body = json.dumps({"errors": [{"code": "DENIED", "message": "Not For You"}]}).encode()
+    result = play(BEARER_401, ExchangeResponse(status=403, body=body)).result
+    assert isinstance(result, ExchangeFailure)
+    assert result.said == "not for you"
+    assert "not for you" not in repr(result).lower()
 
 
 REALM_ELSEWHERE = answer(401, www_authenticate='Bearer realm="https://evil.example/token",service="x"')

@@ -29,6 +29,7 @@ from berth.cli.options import (
 )
 from berth.cli.terminal import clean, clean_line, out_json, out_table, say
 from berth.client import Client, RegistryLogin, SecretOwner
+from berth.domain.credential_form import refuse_bad_form
 from berth.domain.problem import Conflict, NotFound, Problem
 from berth.domain.registry_host import normalise_registry_host
 from berth.domain.secret import parse_secret_name
@@ -59,7 +60,10 @@ def add(
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the secrets if they exist.")] = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Store a registry's login as three secrets. The password comes from stdin, a file or a prompt; it is not tried."""
+    """Store a registry's login as three secrets. The password comes from stdin, a file or a prompt; it is not tried.
+
+    What cannot be a login there is refused.
+    """
     owner = choose_owner(of_user, repository, organization)
     host = normalise_registry_host(server)
     for repair in host.repairs:
@@ -72,6 +76,8 @@ def add(
             text = f"There already: {', '.join(sorted(existing))} of {owner.words}."
             raise Conflict(text, code="cli.registry_exists", remedy="Overwrite with --replace, or choose a --prefix.")
         password = read_secret("Password", password_file)
+        for note in refuse_bad_form(host.host, username, password):
+            say(f"Warning: {note.text}")
         values = dict(zip(names[:3], (SecretText(host.host), SecretText(username), password), strict=True))
         if session_token_file is not None:
             values[names[-1]] = read_secret("Session token", session_token_file)

@@ -13,6 +13,7 @@ ExchangeResponse, and return the result; whoever drives them does the network (`
 5. A redirect of content is followed without any credential, three times at most, never from https to http. A redirect of
    the token service is refused; one of the ping is left to the manifest request.
 6. A digest is binding, be it the reference's or a manifest's: other bytes are a failure.
+7. Where a tag is missing the tags that are there are asked for, with the same authorization, one page of them.
 
 Source: OCI distribution-spec v1.1, "Pulling manifests", "Checking if content exists in the registry"; distribution
 `docs/content/spec/auth/token.md`. Signatures of real registries: their 403 at the token service means that no token was
@@ -22,7 +23,7 @@ given for this credential, so it counts as rejected (GHCR); 403 after a token me
 import base64
 import re
 from collections.abc import Collection, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from berth.domain.ecr_answer import is_token_too_old
@@ -30,10 +31,13 @@ from berth.domain.exchange_message import (
     ExchangeRequest,
     ExchangeResponse,
     Phase,
+    RateLimit,
     digest_header,
     error_code,
+    error_message,
     is_html,
     json_object,
+    rate_limit,
 )
 from berth.domain.feature_manifest import MAX_LAYER_BYTES, read_feature_manifest
 from berth.domain.image_manifest import check_config, choose_platform, read_image_manifest, read_manifest
@@ -44,18 +48,21 @@ from berth.domain.problem import Invalid
 from berth.domain.registry_challenge import (
     TOKEN_REALMS,
     Challenge,
+    calls_token_invalid,
     may_send_password,
     parse_challenges,
     registry_address,
 )
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.registry_host import normalise_registry_host, parse_web_address, redirect_target
+from berth.domain.registry_provider import Provider, provider_of_host, recognise_provider
+from berth.domain.registry_tags import MAX_TAGS_BYTES, near_tags, read_tags
 from berth.domain.secret_text import SecretText
+from berth.domain.token_grant import grants_pull
 
 MAX_REDIRECTS = 3
 
 _BEARER_TOKEN = re.compile(r"[!-~]+")
-_DECIMAL = re.compile(r"[0-9]{1,15}")
 _CONTENT: frozenset[Phase] = frozenset({"config", "layer"})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -69,6 +76,7 @@ class Resolved:
     size_bytes: int
     token: SecretText | None = None  # what the token service gave for a pull; None without one
     password_shown: bool = False  # to the registry itself: it wants Basic
+    limit: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +94,10 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExchangeFailure:
-    """Why not. `code` is stable: the finding's. `error_code` is the registry's own, if it sent one."""
+    """Why not. `code` is stable: the finding's. `error_code` is the registry's own, if it sent one.
+
+    `said` is its message, in lower case: to tell causes apart, never to be shown.
+    """
 
     code: str
     phase: Phase
@@ -94,7 +105,11 @@ class ExchangeFailure:
     error_code: str = ""
     reason: str = ""
     other_host: str = ""  # where the registry pointed to
-    retry_after_s: int | None = None
+    provider: Provider = Provider.PLAIN
+    said: str = field(default="", repr=False)
+    limit: RateLimit | None = None
+    tags: tuple[str, ...] = ()  # some that are there, the nearest first
+    granted: bool | None = None  # whether the token says that it is for this pull; None: it does not say
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,17 +132,26 @@ class _Session:
     token: SecretText | None = None
     scheme: str = ""  # what the login used; empty before it
     other_host: str = ""
+    provider: Provider = Provider.PLAIN
 
     def url(self, path: str) -> str:
         registry = registry_address(self.host, self.policy.insecure_hosts)
         return f"{registry.scheme}://{registry.host}{path}"
 
     def fail(self, code: str, phase: Phase, status: int, reason: str = "") -> ExchangeFailure:
-        return ExchangeFailure(code=code, phase=phase, status=status, reason=reason, other_host=self.other_host)
+        return ExchangeFailure(
+            code=code,
+            phase=phase,
+            status=status,
+            reason=reason,
+            other_host=self.other_host,
+            provider=self.provider,
+        )
 
 
 _Answer = Generator[ExchangeRequest, ExchangeResponse, ExchangeResponse | ExchangeFailure]
 _Login = Generator[ExchangeRequest, ExchangeResponse, ExchangeFailure | None]
+_Tags = Generator[ExchangeRequest, ExchangeResponse, ExchangeFailure]
 _Proof = Generator[ExchangeRequest, ExchangeResponse, Resolved | ExchangeFailure]
 
 
@@ -135,7 +159,7 @@ def pull_exchange(
     image: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy, architecture: str
 ) -> _Proof:
     """Ask for the image with this credential and no other (policy 1 to 6)."""
-    session = _session(image, credential, policy)
+    session = _session(image.host, credential, policy, f"repository:{image.path}:pull")
     response = yield from _ask_for_manifest(session, image)
     if isinstance(response, ExchangeFailure):
         return response
@@ -146,7 +170,7 @@ def feature_exchange(
     feature: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy
 ) -> Generator[ExchangeRequest, ExchangeResponse, ResolvedFeature | ExchangeFailure]:
     """Ask for a Feature in the same way, and for the one layer that it has."""
-    session = _session(feature, credential, policy)
+    session = _session(feature.host, credential, policy, f"repository:{feature.path}:pull")
     response = yield from _ask_for_manifest(session, feature)
     if isinstance(response, ExchangeFailure):
         return response
@@ -160,10 +184,6 @@ def feature_exchange(
         return session.fail(refusal.code, "manifest", 200, refusal.message)
     answer = yield from _fetch(session, "layer", f"/v2/{feature.path}/blobs/{layer}", layer)
     return answer if isinstance(answer, ExchangeFailure) else ResolvedFeature(digest=digest, archive=answer.body)
-
-
-def _session(image: ImageReference, credential: RegistryCredential | Anonymous, policy: ExchangePolicy) -> _Session:
-    return _Session(host=image.host, credential=credential, policy=policy, scope=f"repository:{image.path}:pull")
 
 
 def _ask_for_manifest(session: _Session, image: ImageReference) -> _Answer:
@@ -186,10 +206,11 @@ def _ask_for_manifest(session: _Session, image: ImageReference) -> _Answer:
 def _prove(session: _Session, image: ImageReference, response: ExchangeResponse, architecture: str) -> _Proof:
     """From the manifest to the configuration (policy 3, 4 and 6)."""
     phase: Phase = "manifest"
+    limit = rate_limit(response)
     digest = image.digest or digest_header(response) or Digest.of(response.body)
     failure = _check(session, phase, response, digest)
     if failure is not None:
-        return failure
+        return (yield from _with_tags(session, image, failure))
     try:
         media_type, manifest = read_manifest(response)
         if media_type in INDEX_TYPES:
@@ -213,14 +234,34 @@ def _prove(session: _Session, image: ImageReference, response: ExchangeResponse,
         size_bytes=len(response.body),
         token=session.token,
         password_shown=session.scheme == "basic",
+        limit=limit,
     )
+
+
+def _with_tags(session: _Session, image: ImageReference, failure: ExchangeFailure) -> _Tags:
+    """The same failure with the tags that there are, where one is missing (policy 7)."""
+    if failure.code != "image.not_found" or image.digest or image.tag is None or failure.error_code == "NAME_UNKNOWN":
+        return failure
+    response = yield ExchangeRequest(
+        phase="tags",
+        url=session.url(f"/v2/{image.path}/tags/list?n=1000"),
+        authorization=session.authorization,
+        max_body_bytes=MAX_TAGS_BYTES,
+        optional=True,
+    )
+    tags = read_tags(response.body) if response.status == 200 else ()
+    return replace(failure, tags=near_tags(image.tag, tags))
+
+
+def _session(host: str, credential: RegistryCredential | Anonymous, policy: ExchangePolicy, scope: str) -> _Session:
+    return _Session(host=host, credential=credential, policy=policy, scope=scope, provider=provider_of_host(host))
 
 
 def login_exchange(
     credential: RegistryCredential, policy: ExchangePolicy
 ) -> Generator[ExchangeRequest, ExchangeResponse, LoggedIn | ExchangeFailure]:
     """Ask whether the registry takes the credential, as `docker login` does; no image is named."""
-    session = _Session(host=credential.host, credential=credential, policy=policy, scope="")
+    session = _session(credential.host, credential, policy, "")
     failure = yield from _ping(session)
     if failure is not None:
         return failure
@@ -245,6 +286,7 @@ def _ping(session: _Session) -> _Login:
 def _log_in(session: _Session, phase: Phase, response: ExchangeResponse) -> _Login:
     """Set the session's authorization as the challenge wants it."""
     challenges = parse_challenges(response.headers.get("www-authenticate", ""))
+    session.provider = recognise_provider(session.host, challenges)
     by_scheme = {challenge.scheme: challenge for challenge in reversed(challenges)}
     if "bearer" in by_scheme:
         return (yield from _fetch_token(session, by_scheme["bearer"]))
@@ -323,19 +365,17 @@ def _check(session: _Session, phase: Phase, response: ExchangeResponse, digest: 
 
 def _classify(session: _Session, phase: Phase, response: ExchangeResponse) -> ExchangeFailure:
     """The cause behind a status that is not success (module docstring, last paragraph)."""
-    retry_after = response.headers.get("retry-after", "")
-    return ExchangeFailure(
-        code=_failure_code(session, phase, response),
-        phase=phase,
-        status=response.status,
+    return replace(
+        session.fail(_failure_code(session, phase, response), phase, response.status),
         error_code=error_code(response.body),
-        other_host=session.other_host,
-        retry_after_s=int(retry_after) if _DECIMAL.fullmatch(retry_after) else None,
+        said=error_message(response.body),
+        limit=rate_limit(response),
+        granted=None if session.token is None else grants_pull(session.token, session.scope),
     )
 
 
 def _failure_code(session: _Session, phase: Phase, response: ExchangeResponse) -> str:
-    status = response.status
+    status, challenge = response.status, response.headers.get("www-authenticate", "")
     if status == 429:
         return "registry.rate_limited"
     if status >= 500:
@@ -344,6 +384,8 @@ def _failure_code(session: _Session, phase: Phase, response: ExchangeResponse) -
         return "registry.realm_elsewhere"
     if isinstance(session.credential, RegistryCredential) and is_token_too_old(session.credential.host, response):
         return "image.token_expired"
+    if status == 401 and session.scheme == "bearer" and phase != "ping" and calls_token_invalid(challenge):
+        return "registry.token_refused"
     if status in {401, 403}:
         if isinstance(session.credential, Anonymous):
             return "image.credential_missing"

@@ -68,6 +68,11 @@ def parse_challenges(header: str) -> tuple[Challenge, ...]:
     return tuple(challenges)
 
 
+def calls_token_invalid(header: str) -> bool:
+    """Whether the registry does not believe its own token service. Source: RFC 6750 §3.1."""
+    return any(challenge.parameters.get("error") == "invalid_token" for challenge in parse_challenges(header))
+
+
 def registry_address(host: str, insecure_hosts: Collection[str]) -> WebAddress:
     """Where a registry answers: https, or plain http for a host that the administrator marked as insecure."""
     scheme = "http" if host in insecure_hosts else "https"
