@@ -1,6 +1,7 @@
 """What a person is told for every failure of every provider (REGISTRY_CREDENTIALS C2); each row beside what is no such failure."""
 
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -40,7 +41,7 @@ class Case:
     said: str = ""
     user: str = "ana"
     password: str = "c4nary"
-    control: dict[str, str | int] = field(default_factory=dict)
+    control: Mapping[str, str | int] = field(default_factory=dict)
 
 
 HUB, GHCR, ACR, GOOGLE, GITLAB = Provider.DOCKER_HUB, Provider.GHCR, Provider.ACR, Provider.GOOGLE, Provider.GITLAB

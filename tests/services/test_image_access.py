@@ -184,3 +184,16 @@ async def test_l2_a_pull_goes_on_with_the_same_image_only(codespaces: CodespaceW
     codespaces.engine.on_break = lambda: setattr(codespaces.registry, "digest", Digest.of(b"another"))
     with pytest.raises(UpstreamFailed, match="another image"):
         await fetch(codespaces, TRIPLE)
+
+
+async def test_a_bad_credential_for_a_public_image_is_told_as_that(codespaces: CodespaceWorld) -> None:
+    codespaces.registry.public.add(f"{HOST}/team/dev")
+    with pytest.raises(LaunchFailed) as failure:
+        await fetch(codespaces, {**TRIPLE, "PASSWORD": "wrong"})
+    assert failure.value.finding.code == "credential.breaks_public_image"
+    assert codespaces.registry.asked[-1] == (f"{HOST}/team/dev", Anonymous())
+    assert codespaces.engine.pulled == []
+    codespaces.registry.public.clear()
+    with pytest.raises(LaunchFailed) as control:
+        await fetch(codespaces, {**TRIPLE, "PASSWORD": "wrong"})
+    assert control.value.finding.code == "image.unauthorized"

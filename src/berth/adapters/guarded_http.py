@@ -158,6 +158,9 @@ class GuardedSession:
         try:
             async with asyncio.timeout(self._settings.total_timeout_s):
                 return await self._send(request, address)
+        except httpcore.ConnectTimeout as error:
+            text = f"No connection to {address.host} came about in time."
+            raise UpstreamFailed(text, code="registry.connect_timeout", retryable=True) from error
         except (TimeoutError, httpcore.TimeoutException) as error:
             raise _timeout(address.host) from error
         except httpcore.ConnectError as error:
@@ -273,7 +276,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, self._resolver, host, port)
         except TimeoutError as error:
             text = f"The name {host} was not resolved in time."
-            raise UpstreamFailed(text, code="registry.timeout", retryable=True) from error
+            raise UpstreamFailed(text, code="registry.name_timeout", retryable=True) from error
         except (OSError, UnicodeError) as error:
             text = f"The name {host} does not resolve."
             raise UpstreamFailed(text, code="registry.name_unknown", retryable=True) from error

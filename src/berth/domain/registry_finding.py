@@ -128,6 +128,11 @@ CONNECTION: Mapping[str, tuple[Fixer, str]] = {
         "The administrator can add {host} to BERTH_INSECURE_REGISTRIES and start the server again.",
     ),
     "registry.timeout": (Fixer.REGISTRY, "Try again; if it stays, check that this server can reach {host}."),
+    "registry.name_timeout": (Fixer.SITE_ADMIN, "Check this server's DNS; try again."),
+    "registry.connect_timeout": (
+        Fixer.SITE_ADMIN,
+        "Check that this server can reach {host}: a firewall in between may drop what it sends.",
+    ),
     "registry.unreachable": (Fixer.REGISTRY, "Check the port, and that this server can reach {host}."),
     "registry.tls": (
         Fixer.REGISTRY,

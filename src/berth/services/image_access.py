@@ -1,16 +1,17 @@
 """The right to an image, proven before it is used (L2): asked for with the user's credential, pulled by digest, reviewed."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 
 from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.dev_container import ImageMetadata, review_image_metadata
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import UpstreamFailed
+from berth.domain.pull_finding import BY_CREDENTIAL, explain_pull
 from berth.domain.registry_credential import (
     Anonymous,
-    CredentialNote,
-    CredentialRule,
     Failed,
     Found,
     NoCredential,
@@ -99,7 +100,8 @@ class ImageAccess:
         choice = await _choose(request.image, registries, log)
         answer = await self._registry.fetch_feature(request.image, choice.credential)
         if isinstance(answer, ImageRefused):
-            raise await self._refusal(request, choice, answer.finding)
+            without = partial(self._registry.fetch_feature, request.image, Anonymous())
+            raise await self._refusal(request, choice, answer.finding, without)
         return answer
 
     async def pin(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> ImageReference:
@@ -111,20 +113,29 @@ class ImageAccess:
         architecture = await self._engine.architecture()
         answer = await self._registry.resolve(request.image, choice.credential, architecture)
         if isinstance(answer, ImageRefused):
-            raise await self._refusal(request, choice, answer.finding)
+            without = partial(self._registry.resolve, request.image, Anonymous(), architecture)
+            raise await self._refusal(request, choice, answer.finding, without)
         return answer
 
-    async def _refusal(self, request: ImageRequest, choice: Found | NoCredential, finding: Finding) -> LaunchFailed:
+    async def _refusal(
+        self,
+        request: ImageRequest,
+        choice: Found | NoCredential,
+        finding: Finding,
+        without: Callable[[], Awaitable[object]],
+    ) -> LaunchFailed:
+        """Why not. `without` asks for the same without a credential."""
         image = request.image
+        open_to_anybody = False
         if isinstance(choice, Found):
             if finding.code == "image.token_expired":
                 self._swaps.forget(choice.credential)
             finding = await self._refusals.explain(
                 finding, image, choice.credential, user_id=request.user_id, repository=request.repository
             )
-        elif choice.withheld_reason:
-            finding = _withheld(finding, image, choice.withheld_reason)
-        return LaunchFailed(_with_notes(finding, choice.notes))
+        if isinstance(choice, Found) and finding.code in BY_CREDENTIAL:
+            open_to_anybody = not isinstance(await without(), ImageRefused)
+        return LaunchFailed(explain_pull(finding, choice, image, open_to_anybody=open_to_anybody))
 
     async def _pull(
         self, request: ImageRequest, resolved: ResolvedImage, choice: Found | NoCredential, log: CreationLog
@@ -159,22 +170,3 @@ async def _choose(image: ImageReference, registries: RegistryCredentials, log: C
     if isinstance(choice, NoCredential):
         await log.output(f"No secrets name {image.host}: it is asked without a credential.")
     return choice
-
-
-def _withheld(finding: Finding, image: ImageReference, reason: str) -> Finding:
-    """Where a credential is missing by rule, nobody helps himself by storing one."""
-    if finding.code != "image.credential_missing":
-        return finding
-    return replace(
-        finding,
-        sentence=f"{finding.sentence} {reason}",
-        next_step=f"Name an image that anybody may pull, or have {image} made public; secrets do not reach this codespace.",
-    )
-
-
-def _with_notes(finding: Finding, notes: tuple[CredentialNote, ...]) -> Finding:
-    """The finding with what the triples left to say: an incomplete one may be the cause."""
-    said = " ".join(note.text for note in notes if note.rule is not CredentialRule.CHOSEN)  # that one is in evidence
-    if not said:
-        return finding
-    return replace(finding, evidence={**finding.evidence, "credentials": said})
