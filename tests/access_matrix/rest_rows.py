@@ -244,6 +244,7 @@ _SECRETS_AND_CODESPACES = {
     f"PUT {_ORG_SECRETS}{_SELECTED}/{{repository_id}}": Row(OWNERS, _ADMIN),
     f"DELETE {_ORG_SECRETS}{_SELECTED}/{{repository_id}}": Row(OWNERS, _ADMIN),
     f"GET {_REPOSITORY}/codespaces/registries":         Row(WHO_READ, "repo or codespace", "ok 403 403"),
+    f"POST {_REPOSITORY}/codespaces/doctor":            Row(WHO_READ, "repo or codespace", "ok 403 403"),
     "GET /user/codespaces":                             Row(YOU, "codespace"),
     "POST /user/codespaces":                            Row(WHO_READ, "codespace"),
     "GET /user/codespaces/{name}":                      Row(YOURS, "codespace"),

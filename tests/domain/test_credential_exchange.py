@@ -407,13 +407,6 @@ def test_what_is_said_of_a_limit_is_kept(headers: dict[str, str], limit: RateLim
     assert result.limit == limit
 
 
-def test_a_success_tells_how_much_is_left() -> None:
-    manifest_ = replace(MANIFEST, headers={**MANIFEST.headers, "ratelimit-remaining": "9;w=60"})
-    result = play(OPEN, manifest_, CONFIG).result
-    assert isinstance(result, Resolved)
-    assert result.limit == RateLimit(remaining=9)
-
-
 def test_where_a_tag_is_missing_the_tags_are_asked_for_with_the_same_login() -> None:
     tags = ExchangeResponse(status=200, body=b'{"tags": ["1.0", "2", "<b>"]}')
     story = play(*AT_MANIFEST, answer(404, "MANIFEST_UNKNOWN"), tags)

@@ -11,6 +11,8 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 from tests.codespace_world import LONGEST
 from tests.fakes.ecr_memory import FakeEcrAPI, make_swaps
+from tests.fakes.engine import FakeEngine
+from tests.fakes.registry_client import FakeRegistryClient
 from tests.rest.schema import check_response
 
 from berth.adapters.clock_system import SystemClock
@@ -36,6 +38,7 @@ from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.organization_codespace import OrganizationCodespaceService
@@ -43,6 +46,7 @@ from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
 from berth.services.package_policy import PackagePolicyService
+from berth.services.package_refusal import PackageRefusals
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
@@ -131,6 +135,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         machines=Machines(),
         wake=lambda: None,
     )
+    swaps = make_swaps(FakeEcrAPI(), clock)
+    registry_credentials = RegistryCredentialService(store=store, secrets=secrets, swaps=swaps, own_host=OWN_HOST)
     services = Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -143,8 +149,16 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         access_tokens=tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),
         secrets=secrets,
-        registry_credentials=RegistryCredentialService(
-            store=store, secrets=secrets, swaps=make_swaps(FakeEcrAPI(), clock), own_host=OWN_HOST
+        registry_credentials=registry_credentials,
+        doctor=DoctorService(
+            store=store,
+            clock=clock,
+            registry=FakeRegistryClient(),
+            engine=FakeEngine(),
+            credentials=registry_credentials,
+            swaps=swaps,
+            refusals=PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST),
+            own_host=OWN_HOST,
         ),
         codespaces=codespaces,
         codespace_activity=activity,

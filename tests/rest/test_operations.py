@@ -87,6 +87,7 @@ ROWS: dict[str, Row] = {
             f"DELETE {base}/codespaces/secrets/{{secret_name}}": Row(),
         }.items()
     },
+    "POST /repos/{owner}/{repo}/codespaces/doctor": Row(body={"image": "ghcr.io/acme/app"}, status=200),
     "DELETE /repos/{owner}/{repo}/codespaces/secrets/{secret_name}": Row(),
     "POST /user/codespaces/{name}/rebuild": Row(body={"full": True}, status=202, phase=Phase.AVAILABLE),
     "POST /user/codespaces/{name}/exec": Row(body={"command": ["true"]}, status=200, phase=Phase.AVAILABLE),

@@ -5,7 +5,19 @@ from importlib import import_module
 
 import typer
 
-from berth.cli import access_token, admin, codespace, login, package, prebuild, registry, repository, secret, serve
+from berth.cli import (
+    access_token,
+    admin,
+    codespace,
+    doctor,
+    login,
+    package,
+    prebuild,
+    registry,
+    repository,
+    secret,
+    serve,
+)
 from berth.cli.problems import ProblemGroup
 
 
@@ -26,6 +38,7 @@ def make_app() -> typer.Typer:
         app.command("demo")(import_module("berth.cli.demo").run)
     app.command("login")(login.login)
     app.command("logout")(login.logout)
+    app.command("doctor")(doctor.doctor)
     for name, module in (
         ("admin", admin),
         ("token", access_token),

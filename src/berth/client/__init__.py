@@ -21,6 +21,7 @@ from berth.client.codespace import (
     parse_events,
 )
 from berth.client.command import RemoteCommand
+from berth.client.doctor import Check, Diagnosis
 from berth.client.package import (
     Package,
     PackageAccess,
@@ -38,9 +39,11 @@ from berth.client.secret import RegistryLogin, RegistryLogins, Secret, SecretOwn
 
 __all__ = [
     "AccessToken",
+    "Check",
     "Client",
     "Codespace",
     "CodespaceExport",
+    "Diagnosis",
     "ExecResult",
     "Finding",
     "GitStatus",

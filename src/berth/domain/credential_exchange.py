@@ -76,7 +76,6 @@ class Resolved:
     size_bytes: int
     token: SecretText | None = None  # what the token service gave for a pull; None without one
     password_shown: bool = False  # to the registry itself: it wants Basic
-    limit: RateLimit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +205,6 @@ def _ask_for_manifest(session: _Session, image: ImageReference) -> _Answer:
 def _prove(session: _Session, image: ImageReference, response: ExchangeResponse, architecture: str) -> _Proof:
     """From the manifest to the configuration (policy 3, 4 and 6)."""
     phase: Phase = "manifest"
-    limit = rate_limit(response)
     digest = image.digest or digest_header(response) or Digest.of(response.body)
     failure = _check(session, phase, response, digest)
     if failure is not None:
@@ -234,7 +232,6 @@ def _prove(session: _Session, image: ImageReference, response: ExchangeResponse,
         size_bytes=len(response.body),
         token=session.token,
         password_shown=session.scheme == "basic",
-        limit=limit,
     )
 
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from berth.domain.credential_form import check_credential_form, describe_password
-from berth.domain.exchange_message import RateLimit
 from berth.domain.finding import Finding
 from berth.domain.image_reference import Digest, ImageReference
 from berth.domain.pull_finding import explain_pull
@@ -77,8 +76,7 @@ class Check:
 class Pulled:
     """The registry showed the image: manifest and configuration."""
 
-    digest: Digest
-    limit: RateLimit | None = None
+    digest: Digest | None
 
 
 Outcome = Pulled | Finding

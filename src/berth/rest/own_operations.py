@@ -7,9 +7,11 @@ handlers parse. Every answer that a test receives is checked against these schem
 from enum import StrEnum
 
 from berth.domain.access import Effect
+from berth.domain.doctor import CheckID, CheckState
 from berth.domain.package_access import PackageAction
 from berth.domain.package_settings import MAX_RETENTION_DAYS
 from berth.domain.registry_credential import CredentialKind
+from berth.domain.registry_provider import Provider
 from berth.domain.repository import Visibility
 from berth.domain.scope import Scope
 from berth.domain.secret import SecretLevel
@@ -17,6 +19,7 @@ from berth.domain.workflow_permissions import WorkflowPermission
 from berth.rest.access_token import CreateToken
 from berth.rest.codespace import ExecCommand, RebuildCodespace
 from berth.rest.codespace_policy import SetCodespacePolicy
+from berth.rest.doctor import DiagnoseImage
 from berth.rest.graphql import GraphQLRequest
 from berth.rest.operation_schema import BASE64 as _BASE64
 from berth.rest.operation_schema import FINDING, OwnOperation, Schema, closed, request_schema
@@ -104,6 +107,19 @@ _REGISTRY = closed(
     incomplete=_YES,
     warnings=_list(_TEXT),
 )
+_DIAGNOSIS = closed(
+    image=_TEXT,
+    provider=_words(Provider),
+    healthy=_YES,
+    digest=_MAYBE_TEXT,
+    finding={"anyOf": [FINDING, {"type": "null"}]},
+    credential={"anyOf": [closed(level=_words(SecretLevel, null=True), prefix=_MAYBE_TEXT), {"type": "null"}]},
+    with_credential=_MAYBE_TEXT,
+    without_credential=_TEXT,
+    checks=_list(
+        closed(id=_words(CheckID), state=_words(CheckState), sentence=_TEXT, because=_words(CheckID, null=True))
+    ),
+)
 _EXPLANATION = closed(
     package=_TEXT,
     action=_words(PackageAction),
@@ -168,6 +184,12 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
         id="berth/list-registries",
         summary="List the registries that your codespace would be logged in to",
         answer=closed(total_count=_NUMBER, registries=_list(_REGISTRY), withheld_reason=_MAYBE_TEXT),
+    ),
+    "POST /repos/{owner}/{repo}/codespaces/doctor": OwnOperation(
+        id="berth/diagnose-image",
+        summary="Say why your codespaces do not get an image",
+        answer=_DIAGNOSIS,
+        request=DiagnoseImage,
     ),
     "GET /user/codespaces/{name}/logs": OwnOperation(
         id="berth/read-log",

@@ -16,8 +16,9 @@ from berth.domain.registry_credential import (
     note_built_in,
 )
 from berth.domain.registry_triple import assemble
+from berth.domain.repository import Repository
 from berth.services.registry_credential_swap import Owners, RegistryCredentialSwap
-from berth.services.secret import SecretService
+from berth.services.secret import OpenedSecrets, SecretService
 from berth.services.secret_access import find_visible_repository
 
 _LOSES = frozenset({CredentialRule.SHADOWED, CredentialRule.DUPLICATE_HOST})
@@ -59,15 +60,20 @@ class RegistryCredentialService:
 
     async def list_for(self, subject: Subject, owner: str, repository: str) -> RegistryList:
         """What the caller's codespace of this repository would be logged in to. Raises NotFound; Denied by the token."""
+        _, opened = await self.open_for(subject, owner, repository)
+        credentials = assemble(opened.secrets)
+        entries = list_registry_entries(credentials, self._own_host, self._expiries(credentials, opened.owners))
+        return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
+
+    async def open_for(self, subject: Subject, owner: str, repository: str) -> tuple[Repository, OpenedSecrets]:
+        """The secrets of his codespace, for what tells of them without a value. Raises NotFound; Denied by the token."""
         async with self._store.read() as connection:
             known = await find_visible_repository(connection, subject, owner, repository, Action.READ)
         opened = await self._secrets.open_for_codespace(subject.account_id, known.repository.id)
         # Where the user gets secrets, his token must be good for saying which (A6).
         if not opened.withheld_reason and not decide_repository(subject, known.facts, Action.WRITE):
             raise Denied("Must have admin rights to Repository. This needs a token with the scope repo.")
-        credentials = assemble(opened.secrets)
-        entries = list_registry_entries(credentials, self._own_host, self._expiries(credentials, opened.owners))
-        return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
+        return known.repository, opened
 
     def _expiries(self, credentials: RegistryCredentials, owners: Owners) -> Mapping[CredentialSource, datetime | None]:
         """No swap is made to tell people."""

@@ -13,6 +13,7 @@ from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.organization_codespace import OrganizationCodespaceService
@@ -49,6 +50,7 @@ class Services:
     workflow_tokens: WorkflowTokenService
     secrets: SecretService
     registry_credentials: RegistryCredentialService
+    doctor: DoctorService
     codespaces: CodespaceService
     codespace_activity: CodespaceActivity
     codespace_access: CodespaceAccessService

@@ -101,7 +101,8 @@ async def make_berth(settings: Settings) -> Berth:
         dev_containers = DevContainerCLI(
             settings.docker_host, node_modules=_NODE_MODULES, scratch=parts.data / "scratch", node=_find_node()
         )
-        images, builder = make_images(parts, make_registry_client(settings, parts.own, resources), server_id)
+        asked = make_registry_client(settings, parts.own, resources)
+        images, builder = make_images(parts, asked, server_id)
         launcher = make_launcher(parts, dev_containers, images, builder, server_id)
     except BaseException:
         await resources.aclose()
@@ -117,7 +118,7 @@ async def make_berth(settings: Settings) -> Berth:
     prebuilds = Reconciler(
         parts.store, make_prebuild_worker(parts, images, builder, registry, server_id), holder=holder
     )
-    services = make_services(parts, reconciler.wake, exports.wake, prebuilds.wake)
+    services = make_services(parts, asked, reconciler.wake, exports.wake, prebuilds.wake)
     app = make_front(
         rest=make_rest_app(services, ROUTES, settings.external_url),
         sockets=make_socket_app(services, socket_routes(), settings.external_url),

@@ -12,6 +12,7 @@ from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
 from berth.services.dev_container import DevContainerService
+from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.organization_codespace import OrganizationCodespaceService
@@ -19,9 +20,11 @@ from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
 from berth.services.package_policy import PackagePolicyService
+from berth.services.package_refusal import PackageRefusals
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.ports import RegistryClient
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
@@ -36,7 +39,9 @@ from berth.wiring.parts import Parts
 _Wake = Callable[[], None]
 
 
-def make_services(parts: Parts, wake: _Wake, wake_exports: _Wake, wake_prebuilds: _Wake) -> Services:
+def make_services(
+    parts: Parts, asked: RegistryClient, wake: _Wake, wake_exports: _Wake, wake_prebuilds: _Wake
+) -> Services:
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
     activity = CodespaceActivity(store=store, clock=clock)
@@ -54,6 +59,7 @@ def make_services(parts: Parts, wake: _Wake, wake_exports: _Wake, wake_prebuilds
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
         secrets=parts.secrets,
         registry_credentials=_make_registry_credentials(parts),
+        doctor=_make_doctor(parts, asked),
         codespaces=codespaces,
         codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
@@ -97,4 +103,17 @@ def _make_codespaces(parts: Parts, activity: CodespaceActivity, wake: Callable[[
         limits=make_limits(parts.settings),
         machines=parts.settings.machines,
         wake=wake,
+    )
+
+
+def _make_doctor(parts: Parts, asked: RegistryClient) -> DoctorService:
+    return DoctorService(
+        store=parts.store,
+        clock=parts.clock,
+        registry=asked,
+        engine=parts.engine,
+        credentials=_make_registry_credentials(parts),
+        swaps=parts.swaps,
+        refusals=PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=parts.own.host),
+        own_host=parts.own.host,
     )
