@@ -41,7 +41,7 @@ async def world(store: Store, tmp_path: Path) -> CodespaceWorld:
     return await make_codespace_world(store, tmp_path)
 
 
-def doctor_of(world: CodespaceWorld) -> DoctorService:
+def doctor_of(world: CodespaceWorld, *, probe_timeout_s: float = 0.05, engine_timeout_s: float = 30) -> DoctorService:
     swaps = make_swaps(world.ecr, world.secrets.clock)
     return DoctorService(
         store=world.store,
@@ -54,14 +54,14 @@ def doctor_of(world: CodespaceWorld) -> DoctorService:
         swaps=swaps,
         refusals=PackageRefusals(store=world.store, tokens=world.tokens, own_host=OWN_HOST),
         own_host=OWN_HOST,
-        engine_timeout_s=0.05,
-        probe_timeout_s=0.05,
+        engine_timeout_s=engine_timeout_s,
+        probe_timeout_s=probe_timeout_s,
     )
 
 
 @pytest.fixture
 def examine(world: CodespaceWorld) -> Examine:
-    service = doctor_of(world)
+    service = doctor_of(world, probe_timeout_s=30)
 
     async def ask(image: str = IMAGE, login: str = "olga", repository: str = "web") -> Diagnosis:
         return await service.examine(world.secrets.subject(login), "acme", repository, image)
@@ -146,18 +146,18 @@ async def test_an_engine_that_is_down_is_told(world: CodespaceWorld, examine: Ex
     assert state(diagnosis, CheckID.ENGINE) is CheckState.WARNING
 
 
-async def test_a_registry_that_never_answers_is_left(world: CodespaceWorld, examine: Examine) -> None:
+async def test_a_registry_that_never_answers_is_left(world: CodespaceWorld) -> None:
     async def hang(_: RegistryCredential | Anonymous) -> None:
         await asyncio.Event().wait()
 
     await world.give_triple()
     world.registry.on_ask = hang
-    diagnosis = await examine()
+    diagnosis = await doctor_of(world).examine(world.secrets.subject("olga"), "acme", "web", IMAGE)
     assert (code(diagnosis), diagnosis.without_credential) == ("registry.timeout", "registry.timeout")
 
 
 async def test_one_diagnosis_at_a_time_for_an_account(world: CodespaceWorld) -> None:
-    service = doctor_of(world)
+    service = doctor_of(world, probe_timeout_s=30)
     entered, leave = asyncio.Event(), asyncio.Event()
 
     async def wait(_: RegistryCredential | Anonymous) -> None:
