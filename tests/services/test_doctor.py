@@ -11,7 +11,7 @@ from tests.codespace_world import HOST, IMAGE, OWN_HOST, PASSWORD, CodespaceWorl
 from tests.fakes.ecr_memory import make_swaps
 from tests.fakes.registry_client import DIGEST
 from tests.package_world import insert_version
-from tests.secret_world import ACME, WEB
+from tests.secret_world import ACME, MINE, WEB
 
 from berth.adapters.store import manifest as manifest_rows
 from berth.adapters.store import package as package_rows
@@ -107,6 +107,27 @@ async def test_without_a_credential_the_registry_is_asked_once(world: CodespaceW
     assert world.registry.asked == [(f"{HOST}/team/dev", Anonymous())]
     world.registry.public.add(f"{HOST}/team/dev")
     assert (await examine()).is_healthy
+
+
+async def test_s3_a_triple_of_one_s_own_that_does_not_select_the_repository(
+    world: CodespaceWorld, examine: Examine
+) -> None:
+    for part, value in (("SERVER", f"https://{HOST}/"), ("USER", "robot"), ("PASSWORD", PASSWORD)):
+        await world.secrets.put("wim", MINE, f"W_CONTAINER_REGISTRY_{part}", value, repositories=("acme/site",))
+    await world.secrets.put("wim", MINE, "X_CONTAINER_REGISTRY_SERVER", "other.example", repositories=())
+    await world.secrets.put("wim", MINE, "Y_CONTAINER_REGISTRY_SERVER", "https://a:b@c", repositories=())
+    mine = await examine(login="wim")
+    assert mine.finding is not None
+    assert (code(mine), mine.finding.evidence["prefix"]) == ("credential.not_shared", "W")
+    assert state(mine, CheckID.CREDENTIAL) is CheckState.WARNING
+    assert code(await examine()) == "image.credential_missing", "nobody else is told"
+    world.registry.public.add(f"{HOST}/team/dev")
+    assert (await examine(login="wim")).is_healthy
+    world.registry.public.clear()
+    for part in ("SERVER", "USER", "PASSWORD"):
+        name = f"W_CONTAINER_REGISTRY_{part}"
+        await world.secrets.put("wim", MINE, name, None, repositories=("acme/site", "acme/web"))
+    assert (await examine(login="wim")).is_healthy
 
 
 async def test_c11_an_incomplete_triple_is_found_and_not_taken_for_none(

@@ -29,6 +29,9 @@ from berth.domain.registry_credential import (
     NoCredential,
 )
 from berth.domain.registry_provider import Provider, provider_of_host
+from berth.domain.unshared_triple import explain_unshared
+
+USUAL_ARCHITECTURE = "amd64"  # where the engine does not say
 
 
 class CheckID(StrEnum):
@@ -97,6 +100,14 @@ class Facts:
     architecture: str | None
     decided: bool = False
     policy: Finding | None = None  # why the organization does not allow it
+    unshared: tuple[
+        CredentialSource, ...
+    ] = ()  # of the caller's own triples for this host: they do not reach the repository
+
+    @property
+    def probed(self) -> str:
+        """The architecture that the image was asked for."""
+        return self.architecture or USUAL_ARCHITECTURE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +140,7 @@ _WAY: Mapping[CheckID, str] = {
     CheckID.LOGIN: "The registry takes the login, or needs none.",
     CheckID.ACCESS: "The image may be pulled.",
     CheckID.IMAGE: "The image is there.",
-    CheckID.PLATFORM: "It is made for the engine's platform.",
+    CheckID.PLATFORM: "It is made for linux/{architecture}.",
     CheckID.CONTENT: "Its manifest and configuration are whole.",
 }
 
@@ -186,6 +197,8 @@ def diagnose(facts: Facts) -> Diagnosis:
     if finding is None and isinstance(outcome, Finding) and not isinstance(choice, Failed):
         open_to_anybody = isinstance(facts.anonymous, Pulled)
         finding = explain_pull(outcome, choice, facts.image, open_to_anybody=open_to_anybody)
+        if facts.unshared and isinstance(choice, NoCredential) and finding.code == "image.credential_missing":
+            finding = explain_unshared(finding, facts.unshared[0], facts.image)
     return Diagnosis(
         image=facts.image,
         provider=provider_of_host(facts.image.host),
@@ -225,18 +238,21 @@ def _before(facts: Facts) -> Iterator[Check]:
         else _passed(CheckID.POLICY, "No policy of the organization stands against the image.")
     )
     if facts.architecture is None:
-        text = "The engine does not answer: the image was looked at as for amd64."
+        text = f"The engine does not answer: the image was looked at as for {facts.probed}."
         yield Check(id=CheckID.ENGINE, state=CheckState.WARNING, sentence=text)
     else:
         yield _passed(CheckID.ENGINE, f"The engine runs linux/{facts.architecture}.")
-    yield _credential(facts.choice, facts.image.host)
+    yield _credential(facts)
     yield _form(facts.choice)
 
 
-def _credential(choice: Choice, host: str) -> Check:
+def _credential(facts: Facts) -> Check:
+    choice, host = facts.choice, facts.image.host
     if isinstance(choice, Failed):
         return _failed(CheckID.CREDENTIAL, choice.finding)
-    said = " ".join(note.text for note in choice.notes if note.rule is not CredentialRule.CHOSEN)
+    notes = [note.text for note in choice.notes if note.rule is not CredentialRule.CHOSEN]
+    notes += [f"Your secrets {source} name it, but do not select this repository." for source in facts.unshared]
+    said = " ".join(notes)
     if isinstance(choice, NoCredential):
         said = f"{choice.withheld_reason} {said}".strip()
         text = f"No secrets name {host}: it is asked without a credential. {said}".strip()
@@ -280,7 +296,7 @@ def _way(facts: Facts, outcome: Outcome) -> Iterator[Check]:
         elif blocked is not None and check not in _BEFORE_LOGIN:
             yield _skipped(check, blocked)
         else:
-            yield _passed(check, text.format(host=facts.image.host))
+            yield _passed(check, text.format(host=facts.image.host, architecture=facts.probed))
             reached = check is not last
 
 

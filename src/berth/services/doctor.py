@@ -15,7 +15,7 @@ from dataclasses import replace
 from berth.adapters.store import audit
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
-from berth.domain.doctor import Diagnosis, Facts, Outcome, Pulled, diagnose
+from berth.domain.doctor import USUAL_ARCHITECTURE, Diagnosis, Facts, Outcome, Pulled, diagnose
 from berth.domain.ecr_answer import EcrFailure
 from berth.domain.ecr_finding import explain_failure
 from berth.domain.exchange_message import ExchangeRequest
@@ -49,7 +49,6 @@ from berth.services.secret import OpenedSecrets
 _ENGINE_TIMEOUT_S = 5.0
 _SWAP_TIMEOUT_S = 10.0
 _PROBE_TIMEOUT_S = 15.0
-_USUAL_ARCHITECTURE = "amd64"
 _NO_TOKEN = SecretText("")  # nobody is asked with it (policy 1)
 
 
@@ -105,8 +104,10 @@ class DoctorService:
         self, subject: Subject, repository: Repository, opened: OpenedSecrets, image: ImageReference
     ) -> Facts:
         policy = await self._policy(repository, image)
+        withheld = bool(opened.withheld_reason)  # then nothing of his reaches it, whatever he selects
+        unshared = () if withheld else await self._credentials.find_unshared(subject, repository, image)
         choice, architecture = await asyncio.gather(self._choose(subject, opened, image), self._architecture())
-        probed = architecture or _USUAL_ARCHITECTURE
+        probed = architecture or USUAL_ARCHITECTURE
         decided = isinstance(choice, Found) and choice.credential.kind is CredentialKind.CODESPACE
         anonymous, used = await asyncio.gather(
             self._ask(image, Anonymous(), probed), self._use(subject, repository, image, choice, probed)
@@ -119,6 +120,7 @@ class DoctorService:
             architecture=architecture,
             decided=decided,
             policy=policy,
+            unshared=unshared,
         )
 
     async def _choose(self, subject: Subject, opened: OpenedSecrets, image: ImageReference) -> Choice:

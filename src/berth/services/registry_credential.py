@@ -6,6 +6,7 @@ from datetime import datetime
 
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject, decide_repository
+from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Denied
 from berth.domain.registry_credential import (
     CODESPACE_TOKEN,
@@ -17,6 +18,7 @@ from berth.domain.registry_credential import (
 )
 from berth.domain.registry_triple import assemble
 from berth.domain.repository import Repository
+from berth.domain.unshared_triple import SERVER_ENDING, find_unshared
 from berth.services.registry_credential_swap import Owners, RegistryCredentialSwap
 from berth.services.secret import OpenedSecrets, SecretService
 from berth.services.secret_access import find_visible_repository
@@ -64,6 +66,13 @@ class RegistryCredentialService:
         credentials = assemble(opened.secrets)
         entries = list_registry_entries(credentials, self._own_host, self._expiries(credentials, opened.owners))
         return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
+
+    async def find_unshared(
+        self, subject: Subject, repository: Repository, image: ImageReference
+    ) -> tuple[CredentialSource, ...]:
+        """The caller's own triples for the image's host that do not reach the repository."""
+        servers = await self._secrets.open_unselected(subject.account_id, repository.id, ending=SERVER_ENDING)
+        return find_unshared(servers, image)
 
     async def open_for(self, subject: Subject, owner: str, repository: str) -> tuple[Repository, OpenedSecrets]:
         """The secrets of his codespace, for what tells of them without a value. Raises NotFound; Denied by the token."""

@@ -212,6 +212,12 @@ class SecretService:
             owners={stored.level: stored.owner_id for stored in found},
         )
 
+    async def open_unselected(self, user_id: int, repository_id: int, *, ending: str) -> tuple[LevelledSecret, ...]:
+        """The user's own that end so and do not select the repository: to tell him of them. Raises as above."""
+        async with self._store.read() as connection:
+            found = await rows.list_unselected_values(connection, user_id, repository_id, ending=ending)
+        return tuple(self._open(stored) for stored in found)
+
     async def rewrap_all(self) -> RewrapReport:
         """Wrap every row's data key with the newest master key. May be killed and run again, and run while others write."""
         rewrapped, after, failed = 0, 0, []

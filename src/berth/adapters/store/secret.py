@@ -202,6 +202,19 @@ async def list_values_for_codespace(connection: AsyncConnection, user_id: int, r
     return [_to_value(row) for row in await connection.execute(select(*columns).order_by(parts.c.part, parts.c.name))]
 
 
+async def list_unselected_values(
+    connection: AsyncConnection, user_id: int, repository_id: int, *, ending: str
+) -> list[StoredValue]:
+    """The user's own secrets whose names end so, and that do not select the repository; by name."""
+    selected = select(secret_repositories.c.secret_id).where(secret_repositories.c.repository_id == repository_id)
+    statement: Select[Any] = select(*_VALUE, false().label("selected")).where(
+        _owned(SecretLevel.USER, user_id),
+        secrets.c.name.endswith(ending, autoescape=True),
+        secrets.c.id.not_in(selected),
+    )
+    return [_to_value(row) for row in await connection.execute(statement.order_by(secrets.c.name))]
+
+
 async def list_values(connection: AsyncConnection, *, after: int, limit: int) -> list[StoredValue]:
     """All rows with their values, page by page: those with an id greater than `after`."""
     statement: Select[Any] = select(*_VALUE, false().label("selected")).where(secrets.c.id > after)
