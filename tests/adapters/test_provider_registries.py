@@ -38,6 +38,7 @@ SOURCE = CredentialSource(SecretLevel.REPOSITORY, "P")
 HUB, GHCR, ACR, GOOGLE, GITLAB, QUAY = (
     Provider.DOCKER_HUB, Provider.GHCR, Provider.ACR, Provider.GOOGLE, Provider.GITLAB, Provider.QUAY,
 )  # fmt: skip
+ECR = Provider.ECR
 HARBOR, JFROG, GITEA, OCEAN, PLAIN = (
     Provider.HARBOR, Provider.JFROG, Provider.GITEA, Provider.DIGITALOCEAN, Provider.PLAIN,
 )  # fmt: skip
@@ -103,6 +104,11 @@ ROWS = {
     "google: half a name": replace(denied(GOOGLE, "Mend the image's name", 403, "acme/app"), code="image.name_incomplete"),
     "google: missing tag": missing(GOOGLE),
     "google: no credential": Row(GOOGLE, "image.credential_missing", "host of its own", "token", 403, anonymous=True),
+    "ecr: bad login": bad(ECR, "Make a new password", phase="manifest", user="AWS"),
+    "ecr: no right": denied(ECR, "ecr:BatchGetImage", 403),
+    "ecr: missing tag": replace(missing(ECR), remedy="lifecycle policy"),
+    "ecr: no such repository": Row(ECR, MISSING, "account and region", "manifest", 404, path="team/nothing"),
+    "ecr: an expired token": Row(ECR, "image.token_expired", "swapped for a new token", "manifest", 403, path="team/old"),
     "gitlab: bad login": bad(GITLAB, "deploy token"),
     "gitlab: no access": Row(GITLAB, DENIED, "Reporter", "token", 403, path="acme/secret"),
     "gitlab: no right or missing": denied(GITLAB, "Reporter"),
@@ -213,7 +219,7 @@ async def test_c2_the_doctor_names_cause_and_remedy(authority: Authority, provid
         assert seen == (row.code, row.phase, str(row.status)), name
         assert row.remedy in finding.next_step, name
         assert row.password not in repr(told[name]), name
-        assert finding.evidence.get("tags", "") == ("1.1 1" if row.code == MISSING else ""), name
+        assert finding.evidence.get("tags", "") == ("1.1 1" if row.tag == "1.2" else ""), name
 
 
 @pytest.mark.parametrize("provider", PROGRAMS, ids=str)

@@ -48,6 +48,7 @@ HUB, GHCR, ACR, GOOGLE, GITLAB = Provider.DOCKER_HUB, Provider.GHCR, Provider.AC
 QUAY, HARBOR, JFROG, GITEA, DO = (
     Provider.QUAY, Provider.HARBOR, Provider.JFROG, Provider.GITEA, Provider.DIGITALOCEAN,
 )  # fmt: skip
+ECR = Provider.ECR
 YOU, KEEPER = Fixer.DEVELOPER, Fixer.REGISTRY
 PLAIN_PROVIDER = {"provider": Provider.PLAIN.value}
 
@@ -161,6 +162,12 @@ CASES = {
     "gitea: a bad token": Case(GITEA, REJECTED, "token", 401, REJECTED, "read:package", control=PLAIN_PROVIDER),
     "gitea: no right": Case(GITEA, DENIED, "manifest", 401, DENIED, "read:package", control=PLAIN_PROVIDER),
     "digitalocean: a bad token": Case(DO, REJECTED, "token", 401, REJECTED, "both USER and", control=PLAIN_PROVIDER),
+    "ecr: no right": Case(ECR, DENIED, "manifest", 403, DENIED, "ecr:BatchGetImage", control=PLAIN_PROVIDER),
+    "ecr: no such repository": Case(
+        ECR, MISSING, "manifest", 404, MISSING, "account and region", fixer=YOU, error_code="NAME_UNKNOWN",
+        control={"error_code": "MANIFEST_UNKNOWN"},
+    ),
+    "ecr: no such tag": Case(ECR, MISSING, "manifest", 404, MISSING, "lifecycle policy", fixer=YOU, control=PLAIN_PROVIDER),
     "digitalocean: no right": Case(DO, DENIED, "manifest", 401, DENIED, "of the team", control=PLAIN_PROVIDER),
 }  # fmt: skip
 

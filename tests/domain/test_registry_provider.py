@@ -18,6 +18,10 @@ from berth.domain.registry_provider import PROVIDERS, Provider, least_parts, pro
         ("docker.pkg.dev", Provider.GOOGLE, ["docker.pkg.dev:8443", "evildocker.pkg.dev"]),
         ("gcr.io", Provider.GOOGLE, ["xgcr.io", "gcr.io.evil.example"]),
         ("us.gcr.io", Provider.GOOGLE, ["us.evil.gcr.io.example", "u.s.gcr.io"]),
+        (
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com", Provider.ECR,
+            ["123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.example", "dkr.ecr.eu-west-1.amazonaws.com"],
+        ),
         ("registry.gitlab.com", Provider.GITLAB, ["gitlab.com", "registry.gitlab.com.evil.example"]),
         ("quay.io", Provider.QUAY, ["cdn.quay.io", "xquay.io"]),
         ("acme.jfrog.io", Provider.JFROG, ["acme.jfrog.io.evil.example", "jfrog.io"]),
@@ -63,7 +67,9 @@ def test_the_table_is_whole() -> None:
         normal = normalise_registry_host(facts.server)
         assert not normal.repairs
         found = provider_of_host(normal.host)
-        assert found is provider or facts.hosts is None or provider is Provider.GITEA, provider
+        assert found is provider or (facts.hosts is None and found is Provider.PLAIN) or provider is Provider.GITEA, (
+            provider
+        )
         assert facts.logins
         assert facts.permission
 

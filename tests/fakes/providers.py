@@ -75,6 +75,19 @@ PROGRAMS: Mapping[Provider, ProviderRegistry] = {
         missing=_UNKNOWN,
         anonymous=error(403, "DENIED", "Unauthenticated request. Unauthenticated requests do not have permission"),
     ),
+    Provider.ECR: ProviderRegistry(
+        host="123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+        path="team/app",
+        rejected=error(401, "UNAUTHORIZED", "Not Authorized"),
+        denied=error(403, "DENIED", "User: arn:aws:iam::1:user/ci is not authorized to perform: ecr:BatchGetImage"),
+        missing=_UNKNOWN,
+        special={
+            ("manifest", "team/nothing"): error(404, "NAME_UNKNOWN", "The repository does not exist in the registry"),
+            ("manifest", "team/old"): error(
+                403, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
+            ),
+        },
+    ),
     Provider.GITLAB: ProviderRegistry(
         host="registry.gitlab.com",
         path="acme/app",

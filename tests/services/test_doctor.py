@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 from tests.codespace_world import HOST, IMAGE, OWN_HOST, PASSWORD, CodespaceWorld, make_codespace_world
-from tests.fakes.ecr_memory import make_swaps
+from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET, make_swaps
 from tests.fakes.registry_client import DIGEST
 from tests.package_world import insert_version
 from tests.secret_world import ACME, MINE, WEB
@@ -19,12 +19,14 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.tables import audit_log
 from berth.domain.codespace_policy import CodespacePolicy
 from berth.domain.doctor import CheckID, CheckState, Diagnosis
+from berth.domain.ecr_answer import EcrFailure
 from berth.domain.image_reference import Digest
 from berth.domain.manifest import parse_pushed_manifest
 from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.package_role import PackageRole
 from berth.domain.problem import Denied, Invalid, LimitReached, NotFound, UpstreamFailed
 from berth.domain.registry_credential import CODESPACE_TOKEN, Anonymous, RegistryCredential
+from berth.domain.registry_provider import Provider
 from berth.domain.scope import Scope
 from berth.domain.secret import SecretVisibility
 from berth.services.codespace_policy import CodespacePolicyService
@@ -41,7 +43,9 @@ async def world(store: Store, tmp_path: Path) -> CodespaceWorld:
     return await make_codespace_world(store, tmp_path)
 
 
-def doctor_of(world: CodespaceWorld, *, probe_timeout_s: float = 0.05, engine_timeout_s: float = 30) -> DoctorService:
+def doctor_of(
+    world: CodespaceWorld, *, probe_timeout_s: float = 0.05, engine_timeout_s: float = 30, swap_timeout_s: float = 30
+) -> DoctorService:
     swaps = make_swaps(world.ecr, world.secrets.clock)
     return DoctorService(
         store=world.store,
@@ -56,6 +60,7 @@ def doctor_of(world: CodespaceWorld, *, probe_timeout_s: float = 0.05, engine_ti
         own_host=OWN_HOST,
         engine_timeout_s=engine_timeout_s,
         probe_timeout_s=probe_timeout_s,
+        swap_timeout_s=swap_timeout_s,
     )
 
 
@@ -93,6 +98,39 @@ async def test_a_private_image_with_its_credential(world: CodespaceWorld, examin
 
 async def give_triple_of(world: CodespaceWorld, password: str) -> None:
     await world.secrets.put("olga", ACME, "CORP_CONTAINER_REGISTRY_PASSWORD", password, visibility=SecretVisibility.ALL)
+
+
+async def test_c5_aws_keys_are_swapped_as_for_a_launch(world: CodespaceWorld, examine: Examine) -> None:
+    image = f"{ECR_HOST}/team/app:1"
+    for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", SECRET)):
+        await world.secrets.put("olga", WEB, f"AWS_CONTAINER_REGISTRY_{part}", value)
+    await world.give_triple()
+    assert (await examine()).is_healthy
+    assert world.ecr.asked == [], "another host's keys are not swapped"
+    world.registry.passwords[f"{ECR_HOST}/team/app"] = "token-1"
+    good = await examine(image)
+    assert (good.is_healthy, good.provider) == (True, Provider.ECR)
+    world.registry.passwords.clear()
+    world.registry.refusal = "image.token_expired"
+    assert code(await examine(image)) == "image.token_expired"
+    world.registry.refusal = ""
+    world.registry.passwords[f"{ECR_HOST}/team/app"] = "token-2"
+    assert (await examine(image)).is_healthy, "the token that was not taken is forgotten"
+    assert SECRET not in repr(good)
+
+
+async def test_c11_keys_for_which_there_is_no_token_are_no_anonymous_access(world: CodespaceWorld) -> None:
+    for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", SECRET)):
+        await world.secrets.put("olga", WEB, f"AWS_CONTAINER_REGISTRY_{part}", value)
+    world.registry.public.add(f"{ECR_HOST}/team/app")
+    olga, image = world.secrets.subject("olga"), f"{ECR_HOST}/team/app:1"
+    world.ecr.always = EcrFailure(code="ecr.secret_wrong", status=400)
+    wrong = await doctor_of(world, probe_timeout_s=30).examine(olga, "acme", "web", image)
+    assert (code(wrong), wrong.without_credential) == ("ecr.secret_wrong", "pulled")
+    world.ecr.gate = asyncio.Event()
+    late = await doctor_of(world, probe_timeout_s=30, swap_timeout_s=0.05).examine(olga, "acme", "web", image)
+    assert code(late) == "ecr.unreachable"
+    assert state(late, CheckID.CREDENTIAL) is CheckState.FAILED
 
 
 async def test_a_bad_credential_for_a_public_image(world: CodespaceWorld, examine: Examine) -> None:

@@ -182,6 +182,8 @@ PLACES: Mapping[str, CheckID] = {
     "image.tag_expired": CheckID.IMAGE,
     "image.platform_missing": CheckID.PLATFORM,
     "image.unsupported": CheckID.CONTENT,
+    "feature.unsupported": CheckID.CONTENT,
+    "feature.too_large": CheckID.CONTENT,
     "image.unproven": CheckID.CONTENT,
     "image.digest_mismatch": CheckID.CONTENT,
 }

@@ -5,11 +5,11 @@
    a text in its message, the user name. Messages change: a row with one stands before a row that says the same wider.
 3. A row changes what a person is told, and nothing else.
 
-AWS's registries have rows of their own (B3).
+What AWS says when it makes no token is in `ecr_finding.py` (B3); the rows here are about its registries.
 """
 
 from berth.domain.failure_row import Row, Sight
-from berth.domain.provider_failure_cloud import ACR, DIGITALOCEAN, DOCKER_HUB, GHCR, GOOGLE
+from berth.domain.provider_failure_cloud import ACR, DIGITALOCEAN, DOCKER_HUB, ECR, GHCR, GOOGLE
 from berth.domain.provider_failure_hosted import GITEA, GITLAB, HARBOR, JFROG, QUAY
 
 ROWS: tuple[Row, ...] = (
@@ -17,6 +17,7 @@ ROWS: tuple[Row, ...] = (
     *GHCR,
     *ACR,
     *GOOGLE,
+    *ECR,
     *DIGITALOCEAN,
     *GITLAB,
     *QUAY,

@@ -1,7 +1,7 @@
 """Rows of the table of failures: registries that somebody else runs (`provider_failure.py`)."""
 
 from berth.domain.credential_form import ACCESS_TOKEN_USER, ACR_REFRESH_USER
-from berth.domain.failure_row import ANONYMOUS, ANY_REFUSAL, DENIED, LIMITED, REJECTED, Row, make_row
+from berth.domain.failure_row import ANONYMOUS, ANY_REFUSAL, DENIED, LIMITED, MISSING, REJECTED, Row, make_row
 from berth.domain.finding import Fixer
 from berth.domain.registry_provider import Provider
 
@@ -214,6 +214,43 @@ GOOGLE: tuple[Row, ...] = (
             "{host} does not show {image} to anonymous callers, and there is no credential for exactly {host}.",
             Fixer.DEVELOPER,
             "Set three secrets for {host}; each location (…-docker.pkg.dev) is a host of its own: `berth registry add {host}`.",
+        ),
+    ),
+)
+
+ECR: tuple[Row, ...] = (
+    make_row(
+        Provider.ECR,
+        DENIED,
+        (
+            (
+                "{host} takes the credential {credential}, but does not let it pull {image}: its IAM policy does not allow it, or "
+                "another account's repository policy."
+            ),
+            None,
+            (
+                "Allow ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and ecr:BatchCheckLayerAvailability on the repository {path}; "
+                "docs/registries.md has a policy that is enough."
+            ),
+        ),
+    ),
+    make_row(
+        Provider.ECR,
+        MISSING,
+        (
+            "There is no repository {path} in the account and region of {host}.",
+            Fixer.DEVELOPER,
+            "Check the repository's name, and account and region in the image's host: a repository is in one region only.",
+        ),
+        error_code="NAME_UNKNOWN",
+    ),
+    make_row(
+        Provider.ECR,
+        MISSING,
+        (
+            "{host} has no {image}.{tags}",
+            Fixer.DEVELOPER,
+            "Check the image's name and tag; a lifecycle policy of the repository may have deleted it.",
         ),
     ),
 )

@@ -6,7 +6,7 @@
 2. What nothing is known of is a plain registry (distribution, zot, or any other): its answers mean what the
    specification says.
 
-AWS's registries have a table of their own (C5). Source: REGISTRY_CREDENTIALS C1 of the references, from the vendors'
+Which hosts are AWS's is said by `ecr_host.py` (C5). Source: REGISTRY_CREDENTIALS C1 of the references, from the vendors'
 documentation.
 """
 
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from berth.domain.ecr_host import find_ecr_registry
 from berth.domain.problem import Invalid
 from berth.domain.registry_challenge import Challenge
 from berth.domain.registry_host import DOCKER_HUB, parse_web_address
@@ -27,6 +28,7 @@ class Provider(StrEnum):
     GHCR = "ghcr"
     ACR = "acr"
     GOOGLE = "google"
+    ECR = "ecr"
     GITLAB = "gitlab"
     QUAY = "quay"
     HARBOR = "harbor"
@@ -107,6 +109,16 @@ PROVIDERS: Mapping[Provider, ProviderFacts] = {
         hosts=re.compile(r"(?:[a-z0-9]+(?:-[a-z0-9]+)*-)?docker\.pkg\.dev|(?:[a-z]+(?:-[a-z]+)*\.)?gcr\.io"),
         parts=2,
     ),
+    Provider.ECR: ProviderFacts(
+        title="AWS (Amazon ECR)",
+        server="123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+        logins=(
+            Login("an IAM user's access key id", "its secret access key"),
+            Login("`AWS`", "a ready token, which lives for 12 hours"),
+        ),
+        permission="`ecr:GetAuthorizationToken` on `*`, and `ecr:BatchGetImage`, `ecr:GetDownloadUrlForLayer` and "
+        "`ecr:BatchCheckLayerAvailability` on the repository",
+    ),
     Provider.GITLAB: ProviderFacts(
         title="GitLab",
         server="registry.gitlab.com",
@@ -180,6 +192,8 @@ PROVIDERS: Mapping[Provider, ProviderFacts] = {
 
 def provider_of_host(host: str) -> Provider:
     """By the normal host (policy 1 and 2)."""
+    if find_ecr_registry(host) is not None:
+        return Provider.ECR
     for provider, facts in PROVIDERS.items():
         if facts.hosts is not None and facts.hosts.fullmatch(host):
             return provider
