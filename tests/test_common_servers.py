@@ -24,7 +24,7 @@ def test_every_provider_has_its_section(provider: Provider) -> None:
     section = SECTIONS[facts.title]
     rows = re.findall(r"^\| `([^`]+)` \| (.+) \| (.+) \|$", section, re.MULTILINE)
     assert rows == [(facts.server, login.user, login.password) for login in facts.logins]
-    assert f"Least permission: {facts.permission}." in section
+    assert f"Least permission: {facts.permission}." in " ".join(section.split())
 
 
 @pytest.mark.parametrize("provider", Provider)
