@@ -4,43 +4,16 @@ import asyncio
 import base64
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import pytest_asyncio
-from tests.fakes.bridge import Bridge, NoBridge, make_bridge
 from tests.git_image import git_layer
 from tests.own_registry import CONFIGURATION, launch_well, make_organization, own_host, publish, run_inside
-from tests.server import Server
 from tests.world import World, command_lines
 
-from berth.adapters.engine_private import PrivateEngine
-
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def bridge() -> Iterator[Bridge]:
-    try:
-        with make_bridge() as made:
-            yield made
-    except NoBridge as reason:
-        pytest.skip(f"no bridge can be made here: {reason}")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def networked(bridge: Bridge, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A server that containers reach, on an engine whose containers have a network."""
-    options = (f"--bridge={bridge.name}", f"--insecure-registry={bridge.network}")
-    folder = tmp_path_factory.mktemp("networked")
-    async with (
-        PrivateEngine(options=options) as engine,
-        Server(folder / "data", engine.docker_host, address=bridge.address) as server,
-    ):
-        yield World(server, engine.docker_host, "", "", "", "")
 
 
 async def make_codespace(world: World, api: httpx.AsyncClient, **config: object) -> tuple[str, str]:

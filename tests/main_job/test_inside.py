@@ -1,11 +1,8 @@
 """The built-in registry from inside a codespace, over the container's own network, with what is found there (L7, L9)."""
 
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
-from tests.fakes.bridge import Bridge, NoBridge, make_bridge
 from tests.own_registry import (
     Skopeo,
     docker_config,
@@ -16,33 +13,9 @@ from tests.own_registry import (
     publish,
     run_inside,
 )
-from tests.server import Server
 from tests.world import World
 
-from berth.adapters.engine_private import PrivateEngine
-
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
-
-
-@pytest.fixture(scope="module")
-def bridge() -> Iterator[Bridge]:
-    try:
-        with make_bridge() as made:
-            yield made
-    except NoBridge as reason:
-        pytest.skip(f"no bridge can be made here: {reason}")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def networked(bridge: Bridge, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    """A server that containers reach, on an engine whose containers have a network."""
-    options = (f"--bridge={bridge.name}", f"--insecure-registry={bridge.network}")
-    folder = tmp_path_factory.mktemp("networked")
-    async with (
-        PrivateEngine(options=options) as engine,
-        Server(folder / "data", engine.docker_host, address=bridge.address) as server,
-    ):
-        yield World(server, engine.docker_host, "", "", "", "")
 
 
 # As little as a client needs; busybox's wget shows no body of an error, so the push speaks HTTP itself.
