@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from tests.world import command_lines
 
-from berth.adapters import git_tree
+from berth.adapters import git_repositories, git_tree
 from berth.adapters.git_repositories import BareGitRepositories
 from berth.domain.git_object import TreeFile
 from berth.domain.problem import Invalid, LimitReached, UpstreamFailed
@@ -172,3 +172,27 @@ async def test_leaving_early_leaves_no_process(repository: Repository, size: int
         assert isinstance(chunks, AsyncGenerator)
         await chunks.aclose()
     assert not [line for line in command_lines() if str(repository.path) in line]
+
+
+async def test_a_large_blob_among_thousands_is_copied_once(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was copied once for each of them, which stopped the server for minutes: this test would not end in time."""
+    large = "f" * 40
+    small = [f"{number:040x}" for number in range(30_000)]
+    answer = b"".join(f"{sha} blob 1\n".encode() + b"x\n" for sha in small)
+    whole = answer + f"{large} blob {32 * 1024 * 1024}\n".encode() + bytes(32 * 1024 * 1024) + b"\n"
+
+    async def said(*_arguments: object, **_more: object) -> bytes:
+        return whole
+
+    monkeypatch.setattr(git_repositories, "run_git", said)
+    blobs = await repository.git.read_blobs(1, [*small, large])
+    assert (len(blobs), blobs[small[0]], len(blobs[large])) == (30_001, b"x", 32 * 1024 * 1024)
+
+
+async def test_blobs_are_what_git_has(repository: Repository) -> None:
+    contents = [b"", b"\n", b"a\nb", b"0" * 100]
+    blobs = await repository.git.read_blobs(1, {repository.blob(content) for content in contents})
+    assert sorted(blobs.values()) == sorted(contents)
+    assert await repository.git.read_blobs(1, []) == {}

@@ -146,11 +146,12 @@ class BareGitRepositories:
         lines = "".join(f"{sha}\n" for sha in shas)
         output = await self._git(repository_id, "cat-file", "--batch", stdin=lines.encode()) if shas else b""
         found: dict[str, bytes] = {}
-        while output:
-            head, _, rest = output.partition(b"\n")
-            sha, _kind, size = head.decode().split(" ")
-            found[sha] = rest[: int(size)]
-            output = rest[int(size) + 1 :]
+        at = 0  # nothing but the blobs is copied: a stranger may have put a large one among thousands
+        while at < len(output):
+            end = output.index(b"\n", at)
+            sha, _kind, size = output[at:end].decode().split(" ")
+            at = end + 1 + int(size) + 1
+            found[sha] = output[end + 1 : at - 1]
         return found
 
     async def _list(self, repository_id: int, commit: str, *paths: str) -> list[TreeEntry]:
