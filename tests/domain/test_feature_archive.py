@@ -82,6 +82,11 @@ def raw_records(body: bytes, *, kind: bytes = b"x", name: str = "a", size: int =
     return head + body + bytes(-len(body) % 512) + file + b"hi".ljust(512, b"\0") + bytes(1024)
 
 
+def long_name(name: bytes) -> bytes:
+    head = entry("././@LongLink", tarfile.GNUTYPE_LONGNAME, size=len(name)).tobuf(tarfile.USTAR_FORMAT)
+    return head + name + bytes(-len(name) % 512) + ONE
+
+
 def broken(data: bytes, at: int, new: bytes) -> bytes:
     """With some bytes of the first header replaced, and its checksum right again."""
     head = data[:at] + new + data[at + len(new) : 512]
@@ -119,6 +124,8 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a record of no length": lambda: raw_records(b"0 a=b\n"),
     "a record without a value": lambda: raw_records(b"5 ab\n"),
     "too many records": lambda: raw_records(b"x" * 70_000),
+    "a name that is longer than any": lambda: long_name(b"/" * 70_000),
+    "a record of too many digits": lambda: raw_records(b"0000005 a=\n"),
     "no tar": lambda: b"PK\x03\x04".ljust(2048, b"x"),
     "a size that is no number": lambda: broken(ONE, 124, b"zz"),
     "a size of eight": lambda: broken(ONE, 124, b"8"),
@@ -146,6 +153,8 @@ def test_the_controls_of_what_is_refused() -> None:
     assert read(ONE) == read(broken(ONE, 0, b"a")) == read(records(("size", "2"), ("mtime", "1.5"))) == {"a": b"hi"}
     assert read(records(("path", "./b"))) == {"b": b"hi"}
     assert read(records(("comment", "x"), kind=b"g")) == {"a": b"hi"}
+    assert read(long_name(b"./b")) == {"b": b"hi"}
+    assert read(raw_records(b"5 a=\n" * 13_000)) == {"a": b"hi"}
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -156,6 +165,15 @@ def test_nothing_unpacks_beyond_the_bound(zipped: bool) -> None:
         read(data, 100_000)
     assert caught.value.code == "feature.too_large"
     assert read(data, 300_000) == {"a": bytes(200_000)}
+
+
+def test_what_entries_say_of_each_other_is_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A KiB of gzip came to minutes: tens of thousands of records in each of a thousand entries."""
+    monkeypatch.setattr(feature_archive, "_MAX_EXTENSIONS", 1000)
+    said = raw_records(b"5 a=\n" * 100)[:1024]  # without the file that it is said of
+    with pytest.raises(Invalid, match="too long names"):
+        read(said * 3 + ONE)
+    assert read(said * 2 + ONE) == {"a": b"hi"}
 
 
 def test_files_and_entries_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

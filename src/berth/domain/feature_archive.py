@@ -2,7 +2,7 @@
 
 1. It holds regular files and folders. A link, a device, a sparse file or anything else is refused, not left out.
 2. Every path stays below the Feature's folder. Nothing is there twice, and nothing is a file and a folder.
-3. What it unpacks to is bounded before it is unpacked.
+3. What it unpacks to is bounded before it is unpacked; so is what its entries say of each other, which is read byte by byte.
 4. Owners, modes and times count for nothing.
 
 Decided: no `tarfile`. It reads formats that no Feature needs, and each is a way to make a few bytes large or to leave the
@@ -23,8 +23,11 @@ _BLOCK = 512
 _GZIP = b"\x1f\x8b"
 _WITH_GZIP_HEADER = 31  # zlib's word for it
 _MAX_EXTENSION = 64 * 1024
+_MAX_EXTENSIONS = 2 * 1024 * 1024  # of all entries together; tools write a few hundred bytes for one
+_LENGTH_DIGITS = 6  # of a record
 _POSIX = b"ustar\0"
 _FILES, _FOLDER, _RECORDS, _RECORDS_FOR_ALL, _LONG_NAME = (b"0", b"\0"), b"5", b"x", b"g", b"L"
+_EXTENSIONS = {_RECORDS, _RECORDS_FOR_ALL, _LONG_NAME}
 
 
 @dataclass(slots=True)
@@ -74,6 +77,7 @@ class _Reading:
         self._source = source
         self._at = 0
         self._entries = 0
+        self._extensions = 0  # bytes
         self._files: dict[str, bytes] = {}
         self._folders: set[str] = set()
 
@@ -81,7 +85,7 @@ class _Reading:
         said = _Extension()
         while header := self._next_header():
             kind, size = header[156:157], self._number(header[124:136])
-            content = self._take(size)
+            content = self._take_extension(size) if kind in _EXTENSIONS else self._take(size)
             if kind in {_RECORDS, _RECORDS_FOR_ALL}:
                 self._read_records(content, _Extension() if kind == _RECORDS_FOR_ALL else said, kind)
             elif kind == _LONG_NAME:
@@ -113,6 +117,12 @@ class _Reading:
             self._refuse(f"it holds more than {MAX_FILES} files")
         return header
 
+    def _take_extension(self, size: int) -> bytes:
+        self._extensions += size
+        if size > _MAX_EXTENSION or self._extensions > _MAX_EXTENSIONS:
+            self._refuse("it has too long names")
+        return self._take(size)
+
     def _take(self, size: int) -> bytes:
         content = self._data[self._at : self._at + size]
         if len(content) < size:
@@ -132,15 +142,15 @@ class _Reading:
         return self._text(prefix + b"/" + name if prefix else name)
 
     def _read_records(self, content: bytes, said: _Extension, kind: bytes) -> None:
-        if len(content) > _MAX_EXTENSION:
-            self._refuse("it has too long names")
-        while content:
-            length, _, _ = content.partition(b" ")
-            end = int(length) if length.isdigit() and len(length) < 7 else 0
-            record, content = content[len(length) + 1 : end], content[end:]
+        at = 0
+        while at < len(content):
+            length = content[at : at + _LENGTH_DIGITS + 1].partition(b" ")[0]
+            end = at + int(length) if length.isdigit() and len(length) <= _LENGTH_DIGITS else at
+            record = content[at + len(length) + 1 : end]
             key, equals, value = record.removesuffix(b"\n").partition(b"=")
-            if not equals or not record.endswith(b"\n") or len(length) + 1 + len(record) != end:
+            if not equals or not record.endswith(b"\n") or at + len(length) + 1 + len(record) != end:
                 self._refuse("one of its records is damaged")
+            at = end
             if key.startswith(b"GNU.sparse") or (kind == _RECORDS_FOR_ALL and key in {b"path", b"size"}):
                 self._refuse("it holds what is no plain file")
             if key == b"path":
