@@ -209,6 +209,7 @@ NEVER: dict[str, dict[str, Any]] = {
     "in the secrets": {"mounts": ["type=bind,source=/srv/cache,target=/run/codespaces/env"]},
     "above the secrets": {"mounts": ["type=bind,source=/srv/cache,target=/run/"]},
     "the secrets, otherwise": {"mounts": ["type=bind,source=/srv/cache,target=/x/../var/run/codespaces"]},
+    "what holds the secrets, otherwise": {"mounts": ["type=bind,source=/srv/cache,target=/var/run"]},
     "two mounts at one place": {"mounts": [BIND, {**BIND, "source": "/etc"}]},
 }
 NEVER_ARGUMENTS: dict[str, Any] = {

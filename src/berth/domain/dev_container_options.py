@@ -10,6 +10,7 @@ Compose service. All of them become a list of `Asked`, and `review_options` says
    Volumes would be shared by whoever knows their names.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,7 @@ _FIELDS = {
     "ro": "readonly",
     "consistency": "consistency",  # of other systems than Linux: nothing here
 }
+_VAR_RUN = re.compile(r"^/var/run(?=/|\Z)")  # another name of /run
 _SWITCH = {"": True, "true": True, "1": True, "false": False, "0": False}
 
 
@@ -204,7 +206,7 @@ def _understand_mount(one: Asked) -> HostOptions | NotUnderstood:
     read_only = _SWITCH.get(fields.get("readonly", "false"))
     if source is None or target is None or read_only is None:
         return NotUnderstood(one.key, "a mount needs source and target, absolute paths without variables")
-    if any(_overlaps(target.replace("/var/run/", "/run/", 1), taken) for taken in (RUN_DIRECTORY, WORKSPACES)):
+    if any(_overlaps(_VAR_RUN.sub("/run", target), taken) for taken in (RUN_DIRECTORY, WORKSPACES)):
         return NotUnderstood(
             one.key, f"{target} is where the codespace has its checkout or its secrets", "Mount it elsewhere."
         )
