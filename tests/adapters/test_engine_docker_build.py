@@ -13,6 +13,9 @@ from tests.fakes.http_server import Asked, HTTPServer, Reply
 from tests.world import engine_api, import_image
 
 from berth.adapters.engine_docker import DockerEngine
+from berth.domain.codespace import LABEL, SERVER_LABEL
+from berth.domain.dockerfile import BuildArguments, parse_dockerfile, render_dockerfile
+from berth.domain.image_build import BUILD_LABEL, is_of_build
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports import ImageBuild, ImageBuilt
 
@@ -75,6 +78,30 @@ async def test_an_image_with_its_labels_and_arguments(engine: DockerEngine, busy
     await engine.remove_image(asked.name)
     await engine.remove_image(asked.name)
     assert await engine.find_image(built.image_id) is None
+
+
+@pytest.mark.parametrize("mended", [True, False], ids=["as Berth writes it", "the positive control"])
+async def test_a_step_s_container_is_no_codespace_s(engine: DockerEngine, busybox_image: str, mended: bool) -> None:
+    """A launch of `victim` would take it for its own container, and put the secrets there."""
+    labels = {SERVER_LABEL: os.urandom(4).hex(), BUILD_LABEL: "k", LABEL: ""}
+    text = f"FROM {busybox_image}\nLABEL {LABEL}=victim\nRUN sleep 100\n"
+    read = parse_dockerfile(text.encode(), BuildArguments(values={}, target="", platform="linux/amd64"))
+    pinned = {image: image for image in read.images}
+    if mended:
+        text = render_dockerfile(read, pinned, labels).decode()
+    else:
+        text = text.replace("RUN", f"LABEL {SERVER_LABEL}={labels[SERVER_LABEL]}\nRUN")
+    task = asyncio.create_task(build(engine, request(labels=labels), text))
+    try:
+        async with asyncio.timeout(60):
+            while not (found := await engine.list_containers({SERVER_LABEL: labels[SERVER_LABEL]})):
+                await asyncio.sleep(0.05)
+        mistaken = await engine.list_containers({SERVER_LABEL: labels[SERVER_LABEL], LABEL: "victim"})
+        assert mistaken == (() if mended else found)
+        assert is_of_build({BUILD_LABEL: "", **found[0].labels}) is mended
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_steps_for_later_are_told(engine: DockerEngine, docker_host: str) -> None:

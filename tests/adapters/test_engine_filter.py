@@ -230,6 +230,21 @@ async def test_lists_hold_this_codespace_s_containers(running: Wall) -> None:
         assert [one["Id"] for one in (await api.get(f"{V}/containers/json?all=1")).json()] == [running.own]
 
 
+async def test_labels_alone_make_no_container_this_codespace_s(running: Wall) -> None:
+    """An image may have them, too, and with it the container in which a step of a build runs."""
+    async with running.engine() as engine, running.api() as api:
+        name = f"twin-{running.name}"
+        twin = {**running.body(), "Labels": running.scope.labels}
+        made = (await engine.post(f"{V}/containers/create?name={name}", json=twin)).raise_for_status().json()["Id"]
+        try:
+            assert [one["Id"] for one in (await api.get(f"{V}/containers/json?all=1")).json()] == [running.own]
+            assert_refused(await api.post(f"{V}/containers/{made}/start"), "engine.container")
+            assert_refused(await api.get(f"{V}/containers/{made}/json"), "engine.container")
+            assert (await api.get(f"{V}/containers/{running.own}/json")).status_code == 200, "the positive control"
+        finally:
+            await engine.delete(f"{V}/containers/{name}?force=1")
+
+
 async def test_events_are_of_this_codespace(running: Wall) -> None:
     filters = json.dumps({"event": {"start": True}})
     async with running.engine() as engine, running.api() as api, api.stream(

@@ -139,5 +139,6 @@ def test_layers_are_told_apart_by_installation_owner_repository_and_stranger() -
 
 def test_a_container_of_a_build_is_no_codespaces() -> None:
     assert is_of_build({"dev.berth.build": "x"})
+    assert is_of_build({"dev.berth.build": "x", "dev.berth.codespace": ""})
     assert not is_of_build({"dev.berth.build": "x", "dev.berth.codespace": "y"})
     assert not is_of_build({"dev.berth.server": "x"})

@@ -39,7 +39,7 @@ def render(text: str, target: str = "", **values: str) -> list[str]:
     pinned = {image: image.pinned(DIGEST) for image in dockerfile.images}
     lines = render_dockerfile(dockerfile, pinned, {"key": "value"}).decode().splitlines()
     for number, line in enumerate(lines):
-        assert line.startswith("FROM ") == (lines[number + 1 : number + 2] == ["LABEL key=value"]), lines
+        assert line.startswith(("FROM ", "LABEL a")) == (lines[number + 1 : number + 2] == ["LABEL key=value"]), lines
     return [line.replace(f"@{DIGEST}", "@") for line in lines if line != "LABEL key=value"]
 
 
@@ -178,6 +178,16 @@ def test_the_escape_character_stays() -> None:
         "FROM h.example/base@",
         "COPY a` b c d",
     ]
+
+
+def test_no_label_of_the_file_says_whose_it_is() -> None:
+    """A container in which a step runs would be taken for somebody else's codespace."""
+    text = f"FROM {BASE}\nLABEL a.codespace=victim\nRUN x\nlabel a.codespace victim\nRUN y"
+    own = "LABEL key=value"
+    dockerfile = parse(text)
+    pinned = {image: image.pinned(DIGEST) for image in dockerfile.images}
+    lines = render_dockerfile(dockerfile, pinned, {"key": "value"}).decode().splitlines()[2:]
+    assert lines == [own, "LABEL a.codespace=victim", own, "RUN x", "LABEL a.codespace victim", own, "RUN y"]
 
 
 def test_what_is_built_is_marked_by_whose_it_is() -> None:

@@ -26,6 +26,7 @@ OWN, TWIN, FOREIGN = "a" * 64, "a" * 11 + "b" * 53, "f" * 64
 PROCESS = "e" * 64
 LABELS = {"dev.berth.codespace": "c", "dev.berth.server": "s"}
 OWN_LABELS = ["dev.berth.codespace=c", "dev.berth.server=s"]
+OWN_CONTAINERS = {"label": OWN_LABELS, "name": [r"^/?berth\-c$"]}
 KNOWN = Known(frozenset({OWN, TWIN}), frozenset({PROCESS}))
 
 
@@ -221,12 +222,12 @@ def test_lists_are_of_this_codespace(labels: object) -> None:
     path, _, written = passed("GET", f"/v1.41/containers/json?{given}").target.partition("?")
     fields = parse_qs(written)
     assert (path, fields["all"], set(fields)) == ("/v1.41/containers/json", ["1"], {"all", "filters"})
-    assert json.loads(fields["filters"][0]) == {"label": OWN_LABELS}
+    assert json.loads(fields["filters"][0]) == OWN_CONTAINERS
 
 
 def test_a_list_without_filters_gets_them() -> None:
     fields = parse_qs(passed("GET", "/v1.41/containers/json").target.partition("?")[2])
-    assert json.loads(fields["filters"][0]) == {"label": OWN_LABELS}
+    assert json.loads(fields["filters"][0]) == OWN_CONTAINERS
 
 
 def test_only_starts_of_this_codespace_are_told() -> None:

@@ -22,7 +22,7 @@ from tests.secret_world import ACME
 
 from berth.adapters.store import codespace_policy as policy_rows
 from berth.adapters.store.database import Store
-from berth.domain.codespace import SERVER_LABEL, Codespace, Rebuild
+from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace, Rebuild
 from berth.domain.codespace_policy import CodespacePolicy
 from berth.domain.dev_container import METADATA_LABEL
 from berth.domain.feature import MAX_FEATURES
@@ -85,7 +85,7 @@ async def test_upon_an_image(world: CodespaceWorld) -> None:
     build = only(world)
     key = build_key(SERVER_ID, launched)
     label = build.asked.labels[METADATA_LABEL]
-    assert build.asked.labels == {SERVER_LABEL: SERVER_ID, BUILD_LABEL: key, METADATA_LABEL: label}
+    assert build.asked.labels == {SERVER_LABEL: SERVER_ID, BUILD_LABEL: key, LABEL: "", METADATA_LABEL: label}
     assert json.loads(label) == [{"remoteUser": "dev"}, {"id": feature, "postCreateCommand": "echo go"}]
     assert build.asked.name == built_image_name(launched.name)
     assert (build.asked.cpus, build.asked.memory_bytes, build.asked.cached) == (1, 2**29, True)

@@ -65,11 +65,11 @@ async def test_the_engine_gets_digests_and_the_row_an_id(world: CodespaceWorld) 
     assert launched.image_reference is None
     build = only(world)
     key = build_key(SERVER_ID, launched)
-    assert build.asked.labels == {SERVER_LABEL: SERVER_ID, BUILD_LABEL: key}
+    assert build.asked.labels == {SERVER_LABEL: SERVER_ID, BUILD_LABEL: key, LABEL: ""}
     assert build.dockerfile == [
         "# escape=\\",
         f"FROM {HOST}/team/dev@{DIGEST}",
-        f"LABEL {SERVER_LABEL}={SERVER_ID} {BUILD_LABEL}={key}",
+        f"LABEL {SERVER_LABEL}={SERVER_ID} {BUILD_LABEL}={key} {LABEL}=",
         "COPY . /x",
     ]
     assert build.asked.name == built_image_name(launched.name)

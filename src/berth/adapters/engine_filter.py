@@ -27,6 +27,7 @@ from berth.domain.engine_request import (
     Refused,
     Rule,
     decide_engine_request,
+    own_containers,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -147,8 +148,7 @@ class EngineFilter:
 
     async def _look(self) -> None:
         """Learn which containers are this codespace's. Raises _EngineFailed."""
-        labels = [f"{name}={value}" for name, value in self._scope.labels.items()]
-        query = urlencode({"all": "1", "filters": json.dumps({"label": labels})})
+        query = urlencode({"all": "1", "filters": json.dumps(own_containers(self._scope))})
         try:
             async with asyncio.timeout(_LOOK_TIMEOUT_S), connected(self._docker_host) as engine:
                 await engine.ask("GET", f"/v1.40/containers/json?{query}")

@@ -4,7 +4,8 @@
    from the table below, so that both read the same file.
 2. Each image from elsewhere (`FROM`, `COPY --from=`) becomes its digest; what names an earlier stage stays.
 3. After each FROM there is a LABEL, the first step of every layer that is built. It makes whose build it is part of the
-   engine's cache key: nobody gets layers of another owner or repository.
+   engine's cache key: nobody gets layers of another owner or repository. It comes again after each LABEL of the file, which
+   could say that the containers of the following steps are somebody else's.
 4. What would reach elsewhere is refused: an address in ADD (the engine itself would fetch it, from the server's network),
    ONBUILD (steps that run later, unread), another platform. So is what only BuildKit builds.
 5. `# syntax=docker/dockerfile…` is passed over, as by any engine without BuildKit; another frontend is another language.
@@ -140,7 +141,8 @@ def render_dockerfile(
     for stage in dockerfile.stages:
         name = f" AS {stage.name}" if stage.name else ""
         lines += [f"FROM {_base_name(stage.base, dockerfile.stages, pinned)}{name}", label]
-        lines += [_render_step(step, pinned) for step in stage.steps]
+        for step in stage.steps:
+            lines += [_render_step(step, pinned), *([label] if step.keyword == "LABEL" else [])]
     return "".join(f"{line}\n" for line in lines).encode()
 
 

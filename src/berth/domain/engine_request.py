@@ -5,8 +5,8 @@ The filter trusts nothing that the CLI says: it is a wall of its own, for a CLI 
 1. Only the requests in the table below pass: what `devcontainer up --prebuild` sends for a container from a local image.
    Method, path and each key of the query are compared; what is not in the table is refused.
 2. A path is compared as it came. One with escapes, empty or dotted segments, or another API version is not in the table.
-3. A container is one of this codespace, named by its id. A process (exec) is one that was made through this filter.
-   An image is the launch's own. Lists and events show this codespace's containers and no others.
+3. A container is one of this codespace, by its labels and its name; it is meant by its id. A process (exec) is one that was made
+   through this filter. An image is the launch's own. Lists and events show this codespace's containers and no others.
 4. Nothing is passed on as it came: path, query and body are written anew, from what was understood.
 5. A container gets from Berth: name, image, labels, mounts, tmpfs and limits; the request may repeat them, nothing else. From the
    request it gets what only concerns its own processes. All other keys must ask for nothing, known to Berth or not.
@@ -44,6 +44,7 @@ __all__ = [
     "Refused",
     "Rule",
     "decide_engine_request",
+    "own_containers",
 ]
 
 _MAX_QUERY_FIELDS = 8
@@ -173,6 +174,11 @@ def _own_labels(scope: LaunchScope) -> list[str]:
     return [f"{name}={value}" for name, value in scope.labels.items()]
 
 
+def own_containers(scope: LaunchScope) -> dict[str, list[str]]:
+    """The filters that find them. Labels come from images, too; a name is given by who makes a container, and to one only."""
+    return {"label": _own_labels(scope), "name": [f"^/?{re.escape(scope.container_name)}$"]}
+
+
 def _as_it_is(call: _Call) -> _Checked:
     return call.match["path"], None, None
 
@@ -184,10 +190,10 @@ def _image(call: _Call) -> _Checked:
 
 
 def _list(call: _Call) -> _Checked:
-    labels = _own_labels(call.scope)
-    if "filters" in call.query and _parse_filters(call.query["filters"]) != {"label": set(labels)}:
+    labels = set(_own_labels(call.scope))
+    if "filters" in call.query and _parse_filters(call.query["filters"]) != {"label": labels}:
         refuse(Rule.QUERY, "Only this codespace's containers are listed, by its labels.")
-    return "/containers/json", {**call.query, "filters": json.dumps({"label": labels})}, None
+    return "/containers/json", {**call.query, "filters": json.dumps(own_containers(call.scope))}, None
 
 
 def _events(call: _Call) -> _Checked:

@@ -2,7 +2,9 @@
 
 1. Each layer of a build carries labels: the installation's, and a key of the codespace's owner and repository, and of the pull
    request if it is a stranger's. The key makes layers of anybody else unusable as a cache, whatever their text.
-2. The image has a name under a host that nobody can have, by the codespace: it goes when the codespace goes. A launch that
+2. None of them names a codespace, whatever label a base image or a Dockerfile has: a container in which a step runs would be
+   taken for that codespace's, and a launch of it would put its owner's secrets there.
+3. The image has a name under a host that nobody can have, by the codespace: it goes when the codespace goes. A launch that
    names it asks that host, and finds nothing (L2).
 """
 
@@ -10,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from berth.domain.codespace import LABEL, Codespace
+from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace
 
 BUILD_LABEL = "dev.berth.build"  # on every layer that is built, and on the containers in which that happens
 _NAME = re.compile(r"berth\.invalid/([^:]+):built(?:-[A-Za-z0-9_.-]+)?")  # RFC 6761: no name under .invalid exists
@@ -23,6 +25,11 @@ def build_key(server_id: str, codespace: Codespace) -> str:
     return hashlib.sha256(of.encode()).hexdigest()[:32]
 
 
+def build_labels(server_id: str, codespace: Codespace) -> dict[str, str]:
+    """What every layer carries, from the first one on (1, 2)."""
+    return {SERVER_LABEL: server_id, BUILD_LABEL: build_key(server_id, codespace), LABEL: ""}
+
+
 def built_image_name(codespace: str, service: str = "") -> str:
     """The engine's name of what was built for a codespace, or for a service beside its main one."""
     return f"berth.invalid/{codespace}:built{'-' if service else ''}{service}"
@@ -30,7 +37,7 @@ def built_image_name(codespace: str, service: str = "") -> str:
 
 def is_of_build(labels: Mapping[str, str]) -> bool:
     """Whether a container with these labels is one in which a step runs; a codespace's own has those of its image, too."""
-    return BUILD_LABEL in labels and LABEL not in labels
+    return BUILD_LABEL in labels and not labels.get(LABEL)
 
 
 def codespace_of_image(name: str) -> str | None:

@@ -8,13 +8,13 @@
 
 from dataclasses import dataclass, replace
 
-from berth.domain.codespace import SERVER_LABEL, Codespace
+from berth.domain.codespace import Codespace
 from berth.domain.dev_container import METADATA_LABEL, DevContainerConfig, review_image_metadata
 from berth.domain.feature import find_features, find_install_order
 from berth.domain.feature_image import DOCKERFILE, feature_context, find_failed, find_users, metadata_label
 from berth.domain.feature_order import Feature
 from berth.domain.finding import Finding, Fixer
-from berth.domain.image_build import BUILD_LABEL, build_key, built_image_name
+from berth.domain.image_build import build_labels, built_image_name
 from berth.domain.machine import Machines
 from berth.domain.problem import Invalid, UpstreamFailed
 from berth.domain.registry_credential import RegistryCredentials
@@ -84,10 +84,7 @@ class FeatureLayers:
         local = await self._find(base)
         metadata = review_image_metadata(local.labels)
         users = find_users(metadata, wanted.config, local.user)
-        mine = {
-            SERVER_LABEL: self._server_id,
-            BUILD_LABEL: build_key(self._server_id, wanted.codespace),
-        }
+        mine = build_labels(self._server_id, wanted.codespace)
         files, notes = feature_context(base, local.user, features, users, mine)
         for note in notes:
             await log.output(note)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from berth.domain.codespace import SERVER_LABEL, Codespace
+from berth.domain.codespace import Codespace
 from berth.domain.dev_container_build import DevContainerBuild
 from berth.domain.dockerfile import BuildArguments, Dockerfile, parse_dockerfile, render_dockerfile
 from berth.domain.dockerignore import MAX_SIZE_BYTES as MAX_IGNORE_BYTES
@@ -18,7 +18,7 @@ from berth.domain.dockerignore import NAME as IGNORE_FILE
 from berth.domain.dockerignore import parse_ignore_rules
 from berth.domain.finding import Finding, Fixer
 from berth.domain.git_object import TreeFile
-from berth.domain.image_build import BUILD_LABEL, build_key, built_image_name
+from berth.domain.image_build import build_labels, built_image_name
 from berth.domain.image_reference import ImageReference
 from berth.domain.machine import Machines
 from berth.domain.prebuild import PrebuildInput
@@ -123,7 +123,7 @@ class ImageBuilder:
         source, dockerfile = plan.source, plan.dockerfile
         files, own_ignore = await self._gather_context(source)
         pinned = await self._prove_images(plan, registries, log, afresh=afresh)
-        labels = {SERVER_LABEL: self._server_id, BUILD_LABEL: build_key(self._server_id, source.codespace)}
+        labels = build_labels(self._server_id, source.codespace)
         name = _free_name(files)
         added = {name: render_dockerfile(dockerfile, pinned, labels), IGNORE_FILE: _ignore_file(own_ignore, name)}
         machine = self._machines.resolve(source.codespace.machine)
