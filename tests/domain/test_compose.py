@@ -506,6 +506,7 @@ BAD_VALUES: dict[str, tuple[str, str]] = {
     "tmpfs: /x:size=1t": (VALUE, "must be a size"),
     "env_file: /etc/shadow": (NOT_ALLOWED, "leads out of the repository"),
     "env_file: ../../x": (NOT_ALLOWED, "leads out of the repository"),
+    f"env_file: [{','.join('x' * 33)}]": (VALUE, "may have 32 entries"),
     "env_file: [{path: a, format: raw}]": (UNSUPPORTED, "more than 'path'"),
     "build: ../..": (NOT_ALLOWED, "leads out of the repository"),
     "build: 'https://example.com/x.git'": (NOT_ALLOWED, "leads out of the repository"),

@@ -259,6 +259,18 @@ async def test_a_file_that_is_not_there(world: CodespaceWorld, config: dict[str,
     assert code(codespace) == "compose.missing"
 
 
+async def test_files_of_variables_that_are_too_large_together(world: CodespaceWorld) -> None:
+    """Each may have long values of few words, and a service many files: GiBs of them were held in memory."""
+    files = [f"v{number}.env" for number in range(6)]
+    for number, name in enumerate(files):
+        grown = f"L{number}={'x' * 50_000}\n" + "".join(f"V{number}_{one}=a$L{number}\n" for one in range(4))
+        await world.write("acme/web", f".devcontainer/{name}", grown.encode())
+    await world.write("acme/web", FILE, f"services: {{app: {{image: {IMAGE}, env_file: {files[:4]}}}}}".encode())
+    assert (await world.launch()).state is State.AVAILABLE, "the positive control"
+    await world.write("acme/web", FILE, f"services: {{app: {{image: {IMAGE}, env_file: {files}}}}}".encode())
+    assert code(await world.launch()) == "compose.value"
+
+
 async def test_a_file_that_is_too_large(world: CodespaceWorld) -> None:
     await world.write("acme/web", FILE, b"#" * (1024 * 1024 + 1))
     assert code(await world.launch()) == "compose.malformed"

@@ -34,6 +34,7 @@ from berth.domain.problem import Invalid
 
 MAX_SHM_BYTES = 8 * 2**30
 MAX_STOP_S = 60.0
+MAX_ENVIRONMENT_FILES = 32
 _SIGNAL = re.compile(r"[A-Z0-9+-]{1,16}")
 _CAPABILITY = re.compile(r"[A-Za-z_]{1,40}")
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
@@ -281,7 +282,10 @@ def _build(value: object, what: str, place: ServicePlace, notes: list[str]) -> D
 
 def _environment_files(value: object, what: str, place: ServicePlace) -> tuple[EnvironmentFile, ...]:
     found = []
-    for one in _entries(value, what):
+    entries = _entries(value, what)
+    if len(entries) > MAX_ENVIRONMENT_FILES:
+        raise refusal(f"{what} may have {MAX_ENVIRONMENT_FILES} entries.")
+    for one in entries:
         values = mapping(one, what) if isinstance(one, dict) else {"path": one}
         if not values.keys() <= {"path", "required", "format"} or values.get("format") is not None:
             raise refusal(f"{what} asks for more than 'path' and 'required'.", UNSUPPORTED)

@@ -3,6 +3,7 @@
 1. No variable of the server is one of a Compose file's (L5): there are those of the repository's own `.env`, and no others.
 2. Keys are not filled in, values are, in each file before the files are merged.
 3. What is filled in is not read again; and all texts together have a bound, however often a long value is named.
+4. So has what one service is given of them: 1 MiB, from at most 32 files.
 
 Source: Compose Specification, "Interpolation"; Docker's page "Syntax for environment files in Docker Compose".
 """
@@ -15,6 +16,7 @@ from berth.domain.problem import Invalid
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_TEXT = 2 * 1024 * 1024
+MAX_ENVIRONMENT = 1024 * 1024  # characters; Linux takes less for a process
 _MAX_DEPTH = 16
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r"[^$]+")
@@ -36,6 +38,7 @@ class Interpolation:
         self._variables = variables
         self._source = source
         self._written = 0
+        self._unused = 0  # how many words around this one do not count
         self.unset: set[str] = set()
 
     def fill(self, value: object) -> object:
@@ -83,10 +86,10 @@ class Interpolation:
         operator, word = "", ""
         if found := _OPERATOR.match(text, at):
             operator = found[0]
-            unset = set(self.unset)
+            unused = not self._takes(operator, name)
+            self._unused += unused
             word, at = self._read(text, found.end(), depth + 1)
-            if not self._takes(operator, name):
-                self.unset = unset  # nobody misses what is not used
+            self._unused -= unused
         if not text.startswith("}", at):
             raise self._refusal(text, "a variable in it has no end")
         return self._chosen(name, operator, word), at + 1
@@ -112,7 +115,7 @@ class Interpolation:
         return word
 
     def _value(self, name: str) -> str:
-        if name not in self._variables:
+        if name not in self._variables and not self._unused:  # nobody misses what is not used
             self.unset.add(name)
         return self._variables.get(name, "")
 
@@ -144,18 +147,32 @@ def parse_variables(data: bytes, source: str, variables: Mapping[str, str]) -> d
         if blank := _END.match(text, at):
             at = blank.end()
             continue
-        line = text.count("\n", 0, at) + 1
+        begun = at
         match = _BEGINNING.match(text, at)
         if match is None:
-            raise _malformed(source, f"line {line} is no NAME=value")
+            raise _malformed(source, f"line {_line(text, begun)} is no NAME=value")
         content, at = _read_value(text, match.end(), filling) if match[2] else ("", match.end())
         end = _END.match(text, at)
         if end is None:
-            raise _malformed(source, f"line {line} has something after its value")
+            raise _malformed(source, f"line {_line(text, begun)} has something after its value")
         at = end.end()
         if match[2]:
             known[match[1]] = found[match[1]] = content
     return found
+
+
+def check_environment(variables: Mapping[str, str], what: str) -> None:
+    """Policy 4. Raises Invalid."""
+    if sum(len(name) + len(value) for name, value in variables.items()) > MAX_ENVIRONMENT:
+        raise Invalid(
+            f"The variables of {what} have more than {MAX_ENVIRONMENT // 1024} KiB.",
+            field="devcontainer_path",
+            code="compose.value",
+        )
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1
 
 
 def _read_value(text: str, at: int, filling: Interpolation) -> tuple[str, int]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace
 from berth.domain.compose import SERVICE_LABEL, ComposeRequest, find_compose, read_compose
 from berth.domain.compose_service import ComposeService
-from berth.domain.compose_variables import parse_variables
+from berth.domain.compose_variables import check_environment, parse_variables
 from berth.domain.dev_container import DevContainerConfig
 from berth.domain.finding import Finding, Fixer
 from berth.domain.machine import Machines
@@ -116,6 +116,7 @@ class ComposeServices:
             data = await self._find(repository, commit, file.path)
             if data is not None:
                 found |= parse_variables(data, file.path, {**variables, **found})
+                check_environment(found, f"the service {service.name}")
             elif file.required:
                 raise _missing(codespace, repository, commit, file.path)
         for name, value in service.environment.items():
