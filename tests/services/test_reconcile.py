@@ -104,6 +104,41 @@ async def test_every_due_row_gets_one_step(queue: Store) -> None:
     assert sorted(worker.steps) == [(row_id, 1) for row_id in range(1, 41)]
 
 
+class Hanging(Job):
+    """The first rows' steps do not end."""
+
+    def __init__(self, hanging: int) -> None:
+        super().__init__()
+        self.hanging = hanging
+
+    async def act(self, claim: Claim) -> Outcome:
+        self.duration_s = 1000 if claim.id <= self.hanging else 0
+        return await super().act(claim)
+
+
+async def test_steps_that_never_end_keep_nobody_else_waiting_for_ever(
+    queue: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "_LONG_STEP_S", 0.5)
+    await add(queue, 40)
+    worker = Hanging(36)
+    async with running(queue, worker) as loop:
+        while (await results(queue))[36:] != ["done 1"] * 4:
+            await asyncio.sleep(0.02)
+        assert loop.running == 36
+    assert sorted(worker.cancelled) == list(range(1, 37)), "none was ended for it"
+
+
+async def test_there_are_not_more_steps_than_all_in_all(queue: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reconcile, "_LONG_STEP_S", 0.0)
+    monkeypatch.setattr(reconcile, "_MOST_STEPS", 18)
+    await add(queue, 20)
+    async with running(queue, Hanging(18)) as loop:
+        await until(lambda: loop.running == 18)
+        await asyncio.sleep(0.5)
+        assert await results(queue) == [None] * 20
+
+
 async def test_a_request_during_a_step_cancels_it_and_is_met(queue: Store) -> None:
     await add(queue)
     worker = Job()

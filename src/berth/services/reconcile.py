@@ -3,6 +3,9 @@
 A server that dies leaves rows whose lease runs out: another (or the same, restarted) claims them. A server that lost a
 claim without knowing (a long pause, a cut network) cannot store anything: the epoch has moved (fencing). A request that
 comes while a step runs cancels the step: the next look sees what is wanted now. A row whose step raises backs off.
+
+At most _CONCURRENCY steps begin at once. One that takes long (a build, a hook that never ends) stops counting after _LONG_STEP_S:
+some users with such steps would otherwise keep everybody else's codespaces from starting, stopping and being deleted.
 """
 
 import asyncio
@@ -24,6 +27,8 @@ LEASE_S = 6.0  # how long a killed server's rows wait for another one
 _RENEW_EVERY_S = 1.5
 _IDLE_LOOK_S = 2.0  # another replica's API may have written; our own wakes us
 _CONCURRENCY = 16
+_LONG_STEP_S = 30.0
+_MOST_STEPS = 64  # with those that take long
 MAX_BACKOFF_S = 300.0
 _LOG = logging.getLogger(__name__)
 
@@ -105,6 +110,7 @@ class Reconciler:
         self._wake = asyncio.Event()
         self._overtaken = asyncio.Event()
         self._steps: dict[tuple[int, int], tuple[Claim, asyncio.Task[None]]] = {}
+        self._begun: dict[tuple[int, int], float] = {}  # when, by the event loop's clock
 
     def wake(self) -> None:
         """Look now: a request was stored."""
@@ -154,7 +160,7 @@ class Reconciler:
 
     async def _claim_due(self) -> float:
         """Claim what is due and start its steps; answers how long there is nothing more to do."""
-        room = _CONCURRENCY - len(self._steps)
+        room = self._room()
         if room <= 0:
             return _IDLE_LOOK_S
         async with self._store.read() as connection:
@@ -168,11 +174,19 @@ class Reconciler:
             key = (claim.id, claim.epoch)
             task = asyncio.create_task(self._step(claim))
             self._steps[key] = (claim, task)
+            self._begun[key] = asyncio.get_running_loop().time()
             task.add_done_callback(partial(self._done, key))
         return 0.0 if rows else _IDLE_LOOK_S / 10
 
+    def _room(self) -> int:
+        """How many more steps may begin."""
+        since = asyncio.get_running_loop().time() - _LONG_STEP_S
+        short = sum(begun > since for begun in self._begun.values())
+        return min(_CONCURRENCY - short, _MOST_STEPS - len(self._steps))
+
     def _done(self, key: tuple[int, int], _task: asyncio.Task[None]) -> None:
         self._steps.pop(key, None)
+        self._begun.pop(key, None)
         self._wake.set()
 
     async def _step(self, claim: Claim) -> None:
