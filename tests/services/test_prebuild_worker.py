@@ -12,15 +12,17 @@ from tests.secret_world import MINE, WEB
 
 from berth.adapters.store import codespace_policy as policy_rows
 from berth.adapters.store import package as package_rows
+from berth.adapters.store import package_grant as grant_rows
 from berth.adapters.store import prebuild as rows
 from berth.adapters.store.database import Store
-from berth.adapters.store.package_tables import uploads
+from berth.adapters.store.package_tables import packages, uploads
 from berth.adapters.store.prebuild_tables import prebuilds
 from berth.adapters.store.tables import collaborators, repositories
 from berth.domain.codespace_policy import CodespacePolicy
 from berth.domain.image_build import built_image_name
 from berth.domain.image_reference import Digest
 from berth.domain.lifecycle import State
+from berth.domain.package_role import PackageRole
 from berth.domain.prebuild import Prebuild, PrebuildState
 from berth.domain.problem import LimitReached
 from berth.domain.registry_credential import Anonymous
@@ -422,3 +424,18 @@ async def test_a_repository_that_goes_takes_its_prebuilds_along(world: PrebuildW
     await world.work(claim)
     assert await world.row(made) is None
     assert await world.versions() == []
+
+
+@ONCE
+async def test_nothing_goes_into_a_package_that_somebody_made_before(world: PrebuildWorld) -> None:
+    """The name can be foreseen. Whoever reads the repository could make the package, stay its administrator, and let jobs push."""
+    made = await world.make()
+    package = await world.package()
+    assert package is not None
+    async with world.store.begin() as connection:
+        await connection.execute(update(packages).where(packages.c.id == package.package.id).values(repository_id=None))
+        await grant_rows.set_workflow_repository(connection, package.package.id, made.repository_id, PackageRole.WRITE)
+    await world.codespaces.write("acme/web", ".devcontainer/more", b"x")
+    failed = await world.step(made)
+    assert code(failed) == "prebuild.package_taken"
+    assert len(await world.versions()) == 1

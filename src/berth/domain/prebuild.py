@@ -258,6 +258,16 @@ def branch_gone(full_name: str, branch: str) -> Finding:
     )
 
 
+def package_taken(package: PackageName) -> Finding:
+    """Whoever made it is its administrator, and may show it to whom he likes."""
+    return Finding(
+        code="prebuild.package_taken",
+        sentence=f"The package {package} is not linked to the repository: somebody made it, or unlinked it.",
+        fixer=Fixer.REPOSITORY_ADMIN,
+        next_step="Delete that package, or have it deleted by whoever administers it, then run the prebuild again.",
+    )
+
+
 def wrong_visibility(package: PackageName, package_is: str, repository_is: str) -> Finding:
     """A8: what lies in a package is seen by whom the package lets."""
     return Finding(

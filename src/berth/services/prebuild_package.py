@@ -4,7 +4,8 @@
    engine needs no credential and no way to this server.
 2. Who may push is decided as for a job of the repository that pushes (A8): by the same registry token, at each blob. The
    first version makes the package: linked to the repository, inheriting access, as visible as the repository is.
-3. A package of another visibility takes none: what was built with the repository's credentials would be seen by others.
+3. A package of another visibility takes none: what was built with the repository's credentials would be seen by others. Nor
+   does one that is not linked to the repository: the name can be foreseen, and whoever made it first is its administrator.
 4. A server that dies on the way leaves an upload and blobs that nothing names: the collector takes them.
 """
 
@@ -28,7 +29,7 @@ from berth.domain.image_export import (
 from berth.domain.image_reference import Digest, DigestAlgorithm
 from berth.domain.package import PackageName
 from berth.domain.package_access import PackageAction
-from berth.domain.prebuild import PrebuildVersion, package_of, wrong_visibility
+from berth.domain.prebuild import PrebuildVersion, package_of, package_taken, wrong_visibility
 from berth.domain.problem import UpstreamFailed
 from berth.domain.repository import Repository
 from berth.domain.resource_scope import format_scope
@@ -68,6 +69,8 @@ class PrebuildPackages:
         name = package_of(repository)
         caller = await self._authenticate(token, name)
         known = await self._access.authorize_push(caller, name)
+        if known.package.repository_id != repository.id:
+            raise LaunchFailed(package_taken(name))
         if known.package.visibility is not repository.visibility:
             raise LaunchFailed(wrong_visibility(name, known.package.visibility, repository.visibility))
         files: dict[str, StoredFile] = {}
