@@ -217,11 +217,10 @@ class Launcher:
         group: ServiceGroup,
         log: CreationLog,
     ) -> UpRequest:
-        """The checkout, and what the dev container CLI is asked to make on it."""
+        """The checkout, the services that come first, and what the dev container CLI is asked to make on it."""
         options = merge_options((config.options, image.metadata.options))
         if options.label:
             await log.output(f"The container gets {options.label} of its host, as this server allows.")
-        """The checkout, the services that come first, and what the dev container CLI is asked to make on it."""
         await log.phase(f"Checking out {codespace.ref}")
         workspace = await self._check_out(codespace, source.repository, commit)
         await self._give_workspace(codespace, config, image)
