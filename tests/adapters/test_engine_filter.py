@@ -372,16 +372,27 @@ async def test_a_privileged_process_is_refused(running: Wall) -> None:
 async def test_a_client_that_goes_takes_its_request_along(running: Wall) -> None:
     """Otherwise every client that is killed would leave a connection to the engine behind."""
     filters = json.dumps({"event": {"start": True}})
+    before = connections(running.docker_host)
     async with running.api() as api:
         async with api.stream("GET", f"{V}/events", params={"filters": filters}):
-            assert connections() > 0, "the positive control"
-        await until(lambda: connections() == 0)
+            assert connections(running.docker_host) == before + 1, "the positive control"
+        await until(lambda: connections(running.docker_host) == before)
 
 
-def connections() -> int:
-    """What this process has open towards the engine for a client of the filter."""
-    names = [task.get_coro().__qualname__ for task in asyncio.all_tasks()]  # type: ignore[union-attr]
-    return sum(name.endswith("_Filter._relay") for name in names)
+def connections(docker_host: str) -> int:
+    """How many sockets this process has open towards the engine."""
+    return [peer_of(link) for link in Path("/proc/self/fd").iterdir()].count(docker_host.removeprefix("unix://"))
+
+
+def peer_of(descriptor: Path) -> str | None:
+    """Where a socket leads to; None for what is none, or leads nowhere (any more)."""
+    try:
+        if not str(descriptor.readlink()).startswith("socket:"):
+            return None
+        with socket.socket(fileno=os.dup(int(descriptor.name))) as opened:
+            return str(opened.getpeername())
+    except OSError:
+        return None
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -540,6 +551,7 @@ async def test_a_launch_has_only_so_many_requests(wall: Wall, monkeypatch: pytes
 async def test_it_ends_with_the_launch_and_so_does_every_connection(wall: Wall) -> None:
     path = wall.socket.with_name("second")
     filters = json.dumps({"event": {"start": True}})
+    before = connections(wall.docker_host)
     async with contextlib.AsyncExitStack() as stack:
         async with filtered_engine(wall.docker_host, wall.scope, path):
             assert path.stat().st_mode & 0o777 == 0o600
@@ -552,7 +564,7 @@ async def test_it_ends_with_the_launch_and_so_does_every_connection(wall: Wall) 
             await events.aread()
         with pytest.raises(ConnectionRefusedError):
             await asyncio.open_unix_connection(str(path))
-    assert connections() == 0
+    assert connections(wall.docker_host) == before
 
 
 async def test_its_directory_may_lie_deep(wall: Wall, tmp_path: Path) -> None:
