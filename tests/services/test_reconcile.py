@@ -273,6 +273,44 @@ async def test_after_too_many_attempts_the_worker_gives_up(queue: Store) -> None
     assert await results(queue) == ["gave up"]
 
 
+async def test_claims_that_end_with_their_servers_are_no_failed_attempts(queue: Store) -> None:
+    """Otherwise the first passing fault of a row that was killed a few times would be its last, or wait for a minute."""
+    await add(queue)
+    for _ in range(6):
+        async with queue.begin() as connection:
+            await work.claim(connection, jobs, holder="killed", lease_s=-1, limit=1)
+    stopped = Job()
+    stopped.duration_s = 30
+    async with running(queue, stopped):
+        await until(lambda: stopped.steps)
+    worker = Job()
+    worker.error = UpstreamFailed("away")
+    worker.give_up_after = 2
+    async with running(queue, worker):
+        await until(lambda: worker.steps)
+        await until_given_back(queue)
+    assert await attempts(queue) == 1
+    assert await results(queue) == [None]
+
+
+async def test_a_failure_of_what_is_not_wanted_any_more_does_not_count(queue: Store) -> None:
+    await add(queue)
+    async with queue.begin() as connection:
+        (row,) = await work.claim(connection, jobs, holder="a", lease_s=10, limit=1)
+        await connection.execute(update(jobs).values(generation=2))
+    await Claim(queue, jobs, row).give_back(60, failed=True)
+    async with queue.begin() as connection:
+        (again,) = await work.claim(connection, jobs, holder="a", lease_s=10, limit=1)
+    assert again.attempts == 0
+    await Claim(queue, jobs, again).give_back(60, failed=True)
+    assert await attempts(queue) == 1, "the positive control"
+
+
+async def attempts(queue: Store) -> int:
+    async with queue.read() as connection:
+        return int((await connection.execute(select(jobs.c.attempts))).scalar_one())
+
+
 async def test_a_loop_that_ends_gives_its_rows_back(queue: Store) -> None:
     await add(queue)
     worker = Job()
@@ -336,7 +374,7 @@ async def test_giving_up_may_go_wrong_too(
     await Reconciler(queue, Hopeless(second), holder="a")._step(Claim(queue, jobs, row))
     async with queue.read() as connection:
         after = (await connection.execute(select(jobs))).one()
-    assert after.attempts == 1
+    assert after.attempts == (level is not None)
     assert (after.lease is None) == (level is not None), "given back, unless it is another's already"
     told = [record.levelname for record in caplog.records if "give" in record.message]
     assert told == ([] if level is None else [level])

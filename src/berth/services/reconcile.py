@@ -70,7 +70,7 @@ class Claim:
         self.id: int = row.id
         self.epoch: int = row.epoch
         self.generation: int = row.generation
-        self.attempts: int = row.attempts
+        self.attempts: int = row.attempts + 1  # this one counted
         self.subject: str = str(getattr(row, "name", f"{table.name} {row.id}"))  # what the log calls it
 
     async def note(self, **values: Any) -> None:
@@ -83,7 +83,7 @@ class Claim:
         if not await work.note(connection, self._table, row_id=self.id, epoch=self.epoch, values=values):
             raise Fenced
 
-    async def put(self, outcome: Outcome, *, failed: bool = False) -> None:
+    async def put(self, outcome: Outcome) -> None:
         """Store the outcome and give the claim back. Raises Fenced."""
         async with self._store.begin() as connection:
             held = await work.put(
@@ -94,10 +94,22 @@ class Claim:
                 generation=self.generation,
                 values=outcome.values,
                 next_in_s=outcome.next_in_s,
-                failed=failed,
             )
         if not held:
             raise Fenced
+
+    async def give_back(self, next_in_s: float, *, failed: bool) -> None:
+        """Without an outcome; `failed`: the step was tried, and counts. Nothing happens if the claim was lost."""
+        async with self._store.begin() as connection:
+            await work.give_back(
+                connection,
+                self._table,
+                row_id=self.id,
+                epoch=self.epoch,
+                generation=self.generation,
+                next_in_s=next_in_s,
+                failed=failed,
+            )
 
 
 class Reconciler:
@@ -197,7 +209,7 @@ class Reconciler:
         except Fenced:
             _LOG.info("reconcile.fenced", extra={"row": claim.id})
         except asyncio.CancelledError:
-            await asyncio.shield(self._give_back(claim, 0.0))
+            await asyncio.shield(self._give_back(claim, 0.0, failed=False))
             raise
         except Problem as problem:  # its cause may quote what a stranger's server said: the code is enough
             facts = {"subject": claim.subject, "code": problem.code, "attempts": claim.attempts}
@@ -219,12 +231,13 @@ class Reconciler:
             _LOG.warning("reconcile.not_given_up", extra={"subject": claim.subject, "code": problem.code})
         except Exception:  # noqa: BLE001 as above
             _LOG.exception("reconcile.give_up_failed", extra={"row": claim.id})
-        await self._give_back(claim, min(2.0 ** min(claim.attempts, 16), MAX_BACKOFF_S))
+        await self._give_back(claim, min(2.0 ** min(claim.attempts, 16), MAX_BACKOFF_S), failed=True)
 
-    async def _give_back(self, claim: Claim, next_in_s: float) -> None:
+    @staticmethod
+    async def _give_back(claim: Claim, next_in_s: float, *, failed: bool) -> None:
         try:
-            await claim.put(Outcome(next_in_s=next_in_s), failed=True)
-        except (Fenced, Problem):
+            await claim.give_back(next_in_s, failed=failed)
+        except Problem:
             _LOG.info("reconcile.not_given_back", extra={"row": claim.id})  # its lease runs out instead
 
     async def _keep_renewing(self) -> None:

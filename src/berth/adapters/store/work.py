@@ -4,6 +4,7 @@ The invariants, which every statement here keeps:
 - A row is worked on by the holder of its newest epoch only: `claim` adds one to the epoch, `put` refuses an older one.
 - All times are the database's clock: replicas need not agree on the time.
 - `next_at` is the only timer; NULL means that there is nothing to do until a request comes.
+- `attempts` counts steps that failed since one succeeded or a request came; a claim that ends with its server is none.
 """
 
 from collections.abc import Iterable
@@ -46,7 +47,7 @@ async def claim(
     statement = (
         update(table)
         .where(table.c.id.in_(due.scalar_subquery()))
-        .values(lease=now + lease_s, holder=holder, epoch=table.c.epoch + 1, attempts=table.c.attempts + 1)
+        .values(lease=now + lease_s, holder=holder, epoch=table.c.epoch + 1)
         .returning(table)
     )
     return list((await connection.execute(statement)).fetchall())
@@ -86,25 +87,47 @@ async def put(
     generation: int,
     values: dict[str, Any],
     next_in_s: float | None,
-    failed: bool = False,
 ) -> bool:
     """Store a step's outcome and give the claim back. False: the claim was lost, nothing was stored (fencing).
 
-    A request that came meanwhile makes the row due at once, whatever the step wanted. `failed` keeps `attempts`.
+    A request that came meanwhile makes the row due at once, whatever the step wanted.
     """
+    values = {**values, "attempts": 0, "seen": generation}
+    return await _end_claim(connection, table, row_id, epoch, generation, next_in_s, values)
+
+
+async def give_back(
+    connection: AsyncConnection,
+    table: Table,
+    *,
+    row_id: int,
+    epoch: int,
+    generation: int,
+    next_in_s: float,
+    failed: bool,
+) -> bool:
+    """Give the claim back without an outcome; `failed`: the step was tried. Otherwise as `put`."""
+    more = case((table.c.generation == generation, table.c.attempts + 1), else_=table.c.attempts)
+    values = {"attempts": more} if failed else {}
+    return await _end_claim(connection, table, row_id, epoch, generation, next_in_s, values)
+
+
+async def _end_claim(
+    connection: AsyncConnection,
+    table: Table,
+    row_id: int,
+    epoch: int,
+    generation: int,
+    next_in_s: float | None,
+    values: dict[str, Any],
+) -> bool:
     now = database_now(connection)
     later = None if next_in_s is None else now + next_in_s
-    settled = {} if failed else {"attempts": 0, "seen": generation}
+    next_at = case((table.c.generation == generation, later), else_=now)
     statement = (
         update(table)
         .where(table.c.id == row_id, table.c.epoch == epoch)
-        .values(
-            **values,
-            **settled,
-            lease=None,
-            holder=None,
-            next_at=case((table.c.generation == generation, later), else_=now),
-        )
+        .values(**values, lease=None, holder=None, next_at=next_at)
     )
     return bool((await connection.execute(statement)).rowcount)
 
