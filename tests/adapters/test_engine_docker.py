@@ -315,6 +315,18 @@ async def test_no_container_to_run_in(engine: DockerEngine, container: str) -> N
     assert stopped.value.code == "container.not_running"
 
 
+async def test_a_command_ends_with_its_container(engine: DockerEngine, container: str) -> None:
+    started = asyncio.Event()
+
+    async def on_output(_piece: bytes) -> None:
+        started.set()
+
+    call = asyncio.create_task(engine.execute(container, ["sh", "-c", "echo; sleep 600"], on_output=on_output))
+    await started.wait()
+    await engine.stop_container(container, timeout_s=0)
+    assert (await call).exit_code == 137, "what CodespaceInstaller knows it by"
+
+
 async def test_a_cancelled_call_leaves_no_connection(engine: DockerEngine, container: str, docker_host: str) -> None:
     before = connections()
     calls = [asyncio.create_task(engine.execute(container, ["sleep", "600"], stdin=b"x")) for _ in range(5)]

@@ -12,7 +12,7 @@ from berth.adapters.store.database import Store
 from berth.adapters.store.tables import codespaces as table
 from berth.domain.codespace import Codespace
 from berth.domain.lifecycle import Desired, Phase, State
-from berth.domain.problem import LimitReached, UpstreamFailed
+from berth.domain.problem import Conflict, LimitReached, UpstreamFailed
 from berth.services.lifecycle import _MAX_ATTEMPTS
 from berth.services.ports import ContainerStatus, ExecResult
 
@@ -229,6 +229,37 @@ async def test_a_start_that_fails_stops_the_container_again(world: CodespaceWorl
     assert await code_of(world, launched.name) == "container.install_failed"
     assert world.engine.containers[str(launched.container_id)].status is ContainerStatus.EXITED
     assert not await world.is_valid(world.engine.environments[-1]["GITHUB_TOKEN"])
+
+
+async def test_a_container_that_ends_while_it_is_started_is_started_again(world: CodespaceWorld) -> None:
+    launched = await world.launch()
+    await stop(world, launched.name)
+    installed = world.engine.install_result
+    world.engine.install_result = ExecResult(137, b"")
+    assert (await start(world, launched.name)).finding is None
+    world.engine.install_result = installed
+    again = await world.step(launched.name)
+    assert (again.state, again.container_id) == (State.AVAILABLE, launched.container_id)
+
+
+async def test_a_container_that_always_ends_while_it_is_started_fails(world: CodespaceWorld) -> None:
+    launched = await world.launch()
+    await stop(world, launched.name)
+    ended = Conflict("The container is not running.", code="container.not_running")
+    world.engine.faults["execute"] = ended
+    await world.service.start(world.secrets.subject("olga"), launched.name)
+    await exhaust(world, launched.name)
+    assert await code_of(world, launched.name) == "container.not_running"
+
+
+async def test_a_container_that_is_taken_away_while_it_is_started_is_lost(world: CodespaceWorld) -> None:
+    launched = await world.launch()
+    await stop(world, launched.name)
+    world.engine.install_result = ExecResult(137, b"")
+    await start(world, launched.name)
+    del world.engine.containers[str(launched.container_id)]
+    await world.step(launched.name)
+    assert await code_of(world, launched.name) == "container.lost"
 
 
 async def test_a_start_that_is_refused_before_anything_runs(world: CodespaceWorld) -> None:

@@ -21,7 +21,7 @@ from berth.domain.docker_config_files import (
     plan_saving,
     replacement_input,
 )
-from berth.domain.problem import Invalid, Problem, UpstreamFailed
+from berth.domain.problem import Conflict, Invalid, Problem, UpstreamFailed
 from berth.domain.registry_credential import RegistryCredential
 from berth.domain.secret_text import SecretText
 from berth.services.codespace_exec import tail_of
@@ -29,6 +29,7 @@ from berth.services.ports import Engine, ExecResult
 
 _TIMEOUT_S = 60.0
 LOOKS = 5
+_KILLED = 137  # what a shell that got SIGKILL leaves, as everything in a container does that ends
 _LOG = logging.getLogger(__name__)
 
 
@@ -110,17 +111,27 @@ class CodespaceInstaller:
     async def _run(self, container_id: str, user: str, command: Sequence[str], stdin: bytes | SecretText) -> ExecResult:
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._engine.execute(container_id, command, user=user, stdin=stdin)
+                result = await self._engine.execute(container_id, command, user=user, stdin=stdin)
         except TimeoutError:
             raise UpstreamFailed(
                 "The container does not answer in time.", code="engine.unreachable", retryable=True
             ) from None
+        except Conflict as problem:
+            raise _ended() from problem
+        if result.exit_code == _KILLED:
+            raise _ended()
+        return result
 
 
 def changes_all_the_time() -> UpstreamFailed:
     return UpstreamFailed(
         "The docker config in the codespace changes all the time.", code="container.install_failed", retryable=True
     )
+
+
+def _ended() -> UpstreamFailed:
+    """Passing: the next look at the container sees what has become of it."""
+    return UpstreamFailed("The container ended meanwhile.", code="container.not_running", retryable=True)
 
 
 def _failed(what: str, result: ExecResult) -> UpstreamFailed:
