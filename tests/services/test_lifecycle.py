@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 from tests.codespace_world import CodespaceWorld, make_codespace_world
-from tests.fakes.engine import UNREACHABLE
+from tests.fakes.engine import UNREACHABLE, Executed
 
 from berth.adapters.store import work
 from berth.adapters.store.database import Store
@@ -333,6 +333,30 @@ async def test_a_fenced_launch_makes_nothing(world: CodespaceWorld) -> None:
     before = (await world.get(name), dict(world.engine.containers))
     await world.run(slow)
     assert (await world.get(name), world.engine.containers) == before
+
+
+@pytest.mark.parametrize("failure", [None, ValueError("a bug")], ids=["an answer", "a bug"])
+async def test_a_fenced_launch_that_fails_undoes_nothing(world: CodespaceWorld, failure: Exception | None) -> None:
+    """A server that stood still does not know that another has launched the codespace by now."""
+    await world.configure("acme/web", postCreateCommand="make")
+    name = await world.create()
+    slow = await world.claim(name)
+    slow.attempts = _MAX_ATTEMPTS
+
+    async def be_overtaken(_executed: Executed) -> ExecResult:
+        world.engine.on_execute = None
+        await world.step(name)
+        if failure is not None:
+            raise failure
+        return ExecResult(2, b"")
+
+    world.engine.on_execute = be_overtaken
+    await world.run(slow)
+    launched = await world.get(name)
+    assert launched.state is State.AVAILABLE
+    assert launched.container_id in world.engine.containers
+    assert await world.is_valid(world.engine.environments[-1]["GITHUB_TOKEN"])
+    assert "finding" not in {entry.kind for entry in await world.log(name)}
 
 
 async def test_a_bug_in_a_step_fails_in_the_end_with_a_sentence(world: CodespaceWorld) -> None:

@@ -73,6 +73,7 @@ class CodespaceWorker:
             if claim.attempts == 1 and isinstance(error, Problem) and codespace.desired is Desired.RUNNING:
                 await self._log_of(codespace).phase(f"{error.message} Berth tries again.")  # whoever waits shall know
             return None
+        await claim.check()
         finding = finding_of(error) if isinstance(error, Problem) else INTERNAL
         failed = await self._failed(codespace, finding)
         return replace(failed, next_in_s=_LOOK_AGAIN_S)  # to clear up what this attempt could not
@@ -190,6 +191,7 @@ class CodespaceWorker:
         await log.flush()
         if isinstance(error, Problem) and is_passing(error) and claim.attempts < _MAX_ATTEMPTS:
             raise error
+        await claim.check()
         containers = await self._launcher.look(codespace)
         await self._clean_up(codespace, containers)
         finding = error.finding if isinstance(error, LaunchFailed) else finding_of(error)

@@ -78,6 +78,10 @@ class Claim:
         async with self._store.begin() as connection:
             await self.note_in(connection, **values)
 
+    async def check(self) -> None:
+        """Before something is undone: what is there may be another holder's by now. Raises Fenced."""
+        await self.note(epoch=self.epoch)
+
     async def note_in(self, connection: AsyncConnection, **values: Any) -> None:
         """The same in a transaction that stores more, or nothing. Raises Fenced."""
         if not await work.note(connection, self._table, row_id=self.id, epoch=self.epoch, values=values):
