@@ -37,6 +37,19 @@ async def lines(world: CodespaceWorld, kind: str = "output") -> list[str]:
     return [entry.text for entry in await world.log(view.codespace.name) if entry.kind == kind]
 
 
+async def test_a_server_that_is_late_writes_nothing_of_what_is_gone(codespaces: CodespaceWorld) -> None:
+    name, other = await codespaces.create(), await codespaces.create()
+    late, kept = [
+        CreationLog(codespaces.store, codespaces.secrets.clock, (await codespaces.get(one)).id) for one in (name, other)
+    ]
+    await codespaces.service.delete(codespaces.secrets.subject("olga"), name)
+    await codespaces.run(await codespaces.claim(name))
+    assert await codespaces.find(name) is None
+    await late.phase("Available")
+    await kept.phase("Available")
+    assert [entry.text for entry in await codespaces.log(other)][-1:] == ["Available"], "the positive control"
+
+
 @pytest.mark.parametrize(
     ("secrets", "text", "shown"),
     [

@@ -204,8 +204,9 @@ async def make_due(connection: AsyncConnection, ids: Sequence[int]) -> None:
 async def append_log(
     connection: AsyncConnection, codespace_id: int, at: datetime, lines: list[tuple[str, str]]
 ) -> None:
-    """Append (kind, text) lines."""
-    if lines:
+    """Append (kind, text) lines. Nothing happens if the codespace is gone: who writes may have lost it to another server."""
+    kept = select(codespaces.c.id).where(codespaces.c.id == codespace_id).with_for_update(read=True, key_share=True)
+    if lines and (await connection.execute(kept)).first() is not None:
         rows = [{"codespace_id": codespace_id, "at": at, "kind": kind, "text": text} for kind, text in lines]
         await connection.execute(insert(codespace_log), rows)
 
