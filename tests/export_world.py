@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, case, select, update
 from tests.codespace_world import ORIGIN, CodespaceWorld, make_codespace_world
 from tests.fakes.engine import Executed
 
@@ -91,8 +91,10 @@ class ExportWorld:
     async def claim(self, export_id: int) -> Claim:
         """Take the row, whenever it is due, also from a server that was killed."""
         async with self.store.begin() as connection:
-            await connection.execute(update(codespace_exports).values(next_at=None, lease=None))
-        await self.set_row(export_id, next_at=0.0)
+            await connection.execute(update(codespace_exports).values(next_at=None))
+            due = update(codespace_exports).where(codespace_exports.c.id == export_id)
+            ended = case((codespace_exports.c.lease.is_not(None), 0.0))
+            await connection.execute(due.values(next_at=0.0, lease=ended))
         async with self.store.begin() as connection:
             (row,) = await work.claim(connection, codespace_exports, holder="test", lease_s=60, limit=2)
         return Claim(self.store, codespace_exports, row)

@@ -313,7 +313,7 @@ async def test_a_bug_is_tried_again_and_then_told(world: PrebuildWorld) -> None:
 async def test_a_server_that_dies_again_and_again(world: PrebuildWorld) -> None:
     made = await world.create()
     async with world.store.begin() as connection:
-        await connection.execute(update(prebuilds).values(attempts=MAX_ATTEMPTS))
+        await connection.execute(update(prebuilds).values(deserted=MAX_ATTEMPTS))
     assert code(await world.step(made)) == "prebuild.interrupted"
 
 

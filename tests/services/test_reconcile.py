@@ -27,6 +27,7 @@ jobs = Table(
     Column("epoch", Integer, nullable=False, default=0),
     Column("holder", String(64)),
     Column("attempts", Integer, nullable=False, default=0),
+    Column("deserted", Integer, nullable=False, default=0),
     Column("result", String(64)),
 )
 
@@ -289,8 +290,13 @@ async def test_claims_that_end_with_their_servers_are_no_failed_attempts(queue: 
     async with running(queue, worker):
         await until(lambda: worker.steps)
         await until_given_back(queue)
-    assert await attempts(queue) == 1
+    assert await counted(queue) == (1, 6), "the one that was stopped gave it back"
     assert await results(queue) == [None]
+    async with queue.begin() as connection:
+        await connection.execute(update(jobs).values(next_at=0))
+        (row,) = await work.claim(connection, jobs, holder="a", lease_s=10, limit=1)
+    await Claim(queue, jobs, row).put(Outcome())
+    assert await counted(queue) == (0, 0)
 
 
 async def test_a_failure_of_what_is_not_wanted_any_more_does_not_count(queue: Store) -> None:
@@ -303,12 +309,13 @@ async def test_a_failure_of_what_is_not_wanted_any_more_does_not_count(queue: St
         (again,) = await work.claim(connection, jobs, holder="a", lease_s=10, limit=1)
     assert again.attempts == 0
     await Claim(queue, jobs, again).give_back(60, failed=True)
-    assert await attempts(queue) == 1, "the positive control"
+    assert await counted(queue) == (1, 0), "the positive control"
 
 
-async def attempts(queue: Store) -> int:
+async def counted(queue: Store) -> tuple[int, int]:
     async with queue.read() as connection:
-        return int((await connection.execute(select(jobs.c.attempts))).scalar_one())
+        attempts, deserted = (await connection.execute(select(jobs.c.attempts, jobs.c.deserted))).one()
+    return attempts, deserted
 
 
 async def test_a_loop_that_ends_gives_its_rows_back(queue: Store) -> None:

@@ -89,7 +89,7 @@ class CodespaceExportWorker:
         if export.state is not ExportState.IN_PROGRESS:
             return Outcome()
         try:
-            if claim.epoch > MAX_ATTEMPTS:  # claims are what servers that die with it leave
+            if claim.deserted >= MAX_ATTEMPTS:
                 raise interrupted()
             branch, sha = await self._export(claim, export)
         except Problem as problem:

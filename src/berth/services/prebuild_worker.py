@@ -123,7 +123,7 @@ class PrebuildWorker:
 
     async def _run(self, claim: Claim, prebuild: Prebuild, log: CreationLog) -> None:
         """Raises LaunchFailed, a Problem or Fenced."""
-        if claim.attempts > MAX_ATTEMPTS:
+        if claim.deserted >= MAX_ATTEMPTS:
             raise LaunchFailed(INTERRUPTED)
         source = await self._begin(claim, prebuild)
         parts, repository = self._parts, source.repository

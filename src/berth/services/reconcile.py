@@ -71,6 +71,7 @@ class Claim:
         self.epoch: int = row.epoch
         self.generation: int = row.generation
         self.attempts: int = row.attempts + 1  # this one counted
+        self.deserted: int = row.deserted  # how many servers died with it before
         self.subject: str = str(getattr(row, "name", f"{table.name} {row.id}"))  # what the log calls it
 
     async def note(self, **values: Any) -> None:

@@ -18,7 +18,7 @@ from berth.domain.lifecycle import Desired, Phase
 from berth.domain.problem import Conflict
 
 _NAMES_AT_ONCE = 500  # a statement takes some thousand values
-_COLUMNS_OF_LOOP = {"next_at", "lease", "holder"}
+_COLUMNS_OF_LOOP = {"next_at", "lease", "holder", "deserted"}
 _EXPORTING = (
     exists()
     .where(codespace_exports.c.codespace_id == codespaces.c.id, codespace_exports.c.state == ExportState.IN_PROGRESS)

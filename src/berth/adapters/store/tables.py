@@ -73,7 +73,8 @@ def work_columns() -> list[Column[Any]]:
         Column("lease", Float),  # until when the claim holds
         Column("epoch", Integer, nullable=False),  # every claim adds one: writes of an older one are refused
         Column("holder", String(64)),
-        Column("attempts", Integer, nullable=False),
+        Column("attempts", Integer, nullable=False),  # failed since a step succeeded or a request came
+        Column("deserted", Integer, server_default="0", nullable=False),  # claims whose server died, since an outcome
     ]
 
 

@@ -4,7 +4,8 @@ The invariants, which every statement here keeps:
 - A row is worked on by the holder of its newest epoch only: `claim` adds one to the epoch, `put` refuses an older one.
 - All times are the database's clock: replicas need not agree on the time.
 - `next_at` is the only timer; NULL means that there is nothing to do until a request comes.
-- `attempts` counts steps that failed since one succeeded or a request came; a claim that ends with its server is none.
+- `attempts` counts steps that failed since one succeeded or a request came. A claim that ends with its server is none: it
+  is counted in `deserted`, which the next outcome sets back.
 """
 
 from collections.abc import Iterable
@@ -44,10 +45,11 @@ async def claim(
         .limit(limit)
         .with_for_update(skip_locked=True)  # SQLite has no such clause and needs none: one writer at a time
     )
+    was_held = case((table.c.lease.is_(None), 0), else_=1)
     statement = (
         update(table)
         .where(table.c.id.in_(due.scalar_subquery()))
-        .values(lease=now + lease_s, holder=holder, epoch=table.c.epoch + 1)
+        .values(lease=now + lease_s, holder=holder, epoch=table.c.epoch + 1, deserted=table.c.deserted + was_held)
         .returning(table)
     )
     return list((await connection.execute(statement)).fetchall())
@@ -92,7 +94,7 @@ async def put(
 
     A request that came meanwhile makes the row due at once, whatever the step wanted.
     """
-    values = {**values, "attempts": 0, "seen": generation}
+    values = {**values, "attempts": 0, "deserted": 0, "seen": generation}
     return await _end_claim(connection, table, row_id, epoch, generation, next_in_s, values)
 
 
@@ -134,7 +136,8 @@ async def _end_claim(
 
 async def release_all(connection: AsyncConnection, table: Table) -> int:
     """Give back every claim. Only for a server that knows itself to be the only one (SQLite, under its host lock)."""
-    statement = update(table).where(table.c.lease.is_not(None)).values(lease=None, holder=None)
+    values = {"lease": None, "holder": None, "deserted": table.c.deserted + 1}
+    statement = update(table).where(table.c.lease.is_not(None)).values(**values)
     return int((await connection.execute(statement)).rowcount)
 
 
