@@ -8,6 +8,7 @@ from sqlalchemy import Row, func, select
 from tests.chaos.requests import Requests
 from tests.chaos.world import ChaosWorld
 
+from berth.adapters.store.codespace import to_codespace
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import access_tokens, codespaces
 from berth.domain.codespace import LABEL
@@ -79,8 +80,8 @@ def _of_row(row: Row[Any], seen: Look) -> list[str]:
     match Desired(row.desired), Phase(row.phase):
         case Desired.RUNNING, Phase.AVAILABLE:
             right = own and len(running) == 1 and tokens == 1
-        case Desired.STOPPED, Phase.SHUTDOWN:
-            right = own and not running and not tokens
+        case Desired.STOPPED, Phase.SHUTDOWN:  # domain/lifecycle.py, policy 6: a rebuild may have removed it already
+            right = (own or (not here and to_codespace(row).needs_rebuild)) and not running and not tokens
         case Desired.STOPPED, Phase.QUEUED:
             right = not here and not tokens
         case ((Desired.RUNNING | Desired.STOPPED), Phase.FAILED):
