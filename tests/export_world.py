@@ -112,7 +112,7 @@ class ExportWorld:
         return await self.step((await self.start(name, branch)).id)
 
 
-async def make_export_world(store: Store, folder: Path, *, timeout_s: float = 20) -> ExportWorld:
+async def make_export_world(store: Store, folder: Path, *, timeout_s: float = 60) -> ExportWorld:
     codespaces = await make_codespace_world(store, folder)
     await codespaces.give_triple()
     woken: list[int] = []
