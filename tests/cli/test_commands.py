@@ -380,8 +380,11 @@ def test_a_rebuild_is_full_only_if_that_is_said(berth: Berth, server: GitHubLike
     assert server.rebuilds == [{"full": False}, {"full": True}]
 
 
-def test_start_says_where_to_look(berth: Berth) -> None:
-    assert f"berth codespace logs --follow {CODESPACE}" in berth("codespace", "start", CODESPACE).stderr
+@pytest.mark.parametrize("verb", ["start", "rebuild"])
+def test_who_does_not_wait_is_told_where_to_look(berth: Berth, server: GitHubLike, verb: str) -> None:
+    told = berth("codespace", verb, CODESPACE, "--no-wait")
+    assert f"berth codespace logs --follow {CODESPACE}" in told.stderr
+    assert server.streams == []
 
 
 @pytest.mark.parametrize("argv", [("token",), ("token", "--new"), ("rotate-key",)], ids=" ".join)

@@ -43,6 +43,36 @@ def test_a_failed_launch_shows_its_finding_and_is_exit_1(berth: Berth, server: G
         assert text in result.stderr
 
 
+@pytest.mark.parametrize("verb", ["start", "rebuild"])
+def test_a_start_and_a_rebuild_show_what_the_log_gets_from_then_on(berth: Berth, server: GitHubLike, verb: str) -> None:
+    result = berth("codespace", verb, CODESPACE)
+    assert result.exit_code == 0
+    assert server.streams == ["4"]  # the last line that was there before
+    assert "Ready. Try" in result.stderr
+    assert "Pulling the image" not in result.stderr
+    server.log = [entry for entry in server.log if entry[1] == "end"]
+    assert berth("codespace", verb, CODESPACE).exit_code == 0
+    assert server.streams == ["4", ""]
+
+
+@pytest.mark.parametrize("verb", ["start", "rebuild"])
+def test_a_start_and_a_rebuild_fail_as_the_launch_does(berth: Berth, server: GitHubLike, verb: str) -> None:
+    server.state, server.finding = "Failed", FINDING
+    result = berth("codespace", verb, CODESPACE, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["state"] == "Failed"
+    assert "refused the password" in result.stderr
+    assert f"When that is mended: berth codespace {verb} {CODESPACE}" in result.stderr
+
+
+def test_a_start_says_which_hook_failed(berth: Berth, server: GitHubLike) -> None:
+    assert "ended with" not in berth("codespace", "start", CODESPACE).stderr
+    server.more = {"failed_hook": {"hook": "postStartCommand", "exit_code": 3, "at": "2026-11-30T08:00:00Z"}}
+    said = berth("codespace", "start", CODESPACE).stderr
+    assert "postStartCommand ended with exit code 3" in said
+    assert "Ready" in said
+
+
 def test_logs_of_a_failed_launch_end_with_what_to_do(berth: Berth, server: GitHubLike) -> None:
     server.log[3] = (4, "finding", json.dumps(FINDING))
     for options in ((), ("--follow",)):
@@ -88,14 +118,22 @@ def test_a_broken_stream_is_taken_up_where_it_broke(berth: Berth, server: GitHub
     assert result.stdout == "== Pulling the image\n== Running postCreateCommand\ninstalled\n"
 
 
-def test_ctrl_c_says_how_to_go_on(berth: Berth, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(self: Client, name: str) -> None:
+@pytest.mark.parametrize(
+    ("argv", "give_up"),
+    [(CREATE, "delete"), (("codespace", "start", CODESPACE), "stop"), (("codespace", "rebuild", CODESPACE), "stop")],
+    ids=["create", "start", "rebuild"],
+)
+def test_ctrl_c_says_how_to_go_on(
+    berth: Berth, monkeypatch: pytest.MonkeyPatch, argv: tuple[str, ...], give_up: str
+) -> None:
+    def interrupt(self: Client, name: str, *, after: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Client, "follow_log", interrupt)
-    result = berth(*CREATE)
+    result = berth(*argv)
     assert result.exit_code == 1
     assert f"berth codespace logs {CODESPACE} --follow" in result.stderr
+    assert f"Give it up: berth codespace {give_up} {CODESPACE}" in result.stderr
 
 
 HOSTILE = [

@@ -74,6 +74,10 @@ class GitHubLike:
         }
         return body | self.more | ({"finding": self.finding} if self.finding else {})
 
+    def stored_log(self) -> list[tuple[int, str, str]]:
+        """All but `end`, which only a stream has."""
+        return [entry for entry in self.log if entry[1] != "end"]
+
     def values(self) -> dict[str, str]:
         """The opened secrets, by path."""
         box = SealedBox(self.key)
@@ -114,7 +118,7 @@ class GitHubLike:
             (f"POST {one}/exec", self._exec),
             (f"POST {one}/exports", lambda body: (202, _export(branch=body.get("branch", f"codespace-{CODESPACE}")))),
             (f"GET {one}/exports/7", lambda _: (200, _export(**self._next_export()))),
-            (f"GET {one}/logs", lambda _: (200, [_log_body(*entry) for entry in self.log])),
+            (f"GET {one}/logs", lambda _: (200, [_log_body(*entry) for entry in self.stored_log()])),
             (r"GET /user/tokens", lambda _: (200, self.tokens)),
             (r"POST /user/tokens", lambda body: (201, {"id": 7, "token": "berth_new_token", **body})),
             (r"DELETE /user/tokens/7", lambda _: (204, None)),
@@ -276,7 +280,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b": log\n\n")
         for number, kind, text in self.world.log:
-            if number <= int(last or 0):
+            if number <= int(last or 0) and kind != "end":
                 continue
             data = json.dumps({"at": "2026-11-23T08:15:50Z", "text": text})
             self.wfile.write(f"id: {number}\nevent: {kind}\ndata: {data}\n\n".encode())

@@ -1,6 +1,8 @@
 """`berth codespace`."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -17,6 +19,7 @@ from berth.domain.problem import NotFound
 app = typer.Typer(help="Codespaces.", no_args_is_help=True)
 
 _LOOK_EVERY_S = 0.3
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Show the launch until it is done.")]
 
 
 @app.command()
@@ -32,7 +35,7 @@ def create(
     retention: Annotated[
         int | None, typer.Option("--retention-period", metavar="MINUTES", help="When it is deleted once it is stopped.")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Show the launch until it is done.")] = True,
+    wait: Wait = True,
     as_json: AsJSON = False,
 ) -> None:
     """Create a codespace, show how it starts, and print its name."""
@@ -47,7 +50,7 @@ def create(
         say(f"Codespace {name} of {clean_line(repository)}")
         failed = False
         if wait:
-            made, failed = _watch(client, made.name)
+            made, failed = _watch(client, made.name, again="start", give_up="delete")
     if as_json:
         out_json(made)
     else:
@@ -56,18 +59,22 @@ def create(
         raise typer.Exit(FAILED)
 
 
-def _watch(client: Client, name: str) -> tuple[Codespace, bool]:
-    """Show the launch to its end; the codespace then, and whether it failed. Ctrl-C leaves it running."""
+def _watch(client: Client, name: str, *, again: str, give_up: str, after: int = 0) -> tuple[Codespace, bool]:
+    """Show the launch to its end; the codespace then, and whether it failed. Ctrl-C leaves it running.
+
+    `after` is the last line of the log that is of an earlier launch; `again` and `give_up` are commands to name.
+    """
     shown = clean_line(name)
     try:
         with show_launch() as progress:
-            progress.follow(client.follow_log(name))
+            progress.follow(client.follow_log(name, after=after))
         codespace = client.get_codespace(name)
     except KeyboardInterrupt:
         say(f"The launch goes on without you. See it: berth codespace logs {shown} --follow")
-        say(f"Give it up: berth codespace delete {shown}")
+        say(f"Give it up: berth codespace {give_up} {shown}")
         raise typer.Exit(FAILED) from None
     if codespace.state == "Available":
+        _show_failed_hook(codespace)
         say(f"Ready. Try: berth codespace exec {shown} -- COMMAND")
         return codespace, False
     say(f"The codespace is {clean_line(codespace.state)}, not Available.")
@@ -75,7 +82,7 @@ def _watch(client: Client, name: str) -> tuple[Codespace, bool]:
     if finding is not None:
         codespace.finding = finding
         show_finding(finding)
-    say(f"When that is mended: berth codespace start {shown}")
+    say(f"When that is mended: berth codespace {again} {shown}")
     say(f"Or remove it: berth codespace delete {shown}")
     return codespace, True
 
@@ -117,15 +124,19 @@ def view(name: CodespaceName, as_json: AsJSON = False) -> None:
         ("deleted", codespace.retention_expires_at or ""),
     )
     out_table(("", ""), rows)
-    if codespace.failed_hook is not None:
-        failed = codespace.failed_hook
-        say(f"{clean_line(failed.hook)} ended with exit code {failed.exit_code} at {clean_line(failed.at)}.")
-        say(f"Its output: berth codespace logs {clean_line(codespace.name)}")
+    _show_failed_hook(codespace)
     for notice in (codespace.last_known_stop_notice, codespace.retention_notice):
         if notice:
             say(clean_line(notice))
     if codespace.finding is not None:
         show_finding(codespace.finding)
+
+
+def _show_failed_hook(codespace: Codespace) -> None:
+    if codespace.failed_hook is not None:
+        failed = codespace.failed_hook
+        say(f"{clean_line(failed.hook)} ended with exit code {failed.exit_code} at {clean_line(failed.at)}.")
+        say(f"Its output: berth codespace logs {clean_line(codespace.name)}")
 
 
 @app.command()
@@ -166,21 +177,39 @@ def stop(name: CodespaceName, as_json: AsJSON = False) -> None:
 
 
 @app.command()
-def start(name: CodespaceName, as_json: AsJSON = False) -> None:
-    """Start a stopped codespace."""
+def start(name: CodespaceName, wait: Wait = True, as_json: AsJSON = False) -> None:
+    """Start a stopped or failed codespace, and show how it starts."""
     with connect() as client:
-        _show_change(client.start_codespace(name), as_json)
+        _relaunch(client, name, partial(client.start_codespace, name), again="start", wait=wait, as_json=as_json)
 
 
 @app.command()
 def rebuild(
     name: CodespaceName,
     full: Annotated[bool, typer.Option("--full", help="Use nothing that the server has of it already.")] = False,
+    wait: Wait = True,
     as_json: AsJSON = False,
 ) -> None:
     """Make the container anew, from the configuration as it is pushed now; the checkout stays."""
     with connect() as client:
-        _show_change(client.rebuild_codespace(name, full=full), as_json)
+        ask = partial(client.rebuild_codespace, name, full=full)
+        _relaunch(client, name, ask, again="rebuild", wait=wait, as_json=as_json)
+
+
+def _relaunch(
+    client: Client, name: str, ask: Callable[[], Codespace], *, again: str, wait: bool, as_json: bool
+) -> None:
+    """Ask for it; unless nobody waits, show what the log gets from now on, and fail as the launch does."""
+    if not wait:
+        _show_change(ask(), as_json)
+        return
+    seen = max((entry.id for entry in client.read_log(name)), default=0)
+    say(f"Codespace {clean_line(name)} is {clean_line(ask().state)}.")
+    codespace, failed = _watch(client, name, again=again, give_up="stop", after=seen)
+    if as_json:
+        out_json(codespace)
+    if failed:
+        raise typer.Exit(FAILED)
 
 
 def _show_change(codespace: Codespace, as_json: bool) -> None:

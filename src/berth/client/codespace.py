@@ -138,9 +138,9 @@ class CodespaceCalls(Connection):
     def read_log(self, name: str) -> list[LogEntry]:
         return self.send("GET", f"{_codespace_path(name)}/logs", list[LogEntry])
 
-    def follow_log(self, name: str) -> Iterator[LogEntry]:
-        """The log from its beginning until `end`; a broken connection is taken up again after the last line seen."""
-        last, failures = 0, 0
+    def follow_log(self, name: str, *, after: int = 0) -> Iterator[LogEntry]:
+        """The log behind the line `after` until `end`; a broken connection is taken up again after the last line seen."""
+        last, failures = after, 0
         while True:
             try:
                 for entry in self._stream(name, last):
