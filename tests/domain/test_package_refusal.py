@@ -130,6 +130,17 @@ def test_the_rule_is_named_to_who_may_read_the_package(about: PackageFacts, reas
     )
 
 
+def test_a8_a_prebuild_needs_the_workflows_list_and_a_codespace_its_own() -> None:
+    job = replace(CODESPACE, token_kind=TokenKind.WORKFLOW, codespace_id=None, codespace_repository_id=None)
+    prebuild, codespace = (explain_pull_refusal(replace(REFUSAL, subject=subject)) for subject in (job, CODESPACE))
+    assert prebuild.sentence.startswith("A prebuild of acme/site may not pull acme/team/app. ")
+    assert prebuild.next_step.endswith(
+        "and run the prebuild again: berth package grant acme/team/app --workflows acme/site --role read"
+    )
+    assert codespace.sentence.startswith("A codespace of ")
+    assert codespace.next_step.endswith(" --codespaces acme/site")
+
+
 def test_a7_a_repository_that_is_gone_is_on_no_list() -> None:
     finding = explain_pull_refusal(replace(REFUSAL, facts=facts(None)))
     assert finding.sentence.endswith("The codespace's repository is gone, or its user may not read it any more.")

@@ -9,6 +9,7 @@
 from dataclasses import dataclass, replace
 
 from berth.domain.access import Decision, Effect, Reason, Subject
+from berth.domain.access_token import TokenKind
 from berth.domain.finding import Finding, Fixer
 from berth.domain.package import PackageName, is_closed
 from berth.domain.package_access import PackageAction, PackageFacts, account_role, decide_package
@@ -82,13 +83,19 @@ def _token_void(refusal: PullRefusal) -> Finding:
 
 
 def _codespace_denied(refusal: PullRefusal, facts: PackageFacts, decision: Decision) -> Finding:
+    who = "A prebuild" if _is_prebuild(refusal) else "A codespace"
     return Finding(
         code="package.codespace_denied",
-        sentence=f"A codespace of {refusal.repository_name} may not pull {refusal.name}. {_sentences(decision)}",
+        sentence=f"{who} of {refusal.repository_name} may not pull {refusal.name}. {_sentences(decision)}",
         fixer=Fixer.PACKAGE_ADMIN,
         next_step=_way_in(refusal, facts),
         evidence={**refusal.seen.evidence, "rule": _rules(decision)},
     )
+
+
+def _is_prebuild(refusal: PullRefusal) -> bool:
+    """A prebuild pulls as a job of its repository: by the workflows' list, not by the codespaces'."""
+    return refusal.subject is not None and refusal.subject.token_kind is TokenKind.WORKFLOW
 
 
 def _way_in(refusal: PullRefusal, facts: PackageFacts) -> str:
@@ -103,6 +110,11 @@ def _way_in(refusal: PullRefusal, facts: PackageFacts) -> str:
             f"{name} made public."
         )
     keeper = f"an owner of {name.owner}" if facts.owner_is_organization else name.owner
+    if _is_prebuild(refusal):
+        return (
+            f"Have an administrator of the package, such as {keeper}, give the repository's workflows the role read, and run "
+            f"the prebuild again: berth package grant {name} --workflows {repository} --role read"
+        )
     return (
         f"Have an administrator of the package, such as {keeper}, put the repository on its Codespaces access list, and start "
         f"the codespace again: berth package grant {name} --codespaces {repository}"
