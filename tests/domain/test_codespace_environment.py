@@ -1,11 +1,18 @@
 """A codespace's environment file, the stream that installs it, and commands that read it (L7, S7)."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from berth.domain.codespace_environment import INSTALL_SCRIPT, environment_file, installation_input, with_environment
+from berth.domain.codespace_environment import (
+    AUTHOR_SCRIPT,
+    INSTALL_SCRIPT,
+    environment_file,
+    installation_input,
+    with_environment,
+)
 from berth.domain.docker_config_files import FRESH_FILE
 from berth.domain.secret_text import SecretText
 
@@ -110,6 +117,46 @@ def test_neither_script_nor_command_holds_a_value() -> None:
     assert command[-2:] == ("echo", "a b")
     assert "export" not in " ".join(command)
     assert "/run/codespaces" in INSTALL_SCRIPT
+
+
+@pytest.mark.parametrize(
+    ("before", "variables", "author"),
+    [
+        pytest.param("", {"GIT_COMMITTER_NAME": "Ada L.", "GIT_COMMITTER_EMAIL": "a@b"}, ("Ada L.", "a@b"), id="the user"),
+        pytest.param(
+            "[user]\nname = Image\n",
+            {"GIT_COMMITTER_NAME": "Ada L.", "GIT_COMMITTER_EMAIL": "a@b"},
+            ("Image", "a@b"),
+            id="what the image says stays",
+        ),
+        pytest.param("", {}, ("", ""), id="nobody"),
+    ],
+)
+def test_git_knows_who_commits(
+    before: str, variables: dict[str, str], author: tuple[str, str], tmp_path: Path
+) -> None:
+    system = tmp_path / "gitconfig"
+    if before:
+        system.write_text(before)
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_SYSTEM": str(system)} | variables
+    script = f"set -eu; umask 077; {AUTHOR_SCRIPT}"
+    done = subprocess.run(["/bin/sh", "-c", script], env=environment, cwd=tmp_path, capture_output=True, check=True)
+    assert done.stdout + done.stderr == b""
+    found = [
+        subprocess.run(
+            ["git", "config", f"user.{key}"], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+        ).stdout.strip()
+        for key in ("name", "email")
+    ]
+    assert tuple(found) == author
+    if variables and not before:
+        assert system.stat().st_mode & 0o777 == 0o644, "the codespace's user reads it"
+
+
+def test_without_git_nothing_is_said(tmp_path: Path) -> None:
+    environment = {"PATH": str(tmp_path), "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "a@b"}
+    done = subprocess.run(["/bin/sh", "-c", f"set -eu; {AUTHOR_SCRIPT}"], env=environment, capture_output=True, check=True)
+    assert done.stdout + done.stderr == b""
 
 
 def test_a_command_runs_without_the_file_too() -> None:

@@ -3,6 +3,7 @@
     /run/codespaces/env               `export NAME='value'` lines, for the codespace's user only
     /run/codespaces/docker, fresh     folders of the user's: what is renewed while it runs (docker_config_files.py)
     /etc/profile.d/zz-codespaces.sh   reads the first; holds no value itself
+    git's system configuration        user.name and user.email, where nobody has set them
 
 Values travel on the standard input of one script, never in an argument or the container's configuration. The script
 needs a POSIX shell and chmod, chown, mkdir, mv, rm: busybox is enough. It runs as root in directories that belong to root,
@@ -63,6 +64,17 @@ if [ -d /etc/profile.d ] || { mkdir -p /etc/profile.d && chmod 0755 /etc/profile
   chmod 0644 /etc/profile.d/zz-codespaces.sh
 fi
 """
+# Behind it. Git makes no commit for nobody. This is its weakest setting: the image's, the user's and the checkout's own all win.
+AUTHOR_SCRIPT = r"""
+if [ -n "${GIT_COMMITTER_NAME:-}" ] && command -v git > /dev/null 2>&1; then
+  umask 022
+  git config --system --get user.name > /dev/null 2>&1 ||
+    git config --system user.name "$GIT_COMMITTER_NAME" > /dev/null 2>&1 || true
+  git config --system --get user.email > /dev/null 2>&1 ||
+    git config --system user.email "$GIT_COMMITTER_EMAIL" > /dev/null 2>&1 || true
+fi
+"""
+INSTALL_SCRIPT += AUTHOR_SCRIPT
 
 _RUN_SCRIPT = f'[ ! -r {ENVIRONMENT_FILE} ] || . {ENVIRONMENT_FILE}; exec "$@"'
 
