@@ -69,3 +69,11 @@ async def test_owners_choose_among_what_the_site_allows(
     assert code in answer.text
     assert said in answer.text
     assert (await octo.get(f"{POLICIES}/tools")).status_code == 404, "nothing was stored"
+
+
+async def test_a_misspelt_key_is_no_policy_that_allows_everything(octo: httpx.AsyncClient) -> None:
+    answer = await octo.put(f"{POLICIES}/tools", json={"allowed_option": []})
+    assert answer.status_code == 422
+    assert "allowed_option" in answer.text
+    assert (await octo.get(f"{POLICIES}/tools")).status_code == 404
+    assert (await octo.put(f"{POLICIES}/tools", json={"allowed_options": []})).status_code == 200

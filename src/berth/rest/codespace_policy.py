@@ -13,8 +13,8 @@ from berth.rest.call import Call, json_response, no_content
 _SCOPES = frozenset({Scope.ADMIN_ORG})
 
 
-class SetCodespacePolicy(msgspec.Struct, kw_only=True):
-    """A whole policy; what is left out, or null, it says nothing of."""
+class SetCodespacePolicy(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A whole policy; what is left out, or null, it says nothing of. A misspelt key would allow everything: refused."""
 
     allowed_images: list[str] | None = None
     allowed_options: list[str] | None = None
