@@ -1,6 +1,7 @@
 """argv → what reaches the server, what is printed, which exit code."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,19 @@ def test_a_session_token_is_a_fourth_secret_and_goes_with_its_keys(
     berth(*ADD, "--replace", "--session-token-file", str(tmp_path / "session"), stdin="s")
     assert berth("registry", "remove", "registry.example.com", "--org", "acme").exit_code == 0
     assert server.secrets == {}
+
+
+@pytest.mark.parametrize("where", [("--org", "acme"), ("--repo", "acme/shop"), ("--user",)], ids=" ".join)
+def test_who_removes_a_login_of_another_prefix_is_told_where_to_look(berth: Berth, where: tuple[str, ...]) -> None:
+    result = berth("registry", "remove", "registry.example.com", *where)
+    assert result.exit_code == 1
+    assert f"berth secret list {' '.join(where)}, then --prefix" in result.stderr
+
+
+def test_the_version_is_printed(anonymous: Berth) -> None:
+    result = anonymous("--version")
+    assert result.exit_code == 0
+    assert re.fullmatch(r"berth \d+\.\S+\n", result.stdout)
 
 
 def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike) -> None:

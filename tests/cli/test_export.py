@@ -52,7 +52,7 @@ def test_a_refusal_is_the_servers_sentence(berth: Berth, server: GitHubLike) -> 
         {"message": text, "code": "export.not_running"},
     )
     result = berth(*EXPORT)
-    assert (result.exit_code, text in result.stderr) == (2, True)
+    assert (result.exit_code, text in result.stderr) == (1, True)
 
 
 def test_on_a_terminal_it_says_what_it_waits_for(

@@ -48,6 +48,7 @@ def test_a_bad_token_is_not_saved(anonymous: Berth, server: GitHubLike, tmp_path
     result = anonymous("login", server.url, stdin="wrong-token-9a1b")
     assert result.exit_code == 4
     assert "wrong-token-9a1b" not in result.output
+    assert "does not know this token" in result.stderr
     assert not (tmp_path / "config" / "berth").exists()
 
 

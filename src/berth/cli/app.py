@@ -2,6 +2,8 @@
 
 import importlib.util
 from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -19,6 +21,21 @@ from berth.cli import (
     serve,
 )
 from berth.cli.problems import ProblemGroup
+from berth.cli.terminal import out
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        out(f"berth {version('berth')}")
+        raise typer.Exit
+
+
+def _options(
+    version_asked: Annotated[
+        bool, typer.Option("--version", help="Print this program's version.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Self-hosted codespaces that open private images."""
 
 
 def make_app() -> typer.Typer:
@@ -33,6 +50,7 @@ def make_app() -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
+    app.callback()(_options)
     app.command("serve")(serve.serve)
     if importlib.util.find_spec("berth.cli.demo"):
         app.command("demo")(import_module("berth.cli.demo").run)

@@ -10,7 +10,7 @@ import typer
 from berth.cli.hosts import Hosts, Login, hosts_file, parse_origin, read_hosts, write_hosts
 from berth.cli.options import AsJSON, read_secret
 from berth.cli.terminal import clean_line, out_json, say
-from berth.client import Client
+from berth.client import Client, User
 from berth.domain.problem import Unauthenticated
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -27,12 +27,23 @@ def login(
         say("Warning: over plain http everybody on the way can read the token.")
     token = read_secret("Token", token_file)
     with Client(origin, token) as client:
-        user = client.get_user()
+        user = _find_user(client, origin)
     hosts = read_hosts()
     write_hosts(Hosts(origin, hosts.logins | {origin: Login(origin, user.login, token)}))
     if as_json:
         out_json({"host": origin, "user": user.login})
     say(f"Logged in to {origin} as {clean_line(user.login)}; saved in {hosts_file()}.")
+
+
+def _find_user(client: Client, origin: str) -> User:
+    try:
+        return client.get_user()
+    except Unauthenticated as problem:
+        problem.remedy = (
+            f"{origin} does not know this token, or not any more. Its administrator can make one: "
+            "berth admin create-user, or berth admin token for himself."
+        )
+        raise
 
 
 def logout(

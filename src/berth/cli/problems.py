@@ -41,6 +41,7 @@ _THINGS: Mapping[str, str] = {
     "account.not_found": "There is no such user or organization.",
     "codespace.not_found": "There is no such codespace.",
     "package.not_found": "There is no such package.",
+    "prebuild.not_found": "There is no such prebuild.",
     "repository.not_found": "There is no such repository.",
     "secret.not_found": "There is no such secret.",
     "team.not_found": "There is no such team.",
@@ -53,13 +54,13 @@ _IN_OPTIONS: Mapping[str, str] = {
 }
 # The server puts its advice behind what it says: ours beside it would name other people.
 _ADVISES = re.compile(r"\. (?:Ask|Use|Log in)\b")
-# 422 is GitHub's one status for what is malformed, too much, or there already: our code says which.
-_TOO_MUCH_OR_THERE = re.compile(r"[._](limit|too_large|too_many|taken|already_exists)$")
+# 422 is GitHub's one status for what is malformed, too much, there already, or in the wrong state: our code says which.
+_NOT_USAGE = re.compile(r"[._](limit|too_large|too_many|taken|already_exists|not_running)$")
 
 
 def exit_code_of(problem: Problem) -> int:
     """A test walks all subclasses of Problem and fails where one is missing here."""
-    if isinstance(problem, Invalid) and _TOO_MUCH_OR_THERE.search(problem.code):
+    if isinstance(problem, Invalid) and _NOT_USAGE.search(problem.code):
         return FAILED
     for kind in type(problem).__mro__:
         if kind in EXIT_CODES:

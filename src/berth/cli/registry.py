@@ -175,7 +175,8 @@ def remove(
         names = [name for name in _names(chosen) if name in existing]
         if not names:
             text = f"{owner.words} has no login with the prefix {chosen}."
-            remedy = "It may have another one: berth secret list, then --prefix."
+            where = "--user" if of_user else f"--repo {repository}" if repository else f"--org {organization}"
+            remedy = f"It may have another one: berth secret list {where}, then --prefix PREFIX."
             raise NotFound(text, code="cli.registry_missing", remedy=remedy)
         for name in names:
             client.delete_secret(owner, name)
