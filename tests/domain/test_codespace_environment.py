@@ -122,7 +122,9 @@ def test_neither_script_nor_command_holds_a_value() -> None:
 @pytest.mark.parametrize(
     ("before", "variables", "author"),
     [
-        pytest.param("", {"GIT_COMMITTER_NAME": "Ada L.", "GIT_COMMITTER_EMAIL": "a@b"}, ("Ada L.", "a@b"), id="the user"),
+        pytest.param(
+            "", {"GIT_COMMITTER_NAME": "Ada L.", "GIT_COMMITTER_EMAIL": "a@b"}, ("Ada L.", "a@b"), id="the user"
+        ),
         pytest.param(
             "[user]\nname = Image\n",
             {"GIT_COMMITTER_NAME": "Ada L.", "GIT_COMMITTER_EMAIL": "a@b"},
@@ -132,9 +134,7 @@ def test_neither_script_nor_command_holds_a_value() -> None:
         pytest.param("", {}, ("", ""), id="nobody"),
     ],
 )
-def test_git_knows_who_commits(
-    before: str, variables: dict[str, str], author: tuple[str, str], tmp_path: Path
-) -> None:
+def test_git_knows_who_commits(before: str, variables: dict[str, str], author: tuple[str, str], tmp_path: Path) -> None:
     system = tmp_path / "gitconfig"
     if before:
         system.write_text(before)
@@ -155,7 +155,9 @@ def test_git_knows_who_commits(
 
 def test_without_git_nothing_is_said(tmp_path: Path) -> None:
     environment = {"PATH": str(tmp_path), "GIT_COMMITTER_NAME": "Ada", "GIT_COMMITTER_EMAIL": "a@b"}
-    done = subprocess.run(["/bin/sh", "-c", f"set -eu; {AUTHOR_SCRIPT}"], env=environment, capture_output=True, check=True)
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"set -eu; {AUTHOR_SCRIPT}"], env=environment, capture_output=True, check=True
+    )
     assert done.stdout + done.stderr == b""
 
 

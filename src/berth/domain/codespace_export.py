@@ -139,7 +139,10 @@ _FAILURES = {
     PUSH_FAILED: _Failure(
         code="export.push_failed",
         sentence="Git in the codespace could not push to the repository.",
-        remedy="The codespace must reach this server. See what git says: RUN git push --dry-run origin HEAD",
+        remedy=(
+            "The codespace must reach this server; on 127.0.0.1 (BERTH_LISTEN) no container does. "
+            "See what git says: RUN git push --dry-run origin HEAD"
+        ),
     ),
 }
 _ENDED = _Failure(

@@ -12,13 +12,13 @@ from berth.domain.problem import Invalid
 
 _PYTHON = """
 import os, socket, sys, threading
-found = None
+found = reason = None
 for host in ("127.0.0.1", "::1"):
     try:
         found = socket.create_connection((host, int(sys.argv[1])), 10)
         break
     except OSError as error:
-        reason = error
+        reason = reason or error
 if found is None:
     sys.exit("nothing answers at port %s: %s" % (sys.argv[1], reason))
 found.settimeout(None)
