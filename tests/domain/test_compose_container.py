@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from berth.domain.allowance import Allowances
 from berth.domain.compose_container import (
     MainContainer,
     ServiceContainer,
@@ -15,7 +16,7 @@ from berth.domain.compose_container import (
 from berth.domain.compose_mount import MountPlace
 from berth.domain.compose_service import ComposeService, ServicePlace, parse_service
 from berth.domain.engine_request import EngineRequest, Known, LaunchScope, Passed, Refused, decide_engine_request
-from berth.domain.host_option import OPTIONS_LABEL
+from berth.domain.host_option import NO_OPTIONS, OPTIONS_LABEL, HostOptions, parse_host_options
 from berth.domain.machine import UNLIMITED, Machine
 
 IMAGE = "host.example/dev@sha256:" + "1" * 64
@@ -24,8 +25,13 @@ CHECKOUT = "/data/codespaces/c/r"
 SMALL = Machine(name="m", display_name="m", cpus=2, memory_bytes=2**30)
 
 
+TOKENS = ("privileged", "capability:BPF", "security:seccomp=unconfined", "device:/dev/kvm", "mount:/srv/cache")
+ALLOWED = [*TOKENS, *(f"namespace:{one}" for one in ("ipc", "network", "pid", "user", "uts"))]
+
+
 def service(**values: Any) -> ComposeService:
-    place = ServicePlace(MountPlace("", "r", frozenset({"data"})), frozenset(), "c.yml")
+    allowances = Allowances(site=parse_host_options(ALLOWED))
+    place = ServicePlace(MountPlace("", "r", frozenset({"data"})), frozenset(), "c.yml", allowances)
     return parse_service("db", {"image": "host.example/dev:1", **values}, place, [])
 
 
@@ -43,6 +49,7 @@ PLAIN: dict[str, Any] = {
         "dev.berth.codespace": "c",
         "dev.berth.server": "s",
         "dev.berth.service": "db",
+        "dev.berth.options": "",
         "com.docker.compose.project": "berth-c",
         "com.docker.compose.service": "db",
     },
@@ -130,6 +137,49 @@ def test_a_service_that_says_all_it_can() -> None:
     }
 
 
+GIVEN: dict[str, Any] = {
+    "privileged": True,
+    "cap_add": ["BPF"],
+    "security_opt": ["seccomp=unconfined", "no-new-privileges"],
+    "devices": ["/dev/kvm"],
+    "volumes": ["/srv/cache:/cache:ro", "data:/d"],
+    "pid": "host",
+    "ipc": "host",
+    "uts": "host",
+    "userns_mode": "host",
+    "network_mode": "host",
+    "hostname": "h",
+}
+
+
+def test_l4_a_service_gets_what_it_asked_for_and_may_have() -> None:
+    body: Any = made(SMALL, **GIVEN).body
+    assert body["HostConfig"] == {
+        **PLAIN["HostConfig"],
+        "Privileged": True,
+        "CapAdd": ["BPF"],
+        "SecurityOpt": ["no-new-privileges:true", "seccomp=unconfined"],
+        "Devices": [{"PathOnHost": "/dev/kvm", "PathInContainer": "/dev/kvm", "CgroupPermissions": "rwm"}],
+        "Mounts": [
+            {"Type": "volume", "Source": "berth-c.data", "Target": "/d", "ReadOnly": False},
+            {"Type": "bind", "Source": "/srv/cache", "Target": "/cache", "ReadOnly": True},
+        ],
+        **dict.fromkeys(("NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"), "host"),
+        "NanoCpus": 2 * 10**9,
+        "Memory": 2**30,
+        "MemorySwap": 2**30,
+    }
+    assert body["Labels"][OPTIONS_LABEL] == ",".join(ALLOWED)
+    assert not body.keys() & {"Hostname", "NetworkingConfig"}, "the engine refuses them beside the host's own"
+
+
+def test_l4_no_image_says_what_a_container_was_given() -> None:
+    body: Any = service_container(
+        service(), placement(), image=IMAGE, labels={**LABELS, OPTIONS_LABEL: "privileged"}, machine=SMALL
+    ).body
+    assert body["Labels"][OPTIONS_LABEL] == ""
+
+
 @pytest.mark.parametrize(
     ("mode", "expected"), [("service:app", "container:main-id"), ("none", "none")], ids=["shared", "none"]
 )
@@ -178,7 +228,7 @@ ASKED: dict[str, Any] = {
 }
 
 
-def ask(added: MainContainer | None, **changed: Any) -> Passed | Refused:
+def ask(added: MainContainer | None, options: HostOptions = NO_OPTIONS, **changed: Any) -> Passed | Refused:
     scope = LaunchScope(
         container_name="berth-c",
         image=IMAGE,
@@ -187,14 +237,15 @@ def ask(added: MainContainer | None, **changed: Any) -> Passed | Refused:
         target="/w",
         tmpfs={"/run/codespaces": "mode=0755"},
         machine=SMALL,
+        options=options,
         added=added,
     )
     body = json.dumps({**ASKED, **changed}).encode()
     return decide_engine_request(EngineRequest("POST", "/v1.41/containers/create?name=berth-c", body), scope, Known())
 
 
-def passed(added: MainContainer | None, **changed: Any) -> dict[str, Any]:
-    decision = ask(added, **changed)
+def passed(added: MainContainer | None, options: HostOptions = NO_OPTIONS, **changed: Any) -> dict[str, Any]:
+    decision = ask(added, options, **changed)
     assert isinstance(decision, Passed), decision
     body: dict[str, Any] = json.loads(decision.body or b"")
     return body
@@ -224,6 +275,22 @@ def test_the_filter_adds_what_berth_decided() -> None:
     assert body["Env"] == ["B=compose", "A=cli"]
     assert (body["Cmd"], body["Entrypoint"]) == (["-c", SCRIPT, "-", "new"], ["/bin/sh"])
     assert (body["OpenStdin"], body["Hostname"], body["Labels"]) == (True, "h", {**LABELS, OPTIONS_LABEL: ""})
+
+
+def test_l4_what_the_main_service_was_given_stays_beside_what_is_added() -> None:
+    added = main(**GIVEN)
+    body = passed(added, added.service.options)
+    expected: Any = made(SMALL, **GIVEN).body["HostConfig"]
+    given = ("Privileged", "CapAdd", "Devices", "NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode")
+    assert {key: body["HostConfig"][key] for key in given} == {key: expected[key] for key in given}
+    assert sorted(body["HostConfig"]["SecurityOpt"]) == sorted(expected["SecurityOpt"])
+    assert body["HostConfig"]["Mounts"] == [
+        {"Type": "bind", "Source": CHECKOUT, "Target": "/w"},
+        {"Type": "bind", "Source": "/srv/cache", "Target": "/cache", "ReadOnly": True},
+        {"Type": "volume", "Source": "berth-c.data", "Target": "/d", "ReadOnly": False},
+    ]
+    assert body["Labels"][OPTIONS_LABEL] == ",".join(ALLOWED)
+    assert not body.keys() & {"Hostname", "NetworkingConfig"}
 
 
 def test_without_compose_nothing_is_added() -> None:

@@ -12,6 +12,7 @@ from berth.adapters.store.database import Store
 from berth.domain.codespace import SERVER_LABEL, Codespace, Rebuild
 from berth.domain.codespace_policy import CodespacePolicy
 from berth.domain.compose import SERVICE_LABEL
+from berth.domain.host_option import OPTIONS_LABEL, parse_host_options
 from berth.domain.image_build import built_image_name
 from berth.domain.lifecycle import State
 from berth.services.codespace_policy import CodespacePolicyService
@@ -235,6 +236,80 @@ async def test_a_service_may_share_the_main_ones_network_or_the_other_way_round(
     await rewrite(world, f"app: {{image: {IMAGE}}}", f"proxy: {{image: {OTHER}, network_mode: 'service:app'}}")
     codespace = await world.launch()
     assert body(world, "proxy")["HostConfig"]["NetworkMode"] == f"container:{codespace.container_id}"
+
+
+# -- what services have of their host (L4)
+
+OPTIONS = ("capability:SYS_PTRACE", "mount:/srv/cache", "namespace:pid")
+GIVEN = (
+    f"app: {{image: {IMAGE}, cap_add: [SYS_PTRACE]}}",
+    f"db: {{image: {OTHER}, volumes: ['/srv/cache:/cache:ro'], pid: host, privileged: false}}",
+    f"worker: {{image: {OTHER}}}",
+)
+
+
+async def make_allowing_world(store: Store, folder: Path) -> CodespaceWorld:
+    world = await make_codespace_world(store, folder, site_options=parse_host_options(OPTIONS))
+    await world.give_triple()
+    world.registry.passwords[f"{HOST}/team/other"] = world.registry.passwords[f"{HOST}/team/dev"]
+    await configure(world, runArgs=["--pid=host"])
+    await rewrite(world, *GIVEN)
+    return world
+
+
+async def allow(world: CodespaceWorld, *options: str) -> None:
+    site = parse_host_options(OPTIONS)
+    policies = CodespacePolicyService(store=world.store, clock=world.secrets.clock, site_options=site)
+    policy = CodespacePolicy(name="tools", allowed_options=options)
+    await policies.put(world.secrets.subject("olga"), "acme", policy)
+
+
+async def test_l4_each_service_gets_what_itself_asked_for(store: Store, tmp_path: Path) -> None:
+    world = await make_allowing_world(store, tmp_path)
+    codespace = await make(world)
+    (request,) = world.dev_containers.requests
+    assert request.options.label == "capability:SYS_PTRACE,namespace:pid", "what service and configuration ask for"
+    assert request.added is not None
+    assert request.added.service.options == request.options
+    db, worker = body(world, "db"), body(world, "worker")
+    assert db["HostConfig"]["PidMode"] == "host"
+    assert db["HostConfig"]["Mounts"] == [
+        {"Type": "bind", "Source": "/srv/cache", "Target": "/cache", "ReadOnly": True}
+    ]
+    assert (db["Labels"][OPTIONS_LABEL], worker["Labels"][OPTIONS_LABEL]) == ("mount:/srv/cache,namespace:pid", "")
+    assert not worker["HostConfig"].keys() & {"PidMode", "CapAdd", "Privileged"}
+    assert "The service db gets mount:/srv/cache,namespace:pid of its host" in await world.log_text(codespace.name)
+
+
+async def test_l4_a_service_gets_nothing_that_a_policy_leaves_out(store: Store, tmp_path: Path) -> None:
+    world = await make_allowing_world(store, tmp_path)
+    await allow(world, "capability:SYS_PTRACE", "namespace:pid")
+    failed = await world.launch()
+    assert code(failed) == "codespace.policy_option"
+    assert failed.finding is not None
+    assert failed.finding.sentence.startswith("'volumes' in service db in docker-compose.yml asks for mount:/srv/cache")
+    assert not world.engine.pulled
+    await allow(world, *OPTIONS)
+    assert (await start(world, failed.name)).state is State.AVAILABLE, "the control"
+
+
+async def test_l4_a_service_starts_while_it_may_have_what_it_was_given(store: Store, tmp_path: Path) -> None:
+    world = await make_allowing_world(store, tmp_path)
+    name = (await make(world)).name
+    await stop(world, name)
+    await allow(world, "capability:SYS_PTRACE", "namespace:pid")
+    failed = await start(world, name)
+    assert code(failed) == "codespace.option_withdrawn"
+    assert failed.finding is not None
+    assert failed.finding.sentence.startswith("The container of the service db has 'mount:/srv/cache'")
+    assert set(statuses(world).values()) == {EXITED}, "none of them runs"
+    await allow(world, *OPTIONS)
+    assert (await start(world, name)).state is State.AVAILABLE
+    await stop(world, name)
+    await allow(world, "mount:/srv/cache")
+    failed = await start(world, name)
+    assert failed.finding is not None
+    assert failed.finding.sentence.startswith("The codespace's container has 'capability:SYS_PTRACE'")
 
 
 # -- files

@@ -90,7 +90,9 @@ def parse_allowed_options(tokens: Collection[str], site: Collection[HostOption])
     return tuple(map(str, options))
 
 
-def find_withdrawn(labels: Mapping[str, str], allowances: Allowances) -> Finding | None:
+def find_withdrawn(
+    labels: Mapping[str, str], allowances: Allowances, what: str = "The codespace's container"
+) -> Finding | None:
     """Why a container that exists may not start again: it was given something that is not allowed any more."""
     for token in filter(None, labels.get(OPTIONS_LABEL, "").split(",")):
         try:
@@ -100,7 +102,7 @@ def find_withdrawn(labels: Mapping[str, str], allowances: Allowances) -> Finding
         if refusal is not None:
             return Finding(
                 code="codespace.option_withdrawn",
-                sentence=f"The codespace's container has {printable(token)}, which it may not have any more: {refusal.why}.",
+                sentence=f"{what} has {printable(token)}, which it may not have any more: {refusal.why}.",
                 fixer=Fixer.DEVELOPER,
                 next_step="Rebuild it without: remove what asks for it, push that, berth codespace rebuild NAME. "
                 f"Otherwise: {refusal.remedy}",

@@ -14,6 +14,7 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.compose_keys import FILE, IGNORED_IN_FILE, NETWORK, NOT_ALLOWED, VOLUME, KeyTable, refusal
 from berth.domain.compose_merge import merge_files
 from berth.domain.compose_mount import MountKind, MountPlace
@@ -21,6 +22,7 @@ from berth.domain.compose_service import ComposeService, ServicePlace, parse_ser
 from berth.domain.compose_values import NAME, mapping, repository_path, text, truth
 from berth.domain.compose_variables import Interpolation
 from berth.domain.dev_container import DevContainerConfig, ImageMetadata, container_name
+from berth.domain.host_option import merge_options
 from berth.domain.yaml_document import parse_yaml
 
 MAX_FILES = 10
@@ -110,7 +112,11 @@ def find_compose(config: DevContainerConfig) -> ComposeRequest | None:
 
 
 def read_compose(
-    request: ComposeRequest, contents: Sequence[bytes], variables: Mapping[str, str], repository_name: str
+    request: ComposeRequest,
+    contents: Sequence[bytes],
+    variables: Mapping[str, str],
+    repository_name: str,
+    allowances: Allowances = NO_ALLOWANCES,
 ) -> ComposeProject:
     """`contents`: of each of the request's files. Raises Invalid."""
     unset: set[str] = set()
@@ -126,15 +132,24 @@ def read_compose(
             f"{source}: these variables have no value here and are empty: {', '.join(sorted(unset))[:1000]}."
             " Only a file .env of the repository gives them one."
         )
-    services = _read(merge_files(parsed), request.folder, source, repository_name, notes)
+    services = _read(
+        merge_files(parsed), MountPlace(request.folder, repository_name, frozenset()), source, allowances, notes
+    )
     chosen = _choose(services, request, source)
     return ComposeProject(main=request.service, services=_in_order(chosen, request.service, source), notes=tuple(notes))
 
 
 def main_configuration(config: DevContainerConfig, project: ComposeProject) -> DevContainerConfig:
-    """The configuration as one without Compose: it names the main service's image, or how to build it."""
+    """The configuration as one without Compose: it names the main service's image, or how to build it.
+
+    It gets of the host what the service gets, too. Raises Invalid if they mount different things at one place.
+    """
     values = {key: value for key, value in config.values.items() if key not in _KEYS}
-    return replace(config, values={**values, **_image_of(project.main_service, posixpath.dirname(config.path))})
+    return replace(
+        config,
+        values={**values, **_image_of(project.main_service, posixpath.dirname(config.path))},
+        options=merge_options((config.options, project.main_service.options)),
+    )
 
 
 def image_configuration(service: ComposeService) -> DevContainerConfig:
@@ -194,13 +209,13 @@ def service_labels(codespace: str, service: ComposeService) -> dict[str, str]:
 
 
 def _read(
-    file: Mapping[str, object], folder: str, source: str, repository_name: str, notes: list[str]
+    file: Mapping[str, object], root: MountPlace, source: str, allowances: Allowances, notes: list[str]
 ) -> dict[str, ComposeService]:
     values = {key: value for key, value in file.items() if key not in IGNORED_IN_FILE}
     FILE.review(values, source, notes)
     volumes = _declared(values.get("volumes"), "volume", VOLUME, "local", source, notes)
     networks = _declared(values.get("networks"), "network", NETWORK, "bridge", source, notes)
-    place = ServicePlace(MountPlace(folder, repository_name, volumes), networks, source)
+    place = ServicePlace(replace(root, volumes=volumes), networks, source, allowances)
     services = mapping(values.get("services"), f"'services' in {source}")
     return {name: parse_service(name, value, place, notes) for name, value in services.items()}
 

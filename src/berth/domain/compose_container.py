@@ -1,8 +1,10 @@
 """What the engine is asked to make of a service, in its own words (L4): of one beside the main one, and what that gets more.
 
 1. Both come from the same functions, so a service has no more in one place than in the other.
-2. Each container has the limits of the codespace's machine. None has a port of the server, a capability that the engine does
-   not give by itself, a device, a namespace of the server's, or a file of the server but the checkout.
+2. Each container has the limits of the codespace's machine, and of the server the checkout and what its options say: without any it
+   has no capability that the engine does not give by itself, no device, no namespace of the server's. None has a port of it.
+3. The main one's options are in the body that the filter let through; the others' are written here, and each container's label
+   says what it was given, also that it is nothing: the image could have a label of that name.
 
 Source: Docker Engine API 1.41, "Create a container".
 """
@@ -13,6 +15,8 @@ from dataclasses import dataclass, field
 from berth.domain.compose import service_container_name, service_labels, volume_name
 from berth.domain.compose_mount import Mount, MountKind
 from berth.domain.compose_service import ComposeService, Healthcheck
+from berth.domain.engine_options import host_entries
+from berth.domain.host_option import OPTIONS_LABEL
 from berth.domain.machine import Machine
 
 _JOINED = ("Mounts", "SecurityOpt")  # lists that both may say something of
@@ -65,9 +69,7 @@ class MainContainer:
             **self._process(body),
             "Env": [*env, *given],
             "HostConfig": {
-                **host,
-                **added,
-                **{name: joined for name in _JOINED if (joined := [*_list(host.get(name)), *_list(added.get(name))])},
+                **_joined(host, added),
                 "Tmpfs": {**_inner(added, "Tmpfs"), **_inner(host, "Tmpfs")},
             },
             **_networking(self.service, self.placement),
@@ -90,18 +92,19 @@ def service_container(
         words["Entrypoint"] = list(service.entrypoint)
     if service.command is not None:
         words["Cmd"] = list(service.command)
+    host = _host(service, placement, service.mounts)
     restart = {"Name": service.restart, "MaximumRetryCount": service.restart_most}
     body = {
         **_config(service),
         **words,
         "Image": image,
-        "Labels": {**service_labels(placement.codespace, service), **labels},
+        "Labels": {**service_labels(placement.codespace, service), **labels, OPTIONS_LABEL: service.options.label},
         "Env": [f"{name}={value}" for name, value in placement.environment.items()],
         "User": service.user,
         "Tty": service.tty,
         "OpenStdin": service.tty or service.stdin_open,
         "HostConfig": {
-            **_host(service, placement, service.mounts),
+            **_joined(host, host_entries(service.options, ())),
             **machine.engine_limits,
             "Init": service.init,
             "RestartPolicy": restart,
@@ -125,7 +128,7 @@ def _config(service: ComposeService) -> dict[str, object]:
         "StopTimeout": None if service.stop_s is None else int(service.stop_s),
         "Healthcheck": None if service.healthcheck is None else _healthcheck(service.healthcheck),
     }
-    if service.has_network and not service.network_of:  # else the engine refuses names of its own
+    if service.is_on_network and "uts" not in service.options.namespaces:  # else the engine refuses names of its own
         said |= {"Hostname": service.hostname, "Domainname": service.domainname}
     return {key: value for key, value in said.items() if value is not None and value != ""}
 
@@ -152,13 +155,15 @@ def _host(
 
 
 def _network_mode(service: ComposeService, placement: ServicePlacement) -> str:
+    if "network" in service.options.namespaces:
+        return "host"
     if service.network_of:
         return f"container:{placement.joined}"
     return placement.network if service.has_network else "none"
 
 
 def _networking(service: ComposeService, placement: ServicePlacement) -> dict[str, object]:
-    if service.network_of or not service.has_network:
+    if not service.is_on_network:
         return {}
     aliases = list(dict.fromkeys((service.name, *service.aliases)))
     return {"NetworkingConfig": {"EndpointsConfig": {placement.network: {"Aliases": aliases}}}}
@@ -183,6 +188,12 @@ def _healthcheck(check: Healthcheck) -> dict[str, object]:
         **({"Retries": check.retries} if check.retries else {}),
         **({"Test": list(check.test)} if check.test else {}),
     }
+
+
+def _joined(first: Mapping[str, object], second: Mapping[str, object]) -> dict[str, object]:
+    """Two parts of a HostConfig as one: lists that both may have are added up, else the second one's word counts."""
+    lists = {name: both for name in _JOINED if (both := [*_list(first.get(name)), *_list(second.get(name))])}
+    return {**first, **second, **lists}
 
 
 def _inner(body: Mapping[str, object], key: str) -> dict[str, object]:

@@ -1,7 +1,8 @@
 """The keys of a Compose file: which are understood, which are passed over, which are refused and why (L4).
 
 Deny by default: a key in no table is refused by name. Keys that begin with `x-` are the author's own. A refused key passes with a
-value that asks for nothing. What is passed over is said in the creation log.
+value that asks for nothing. What is passed over is said in the creation log. What an administrator may allow is
+understood here, and `compose_options.py` judges it.
 Source: Compose Specification, schema/compose-spec.json at 00655e2, "service" and the top level; "build" likewise.
 """
 
@@ -42,7 +43,7 @@ class KeyTable:
                 notes.append(f"'{key}' of {what} is passed over: {self.passed_over[key]}.")
             elif key not in self.refused:
                 raise self._unknown(key, what)
-            elif not _asks_for_nothing(value):
+            elif not asks_for_nothing(value):
                 refused = self.refused[key]
                 raise refusal(f"'{key}' of {what} is refused: {refused.why}.", refused.code, refused.instead)
 
@@ -58,7 +59,8 @@ def refusal(sentence: str, code: str = "compose.value", remedy: str = "") -> Inv
     return Invalid(sentence, field="devcontainer_path", code=code, remedy=remedy)
 
 
-def _asks_for_nothing(value: object) -> bool:
+def asks_for_nothing(value: object) -> bool:
+    """Whatever its key: it may stay there."""
     return any(value == one and type(value) is type(one) for one in _NOTHING)
 
 
@@ -87,9 +89,11 @@ SERVICE = KeyTable(
     understood=frozenset(
         {
             "build",
+            "cap_add",
             "cap_drop",
             "command",
             "depends_on",
+            "devices",
             "domainname",
             "entrypoint",
             "env_file",
@@ -100,10 +104,13 @@ SERVICE = KeyTable(
             "hostname",
             "image",
             "init",
+            "ipc",
             "labels",
             "links",
             "network_mode",
             "networks",
+            "pid",
+            "privileged",
             "profiles",
             "read_only",
             "restart",
@@ -115,6 +122,8 @@ SERVICE = KeyTable(
             "tmpfs",
             "tty",
             "user",
+            "userns_mode",
+            "uts",
             "volumes",
             "working_dir",
         }
@@ -152,11 +161,9 @@ SERVICE = KeyTable(
         ),
     },
     refused={
-        **dict.fromkeys(("privileged", "cap_add", "userns_mode", "group_add"), _PRIVILEGE),
-        **dict.fromkeys(
-            ("pid", "ipc", "uts", "cgroup", "cgroup_parent", "volumes_from", "external_links", "isolation"), _HOST
-        ),
-        **dict.fromkeys(("devices", "device_cgroup_rules", "gpus", "blkio_config", "storage_opt", "runtime"), _DEVICE),
+        "group_add": _PRIVILEGE,
+        **dict.fromkeys(("cgroup", "cgroup_parent", "volumes_from", "external_links", "isolation"), _HOST),
+        **dict.fromkeys(("device_cgroup_rules", "gpus", "blkio_config", "storage_opt", "runtime"), _DEVICE),
         **dict.fromkeys(("sysctls", "oom_kill_disable", "oom_score_adj", "cpu_rt_period", "cpu_rt_runtime"), _KERNEL),
         **dict.fromkeys(("configs", "label_file", "credential_spec"), _FILE),
         **dict.fromkeys(("dns", "dns_opt", "dns_search", "mac_address"), _NAMES),

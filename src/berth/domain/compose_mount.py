@@ -1,9 +1,9 @@
-"""What a service mounts: its codespace's own volumes, its checkout, memory. Nothing else of the server (L4).
+"""What a service mounts: its codespace's own volumes, its checkout, memory. Else of the server what is allowed (L4).
 
 1. The checkout is mounted by the path that is the repository's root, or by the root's parent, in which it then has its own name:
    `..:/workspace` and `../..:/workspaces` in `.devcontainer`.
-2. No other path: the engine, who is root, would follow a link that the repository has in its place. So no folder or file in
-   the checkout either.
+2. No other path of the repository: the engine, who is root, would follow a link that the repository has in its place. An absolute
+   path is one of the server, which `compose_options.py` judges; every other that leads out is refused.
 3. A named volume is one of the codespace, whatever another codespace calls its own; the file has to declare it.
 4. Nothing is mounted over the folder in which Berth keeps secrets in memory (L7).
 """
@@ -30,6 +30,7 @@ class MountKind(StrEnum):
     CHECKOUT = "checkout"
     VOLUME = "volume"  # one of the codespace's, by the name in the file; without a name it is the container's own
     TMPFS = "tmpfs"
+    HOST = "host"  # a path of the server, and nobody has said yet that it is allowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Mount:
     kind: MountKind
     target: str
     volume: str = ""
+    source: str = ""  # of HOST
     read_only: bool = False
     size_bytes: int = 0  # of TMPFS; 0: no limit of its own
 
@@ -111,6 +113,8 @@ def _parse_long(value: Mapping[str, object], what: str, place: MountPlace) -> Mo
 
 def _mount(source: str, target: str, what: str, place: MountPlace, *, read_only: bool) -> Mount:
     inside = _target(target, what)
+    if source.startswith("/"):
+        return Mount(kind=MountKind.HOST, target=inside, source=source, read_only=read_only)
     if _is_path(source):
         return Mount(kind=MountKind.CHECKOUT, target=_in_checkout(source, inside, what, place), read_only=read_only)
     if source and (source not in place.volumes or not NAME.fullmatch(source)):
@@ -128,7 +132,7 @@ def _is_path(source: str) -> bool:
 def _in_checkout(source: str, target: str, what: str, place: MountPlace) -> str:
     """Policies 1 and 2: where the container sees the checkout."""
     path = posixpath.normpath(posixpath.join(place.folder, source))
-    if source.startswith(("/", "~", "\\")) or path.startswith("../"):
+    if source.startswith(("~", "\\")) or path.startswith("../"):
         raise refusal(
             f"{what} would mount a folder of the server.",
             NOT_ALLOWED,

@@ -1,6 +1,7 @@
 """One service of a Compose file, reviewed (L4): what its container is made of, and what it waits for.
 
-The container gets no more of the engine than a codespace without Compose gets: see `compose_keys` for what is refused.
+The container gets no more of the engine than a codespace without Compose gets: see `compose_keys` for what is refused, and
+`compose_options` for what of the host may be allowed.
 """
 
 import re
@@ -9,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
+from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.compose_keys import BUILD, NOT_ALLOWED, SERVICE, UNSUPPORTED, refusal
-from berth.domain.compose_mount import Mount, MountPlace, parse_mount, parse_tmpfs
+from berth.domain.compose_mount import Mount, MountKind, MountPlace, parse_mount, parse_tmpfs
+from berth.domain.compose_options import has_no_new_privileges, review_service_options
 from berth.domain.compose_values import (
     MAX_ENTRIES,
     NAME,
@@ -29,6 +32,7 @@ from berth.domain.compose_values import (
 )
 from berth.domain.dev_container_build import DevContainerBuild
 from berth.domain.dev_container_keys import USER_NAME
+from berth.domain.host_option import NO_OPTIONS, HostOptions
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.problem import Invalid
 
@@ -42,7 +46,6 @@ _OURS = ("com.docker", "io.docker", "org.dockerproject", "dev.berth", "devcontai
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]{2,45}|host-gateway")
 _PORT = re.compile(r"\d{1,5}(?:-\d{1,5})?(?:/(?:tcp|udp|sctp))?")
 _RESTART = re.compile(r"(no|always|unless-stopped|on-failure)(?::(\d{1,4}))?")
-_HARMLESS_SECURITY = frozenset({"no-new-privileges", "no-new-privileges:true", "no-new-privileges=true"})
 _HEALTH_KEYS = frozenset({"test", "interval", "timeout", "retries", "start_period", "start_interval", "disable"})
 
 
@@ -117,6 +120,12 @@ class ComposeService:
     cap_drop: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
     no_new_privileges: bool = False
+    options: HostOptions = NO_OPTIONS  # what of the host it gets
+
+    @property
+    def is_on_network(self) -> bool:
+        """Whether it is in the codespace's own network, by itself."""
+        return self.has_network and not self.network_of and "network" not in self.options.namespaces
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +135,7 @@ class ServicePlace:
     mounts: MountPlace
     networks: frozenset[str]
     source: str  # what messages call the files
+    allowances: Allowances = NO_ALLOWANCES
 
 
 def parse_service(service: str, value: object, place: ServicePlace, notes: list[str]) -> ComposeService:
@@ -160,20 +170,30 @@ def parse_service(service: str, value: object, place: ServicePlace, notes: list[
         stdin_open=truth(*at("stdin_open")),
         read_only=truth(*at("read_only")),
         healthcheck=_healthcheck(*at("healthcheck")),
-        mounts=tuple(
-            parse_mount(one, f"the volume '{str(one)[:100]}' of {what}", place.mounts)
-            for one in _entries(*at("volumes"))
-        ),
         tmpfs=dict(parse_tmpfs(one, f"'tmpfs' of {what}") for one in _entries(*at("tmpfs"))),
         shm_bytes=size_bytes(*at("shm_size"), most=MAX_SHM_BYTES) if values.get("shm_size") else 0,
         labels=_labels(*at("labels")),
         profiles=texts(*at("profiles")),
         cap_drop=_matching(*at("cap_drop"), _CAPABILITY),
         extra_hosts=_extra_hosts(*at("extra_hosts")),
-        no_new_privileges=_no_new_privileges(*at("security_opt")),
+        no_new_privileges=has_no_new_privileges(*at("security_opt")),
+        **_of_host(values, what, place),
         **_stopping(values, what),
         **_relations(values, what, place),
     )
+
+
+def _of_host(values: Mapping[str, object], what: str, place: ServicePlace) -> dict[str, Any]:
+    """What it mounts, and what it gets of the host."""
+    mounts = [
+        parse_mount(one, f"the volume '{str(one)[:100]}' of {what}", place.mounts)
+        for one in _entries(values.get("volumes"), f"'volumes' of {what}")
+    ]
+    asked = [one for one in mounts if one.kind is MountKind.HOST]
+    return {
+        "mounts": tuple(one for one in mounts if one.kind is not MountKind.HOST),
+        "options": review_service_options(values, asked, what, place.allowances),
+    }
 
 
 def _stopping(values: Mapping[str, object], what: str) -> dict[str, Any]:
@@ -211,7 +231,7 @@ def _relations(values: Mapping[str, object], what: str, place: ServicePlace) -> 
             raise refusal(f"'expose' of {what} must be ports.")
     mode = text(values.get("network_mode"), f"'network_mode' of {what}")
     kind, _, other = mode.partition(":")
-    if mode not in {"", "none"} and (kind != "service" or not NAME.fullmatch(other)):
+    if mode not in {"", "none", "host"} and (kind != "service" or not NAME.fullmatch(other)):
         raise refusal(
             f"'network_mode' of {what} is refused: it would join a network of the server's, or of another container's.",
             NOT_ALLOWED,
@@ -222,7 +242,7 @@ def _relations(values: Mapping[str, object], what: str, place: ServicePlace) -> 
     return {
         "depends_on": depends_on,
         "network_of": other,
-        "has_network": mode != "none",
+        "has_network": mode not in {"none", "host"},
         "aliases": _aliases(mapping(values.get("networks"), f"'networks' of {what}"), what, place),
     }
 
@@ -335,17 +355,6 @@ def _extra_hosts(value: object, what: str) -> tuple[str, ...]:
                 raise refusal(f"{what} must give each name an address.")
             found.append(f"{name(host, what)}:{one}")
     return tuple(found)
-
-
-def _no_new_privileges(value: object, what: str) -> bool:
-    options = texts(value, what)
-    if not set(options) <= _HARMLESS_SECURITY:
-        raise refusal(
-            f"{what} is refused: it weakens the wall between the containers and the server.",
-            NOT_ALLOWED,
-            "Only no-new-privileges may be there.",
-        )
-    return bool(options)
 
 
 def _healthcheck(value: object, what: str) -> Healthcheck | None:

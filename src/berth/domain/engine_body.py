@@ -116,7 +116,7 @@ def _host_config(given: Mapping[str, object], scope: LaunchScope) -> dict[str, o
         "Tmpfs": dict(scope.tmpfs),
         "NetworkMode": DEFAULT_NETWORK,
         **scope.machine.engine_limits,
-        **host_entries(scope.options, {"Type": "bind", "Source": scope.source, "Target": scope.target}),
+        **host_entries(scope.options, [{"Type": "bind", "Source": scope.source, "Target": scope.target}]),
     }
     rest = dict(given)
     for name, value in decided.items():

@@ -6,7 +6,7 @@ Source: Docker Engine API 1.41, HostConfig.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from berth.domain.host_option import HostDevice, HostMount, HostOptions, find_capability, find_path, find_security
 
@@ -14,15 +14,15 @@ DEFAULT_NETWORK = "default"
 _MODES = {"network": "NetworkMode", "pid": "PidMode", "ipc": "IpcMode", "uts": "UTSMode", "user": "UsernsMode"}
 
 
-def host_entries(options: HostOptions, checkout: Mapping[str, object]) -> dict[str, object]:
-    """The keys of HostConfig that say it. The checkout is mounted always."""
+def host_entries(options: HostOptions, mounts: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """The keys of HostConfig that say it. `mounts` is what is mounted whatever the options say, such as the checkout."""
     lists: dict[str, list[object]] = {
         "CapAdd": list(options.capabilities),
         "SecurityOpt": list(options.security),
         "Devices": [_device(one) for one in options.devices],
     }
     return {
-        "Mounts": [dict(checkout), *(_mount(one) for one in options.mounts)],
+        "Mounts": [*map(dict, mounts), *(_mount(one) for one in options.mounts)],
         **({"Privileged": True} if options.privileged else {}),
         **{name: value for name, value in lists.items() if value},
         **{_MODES[one]: "host" for one in options.namespaces},

@@ -61,7 +61,9 @@ class ComposeServices:
             await log.phase(f"Reading {' and '.join(request.files)}")
             variables = await self._read_variables(repository, commit, request)
             contents = [await self._read(codespace, repository, commit, path) for path in request.files]
-            project = await asyncio.to_thread(read_compose, request, contents, variables, repository.name)
+            project = await asyncio.to_thread(
+                read_compose, request, contents, variables, repository.name, launched.allowances
+            )
             for note in project.notes:
                 await log.output(note)
             for service in project.services:

@@ -17,7 +17,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from berth.adapters.store.database import Store
-from berth.domain.allowance import find_withdrawn
 from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace
 from berth.domain.dev_container import (
     DevContainerConfig,
@@ -256,9 +255,7 @@ class Launcher:
         """
         await log.phase("Starting the container")
         source = await self._sources.find(codespace)
-        withdrawn = find_withdrawn(container.labels, source.allowances)
-        if withdrawn is not None:
-            raise LaunchFailed(withdrawn)
+        source.require_allowed(container, containers)
         commit = codespace.commit_id or ""
         config = await self._configurations.read(codespace, source, commit, log)
         credentials = await self._open_credentials(codespace, source)

@@ -1,6 +1,6 @@
 """What a codespace is launched from, for whom, and what of the host it may have: as all of that is at this moment."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from berth.adapters.store import account as account_rows
@@ -9,26 +9,36 @@ from berth.adapters.store import repository as repository_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import role_without_token
 from berth.domain.account import Account
-from berth.domain.allowance import Allowances
+from berth.domain.allowance import Allowances, find_withdrawn
 from berth.domain.codespace import Codespace
 from berth.domain.codespace_access import decide_access
+from berth.domain.compose import SERVICE_LABEL
 from berth.domain.finding import Finding, Fixer
 from berth.domain.host_option import HostOption
 from berth.domain.repository import Repository
 from berth.domain.role import Role
 from berth.services.codespace_policy import find_allowances
 from berth.services.launch_failure import LaunchFailed
+from berth.services.ports import Container
 
 _FROM_FORK = "this codespace shows a fork's pull request, and a stranger's code gets nothing of the host (L4, S6)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaunchSource:
-    """What is launched, for whom, and what its container may have of its host (L4)."""
+    """What is launched, for whom, and what its containers may have of their host (L4)."""
 
     owner: Account
     repository: Repository
     allowances: Allowances
+
+    def require_allowed(self, own: Container, others: Sequence[Container]) -> None:
+        """Of each container what it was given has still to be allowed, before any of them starts. Raises LaunchFailed."""
+        named = [(one, f"The container of the service {one.labels.get(SERVICE_LABEL)}") for one in others]
+        for container, what in ((own, "The codespace's container"), *named):
+            withdrawn = find_withdrawn(container.labels, self.allowances, what)
+            if withdrawn is not None:
+                raise LaunchFailed(withdrawn)
 
 
 class LaunchSources:

@@ -8,7 +8,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from berth.domain.codespace import Codespace
@@ -130,7 +130,7 @@ class ServiceGroup:
         local = await self._parts.engine.find_image(image.name)
         overridden = config.values.get("overrideCommand") is True
         return MainContainer(
-            service=main,
+            service=replace(main, options=config.options),
             placement=self._placement(main, workspace, network),
             checkout_target=self.mounted,
             command=None if overridden or local is None else goes_on_with(main, local.entrypoint),
@@ -185,6 +185,9 @@ class ServiceGroup:
                 labels=self._parts.labels,
                 machine=self._parts.machine,
             )
+            if service.options.label:
+                said = f"The service {service.name} gets {service.options.label} of its host, as this server allows."
+                await self._log.output(said)
             return await self._parts.services.make_container(container)
 
         return make
