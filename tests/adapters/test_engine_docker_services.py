@@ -10,7 +10,12 @@ from tests.world import engine_api
 
 from berth.adapters.engine_docker import DockerEngine
 from berth.adapters.engine_docker_services import DockerServices
-from berth.domain.compose_container import ServiceContainer
+from berth.domain.allowance import Allowances
+from berth.domain.compose_container import ServiceContainer, ServicePlacement, service_container
+from berth.domain.compose_mount import MountPlace
+from berth.domain.compose_service import ServicePlace, parse_service
+from berth.domain.host_option import parse_host_options
+from berth.domain.machine import UNLIMITED
 from berth.domain.problem import Conflict, NotFound, UpstreamFailed
 from berth.services.ports import ServiceState
 
@@ -61,6 +66,59 @@ async def test_what_was_made_twice_at_once_is_used_once_and_goes_together(docker
     for one in await services.list_belongings(mine):
         await services.remove_belonging(one)
     assert await services.list_belongings(mine) == ()
+
+
+GIVEN: dict[str, Any] = {
+    "image": "x",
+    "init": True,
+    "command": ["sh", "-c", "test -c /dev/given && test -d /host && ! touch /host/x"],
+    "hostname": "not-with-the-hosts-own",
+    "cap_add": ["SYS_PTRACE"],
+    "security_opt": ["seccomp=unconfined", "no-new-privileges"],
+    "devices": ["/dev/null:/dev/given:rw"],
+    "volumes": ["/usr:/host:ro"],
+    **dict.fromkeys(("network_mode", "pid", "ipc", "uts", "userns_mode"), "host"),
+}
+TOKENS = ("capability:SYS_PTRACE", "security:seccomp=unconfined", "device:/dev/null", "mount:/usr")
+NAMESPACES = ("network", "pid", "ipc", "uts", "user")
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["what is allowed", "the control"])
+async def test_l4_the_engine_takes_what_a_service_was_given(
+    docker_host: str, busybox_image: str, name: str, asks: bool
+) -> None:
+    """And whoever does not ask has none of it."""
+    services, engine = DockerServices(docker_host), DockerEngine(docker_host)
+    allowances = Allowances(site=parse_host_options([*TOKENS, *(f"namespace:{one}" for one in NAMESPACES)]))
+    place = ServicePlace(MountPlace("", "r", frozenset()), frozenset(), "c.yml", allowances)
+    values = (
+        GIVEN
+        if asks
+        else {"image": "x", "init": True, "command": ["sh", "-c", "! test -e /dev/given && ! test -e /host"]}
+    )
+    placement = ServicePlacement(
+        codespace=name, checkout="/nowhere", network=await services.make_network(name, {"test": name})
+    )
+    wanted = service_container(
+        parse_service("db", values, place, []),
+        placement,
+        image=busybox_image,
+        labels={"test": name},
+        machine=UNLIMITED,
+    )
+    made = await services.make_container(wanted)
+    await engine.start_container(made)
+    async with asyncio.timeout(30):
+        while (ended := await services.look_at(made)).is_running:
+            await asyncio.sleep(0.05)
+    assert ended == ServiceState(is_running=False, exit_code=0), "what was given is there"
+    async with engine_api(docker_host) as api:
+        host = (await api.get(f"/containers/{made}/json")).json()["HostConfig"]
+    modes = {host[key] for key in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode")}
+    assert (modes == {"host"}) is asks
+    assert ("host" in modes) is asks
+    assert bool(host["CapAdd"]) is bool(host["Devices"]) is bool(host["SecurityOpt"]) is asks
+    assert [one["Source"] for one in host.get("Mounts") or []] == (["/usr"] if asks else [])
 
 
 async def test_a_service_from_its_making_to_its_end(docker_host: str, busybox_image: str, name: str) -> None:

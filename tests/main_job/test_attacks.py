@@ -31,7 +31,13 @@ async def repository(world: World, api: httpx.AsyncClient, **config: object) -> 
     return f"{owner}/r"
 
 
+# The label with which the plain CLI makes a privileged container that has the server's /etc.
+OUT = [{"privileged": True, "capAdd": ["SYS_ADMIN"], "mounts": ["type=bind,source=/etc,target=/hostetc"]}]
 IMAGES = {
+    "L4 a label that asks for the server": (
+        f"LABEL devcontainer.metadata='{json.dumps(OUT)}'",
+        "devcontainer.not_allowed",
+    ),
     "L4 a label whose privileged is true to the CLI only": (
         """LABEL devcontainer.metadata='[{"privileged":[]}]'""",
         "devcontainer.not_allowed",

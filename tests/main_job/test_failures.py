@@ -54,6 +54,10 @@ CONFIGURATIONS = {
     "L4 privileged": ('{"image": "IMAGE", "privileged": true}', "devcontainer."),
     "L4 a mount of the host": ('{"image": "IMAGE", "mounts": ["source=/etc,target=/e,type=bind"]}', "devcontainer."),
     "L4 run arguments": ('{"image": "IMAGE", "runArgs": ["--privileged"]}', "devcontainer."),
+    "L4 a context far out": (
+        '{"build": {"dockerfile": "Dockerfile", "context": "../../../../../etc"}}',
+        "devcontainer.not_allowed",
+    ),
     "an impossible image name": ('{"image": "UPPER/../x"}', "image_reference."),
     "a bare image id": ('{"image": "' + "a" * 64 + '"}', "image_reference."),
 }

@@ -69,3 +69,35 @@ async def test_what_the_administrator_did_not_name_is_refused(world: World) -> N
         for config in ({"image": world.image, "runArgs": ["--cap-add=SYS_ADMIN"]}, {"image": image}):
             _, failed = await create(world, api, await repository(world, api, **config))
             assert failed == "devcontainer.not_allowed"
+
+
+COMPOSE = """
+services:
+  app: {image: IMAGE, command: sleep infinity, init: true, cap_add: [SYS_PTRACE]}
+  db: {image: IMAGE, command: sleep infinity, init: true, cap_add: [cap_sys_ptrace]}
+  plain: {image: IMAGE, command: sleep infinity, init: true}
+"""
+
+
+async def test_a_capability_of_each_service_until_the_organization_takes_it_away(world: World) -> None:
+    async with world.server.api() as api:
+        full_name = await repository(world, api, dockerComposeFile="c.yml", service="app")
+        await world.commit(api, ".devcontainer/c.yml", COMPOSE.replace("IMAGE", world.image), full_name)
+        name, failed = await create(world, api, full_name)
+        assert failed == "", (await api.get(f"/user/codespaces/{name}/logs")).text
+        assert await has_ptrace(api, name)
+        given = {}
+        async with engine_api(world.docker_host) as engine:
+            for container in (f"berth-{name}", f"berth-{name}.db", f"berth-{name}.plain"):
+                made = (await engine.get(f"/containers/{container}/json")).json()
+                capabilities = [one.removeprefix("CAP_") for one in made["HostConfig"]["CapAdd"] or []]
+                given[container.partition(".")[2]] = (capabilities, made["Config"]["Labels"]["dev.berth.options"])
+        both = (["SYS_PTRACE"], "capability:SYS_PTRACE")
+        assert given == {"": both, "db": both, "plain": ([], "")}
+        policy = f"/orgs/{full_name.partition('/')[0]}/codespaces/policies/tools"
+        assert (await api.put(policy, json={"allowed_options": []})).status_code == 200
+        await api.post(f"/user/codespaces/{name}/stop")
+        await world.server.until_at_rest(api, name)
+        await api.post(f"/user/codespaces/{name}/start")
+        assert code(await world.server.until_at_rest(api, name)) == "codespace.option_withdrawn"
+        await api.delete(f"/user/codespaces/{name}")
