@@ -495,6 +495,7 @@ BAD_VALUES: dict[str, tuple[str, str]] = {
     "volumes: [{type: bind, source: data, target: /x}]": (VALUE, "do not go together"),
     "volumes: [{type: volume, source: /etc, target: /x}]": (VALUE, "do not go together"),
     "volumes: [{type: volume, src: data, target: /x}]": ("compose.unknown_key", "'src'"),
+    "volumes: ['data:/x', '..:/x/']": (VALUE, "'volumes' of service app in docker-compose.yml mounts two things at /x."),
     "volumes: ['data:/run/codespaces']": (NOT_ALLOWED, "would hide /run/codespaces"),
     "volumes: ['data:/run/codespaces/env']": (NOT_ALLOWED, "would hide /run/codespaces"),
     "volumes: ['data:/']": (VALUE, "must be an absolute path"),

@@ -149,7 +149,7 @@ NEVER = {
     "volumes: ['/srv/cache:/workspaces/shop']": "has its checkout or its secrets",
     "volumes: ['/srv/cache:/cache:rshared']": "a mode that Berth does not know",
     "volumes: ['/srv/cache/sub:/cache']": "asks for mount:/srv/cache/sub",
-    "volumes: ['/srv/cache:/x', '/etc:/x']": "Two different mounts are asked for at /x",
+    "volumes: ['/srv/cache:/x', '/etc:/x']": "mounts two things at /x",
     "volumes: ['~/cache:/cache']": "would mount a folder of the server",
     "volumes: ['../../../../srv/cache:/cache']": "would mount a folder of the server",
     "cgroup_parent: /x": "'cgroup_parent' of service",

@@ -189,6 +189,9 @@ def _of_host(values: Mapping[str, object], what: str, place: ServicePlace) -> di
         parse_mount(one, f"the volume '{str(one)[:100]}' of {what}", place.mounts)
         for one in _entries(values.get("volumes"), f"'volumes' of {what}")
     ]
+    targets = [one.target for one in mounts]
+    if twice := next((one for one in targets if targets.count(one) > 1), ""):
+        raise refusal(f"'volumes' of {what} mounts two things at {twice}.", remedy="Mount one of them elsewhere.")
     asked = [one for one in mounts if one.kind is MountKind.HOST]
     return {
         "mounts": tuple(one for one in mounts if one.kind is not MountKind.HOST),
