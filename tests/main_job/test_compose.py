@@ -67,7 +67,9 @@ class Composed(Project):
             networks = (await engine.get("/networks", params=filters)).json()
             volumes = (await engine.get("/volumes", params=filters)).json()["Volumes"] or []
         return {
-            "containers": sorted(f"{one['Labels']['dev.berth.service']} {one['State']}" for one in containers),
+            "containers": sorted(
+                f"{one['Labels'].get('dev.berth.service', 'alone')} {one['State']}" for one in containers
+            ),
             "networks": [one["Name"] for one in networks],
             "volumes": sorted(one["Name"] for one in volumes),
         }
