@@ -360,6 +360,7 @@ class FakeDevContainers:
     lines: tuple[str, ...] = ()
     error: Problem | None = None
     after_making: Callable[[], None] = lambda: None
+    named: str = ""  # the container that it says it made, if that is not true
 
     async def up(self, request: UpRequest, on_line: Callable[[str], Awaitable[None]]) -> UpResult:
         self.requests.append(request)
@@ -371,7 +372,9 @@ class FakeDevContainers:
         if self.error is not None:
             raise self.error  # the contract: whoever sees it fail removes the container
         folder = str(request.configuration["workspaceFolder"])
-        return UpResult(container_id=container.container_id, remote_user="root", remote_workspace_folder=folder)
+        return UpResult(
+            container_id=self.named or container.container_id, remote_user="root", remote_workspace_folder=folder
+        )
 
     async def sweep(self) -> None:
         return

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
-from tests.codespace_world import HOST, IMAGE, ORIGIN, OWN_HOST, PASSWORD, CodespaceWorld, make_codespace_world
+from tests.codespace_world import (
+    HOST,
+    IMAGE,
+    ORIGIN,
+    OWN_HOST,
+    PASSWORD,
+    SERVER_ID,
+    CodespaceWorld,
+    make_codespace_world,
+)
 from tests.domain.test_pull_request import pull_request
 from tests.fakes.engine import FakeDevContainers
 from tests.fakes.registry_client import DIGEST, SEEN
@@ -18,7 +27,7 @@ from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts, collaborators, repositories
 from berth.adapters.store.tables import codespaces as codespaces_table
-from berth.domain.codespace import Codespace
+from berth.domain.codespace import LABEL, SERVER_LABEL, Codespace
 from berth.domain.dev_container import METADATA_LABEL
 from berth.domain.lifecycle import State
 from berth.domain.problem import Denied
@@ -524,3 +533,13 @@ async def test_s6_what_gets_secrets_launches_no_strangers_commit(world: Codespac
         assert launched.state is State.AVAILABLE, launched.finding
     else:
         assert code(launched) == "codespace.ref_gone"
+
+
+async def test_l4_a_cli_that_names_anothers_container_brings_no_secret_there(world: CodespaceWorld) -> None:
+    other = world.engine.make({LABEL: "anothers", SERVER_LABEL: SERVER_ID})
+    world.dev_containers.named = other.container_id
+    assert code(await world.launch()) == "devcontainer.up_failed"
+    assert other.container_id not in [one.container_id for one in world.engine.executed]
+    assert other.container_id in world.engine.containers
+    world.dev_containers.named = ""
+    assert (await world.launch()).state is State.AVAILABLE, "the control"

@@ -34,6 +34,7 @@ from berth.domain.host_option import merge_options
 from berth.domain.image_build import built_image_name, codespace_of_image, is_of_build
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.machine import Machines
+from berth.domain.problem import UpstreamFailed
 from berth.domain.repository import Repository
 from berth.domain.secret import choose_environment
 from berth.domain.unix_user import find_unix_user, is_root
@@ -187,6 +188,11 @@ class Launcher:
         request = await self._prepare(codespace, source, config, commit, image, group, log)
         await log.phase("Creating the container")
         up = await self._dev_containers.up(request, log.output)
+        if up.container_id not in {one.container_id for one in await self.look(codespace)}:
+            # The CLI works on a stranger's files: secrets do not go wherever it says.
+            raise UpstreamFailed(
+                "The dev container CLI named a container that is not this codespace's.", code="devcontainer.up_failed"
+            )
         await group.make_after(request.workspace, up.container_id)
         launched = Launched(
             commit_id=commit,
