@@ -8,7 +8,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from botocore.auth import SigV4Auth
@@ -73,7 +73,7 @@ class FakeECR:
         key_id, _, region, signed_service, _, _ = match.groups()
         self.swaps.append(f"{key_id} {service} {region}")
         if self.refuse:
-            return self.refuse.pop(0)
+            return _dated(self.refuse.pop(0), self.now())
         refusal = self._authenticate(request, match, service)
         if refusal is not None:
             return refusal
@@ -158,8 +158,13 @@ def denial(status: int, code: str, message: str) -> Reply:
 
 
 def _reply(status: int, body: object, at: datetime) -> Reply:
-    headers = {"Content-Type": "application/x-amz-json-1.1", "Date": f"{at:%a, %d %b %Y %H:%M:%S} GMT"}
-    return Reply(status=status, headers=headers, body=json.dumps(body).encode())
+    headers = {"Content-Type": "application/x-amz-json-1.1"}
+    return _dated(Reply(status=status, headers=headers, body=json.dumps(body).encode()), at)
+
+
+def _dated(reply: Reply, at: datetime) -> Reply:
+    """An answer of now, however long ago it was written."""
+    return replace(reply, headers={**reply.headers, "Date": f"{at:%a, %d %b %Y %H:%M:%S} GMT"})
 
 
 DENIED = error(

@@ -48,7 +48,7 @@ CONFIGURATIONS = {
     "no object": ('["image"]', "devcontainer."),
     "no image": ("{}", "devcontainer."),
     "a Dockerfile": ('{"build": {"dockerfile": "Dockerfile"}}', "devcontainer."),
-    "compose": ('{"dockerComposeFile": "c.yml", "service": "a"}', "devcontainer."),
+    "compose": ('{"dockerComposeFile": "c.yml", "service": "a"}', "compose.missing"),
     "a Feature of nowhere": ('{"image": "IMAGE", "features": {"https://127.0.0.1/x.tgz": {}}}', "feature."),
     "L3 initializeCommand": ('{"image": "IMAGE", "initializeCommand": "touch /tmp/was-here"}', "devcontainer."),
     "L4 privileged": ('{"image": "IMAGE", "privileged": true}', "devcontainer."),
