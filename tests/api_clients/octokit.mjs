@@ -144,7 +144,9 @@ async function beforeAndAfterACreation() {
   const { data: made } = await codespaces.createWithRepoForAuthenticatedUser(place);
   const codespace_name = made.name;
   const { data: mine } = await codespaces.codespaceMachinesForAuthenticatedUser({ codespace_name });
-  assert.deepEqual(mine, machines);
+  // What is prebuilt is said of a repository; a codespace that there is has its image.
+  const names = ({ machines: found }) => found.map((machine) => machine.name);
+  assert.deepEqual(names(mine), names(machines));
   const { data: changed } = await codespaces.updateForAuthenticatedUser({ codespace_name, display_name: "renamed", recent_folders: ["/x"] });
   assert.deepEqual([changed.display_name, changed.recent_folders], ["renamed", ["/x"]]);
   const named = (list) => list.some((each) => each.name === codespace_name);
