@@ -132,9 +132,15 @@ async def test_an_engine_that_does_not_answer(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "passing"), [(f"task {'0' * 64}: already exists", True), ("OCI runtime create failed", False)]
+    ("message", "code", "passing"),
+    [
+        (f"task {'0' * 64}: already exists", "container.stuck", True),
+        ("id already in use", "container.stuck", True),
+        ("OCI runtime create failed", "engine.failed", False),
+    ],
+    ids=["a task is left", "a container is left", "anything else"],
 )
-async def test_an_engine_that_has_not_cleared_up_after_a_kill(message: str, passing: bool) -> None:
+async def test_an_engine_that_has_not_cleared_up_after_a_kill(message: str, code: str, passing: bool) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         body = json.dumps({"message": message}).encode()
@@ -147,7 +153,7 @@ async def test_an_engine_that_has_not_cleared_up_after_a_kill(message: str, pass
         with pytest.raises(UpstreamFailed) as failed:
             await DockerEngine(f"unix://{folder}/s").start_container("a")
         server.close()
-    assert (failed.value.code, failed.value.retryable) == ("engine.failed", passing)
+    assert (failed.value.code, failed.value.retryable) == (code, passing)
 
 
 async def test_it_finds_an_image_with_its_labels(engine: DockerEngine, docker_host: str) -> None:

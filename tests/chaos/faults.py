@@ -76,6 +76,7 @@ class Faults:
         for server in self.chaos.servers:
             server.kill()
         await self.chaos.engine.end(killed=True)
+        self.chaos.engine.end_containers()
         if self.chaos.cluster is not None:
             await asyncio.to_thread(self.chaos.cluster.end)
             await asyncio.to_thread(self.chaos.cluster.start)

@@ -58,6 +58,13 @@ class Requests:
 
         await asyncio.gather(*(client() for _ in range(clients)))
 
+    async def rebuild(self, name: str) -> None:
+        """What a finding asks its reader to do."""
+        asked = self.asked[name]
+        async with asked.lock:
+            await self._until_answered("rebuild", lambda api: _call(api, "rebuild", name), asked.maybe)
+            asked.desired = Desired.RUNNING
+
     async def _send_one(self, kind: str) -> None:
         """Until somebody answers."""
         if kind == "create":

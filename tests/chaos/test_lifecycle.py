@@ -26,6 +26,7 @@ FAULTS = int(os.environ.get("BERTH_CHAOS_FAULTS", "3"))
 WITHIN_S = float(os.environ.get("BERTH_CHAOS_WITHIN_S", "0"))  # 0: no bar
 SEED = int(os.environ.get("BERTH_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 PAUSE_S = float(os.environ.get("BERTH_CHAOS_PAUSE_S", "0.7"))  # between faults, about
+STARTED_AT_ONCE = 8  # containers that an engine may forget which was killed meanwhile
 LAST = ("stop", "start", "rebuild", "delete")  # under way when the last fault comes
 
 
@@ -68,22 +69,37 @@ async def run(chaos: ChaosWorld) -> None:
     await until_right(chaos, store, requests, timeout_s=120)
     last_s = time.monotonic() - began
     failed = await failures(chaos, store)
+    mended_s = await mend(chaos, store, requests, failed)
     await store.close()
-    tell(chaos, requests, faults, failed, storm_s, last_s)
+    codes = Counter(failed.values())
+    tell(chaos, requests, faults, codes, (storm_s, last_s, mended_s))
     assert not requests.broken
-    assert sum(failed.values()) <= faults.removed
-    assert set(failed) <= {LOST.code, "container.gone"}  # the latter: taken away while it was started
+    assert codes[LOST.code] + codes["container.gone"] <= faults.removed  # the latter: taken away while it was started
+    assert codes["container.stuck"] <= faults.kinds["engine killed"] * STARTED_AT_ONCE
+    assert set(codes) <= {LOST.code, "container.gone", "container.stuck"}
     assert not WITHIN_S or last_s <= WITHIN_S
 
 
-async def failures(chaos: ChaosWorld, store: Store) -> Counter[str]:
+async def failures(chaos: ChaosWorld, store: Store) -> dict[str, str]:
+    """Each failed codespace's code."""
     seen = await look(chaos, store)
-    return Counter(finding_from_json(row.finding).code for row in seen.rows if row.phase == Phase.FAILED)
+    return {row.name: finding_from_json(row.finding).code for row in seen.rows if row.phase == Phase.FAILED}
+
+
+async def mend(chaos: ChaosWorld, store: Store, requests: Requests, failed: dict[str, str]) -> float:
+    """How long it took until all that had failed was there again, by what their findings say."""
+    began = time.monotonic()
+    for name in failed:
+        await requests.rebuild(name)
+    await until_right(chaos, store, requests, timeout_s=120)
+    assert not await failures(chaos, store)
+    return time.monotonic() - began
 
 
 def tell(
-    chaos: ChaosWorld, requests: Requests, faults: Faults, failed: Counter[str], storm_s: float, last_s: float
+    chaos: ChaosWorld, requests: Requests, faults: Faults, failed: Counter[str], durations_s: tuple[float, float, float]
 ) -> None:
+    storm_s, last_s, mended_s = durations_s
     steps = Counter(re.findall(r"codespace\.step .*step=(\w+)", chaos.log()))
     rows = {
         "seed": str(SEED),
@@ -93,6 +109,7 @@ def tell(
         "failed codespaces": shown(failed) or "none",
         "after the storm": f"{storm_s:.1f} s until row = world = desired",
         "after the last fault": f"{last_s:.1f} s until row = world = desired",
+        "after their rebuild": f"{mended_s:.1f} s until none had failed any more",
         "load of the machine": f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores",
         "violations": "none",
     }

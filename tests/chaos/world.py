@@ -34,6 +34,14 @@ class FragileEngine(PrivateEngine):
                 os.kill(pid, signal.SIGKILL)
                 await asyncio.sleep(0.05)
 
+    def end_containers(self) -> None:
+        """As when power fails: nothing of them is left running that this engine, when it is back, could forget."""
+        address = str(self._runtime / "x" / "containerd")
+        for shim in (int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if _names(path, address)):
+            for child in Path(f"/proc/{shim}/task/{shim}/children").read_text().split():
+                _kill(int(child))
+            _kill(shim)
+
     async def come_back(self) -> None:
         """However often it does not start in time: dockerd waits 15 s for its containerd, which a busy machine may not give."""
         for attempt in range(3):
@@ -46,6 +54,17 @@ class FragileEngine(PrivateEngine):
                     raise
             else:
                 return
+
+
+def _names(arguments: Path, text: str) -> bool:
+    with contextlib.suppress(OSError):  # it ended meanwhile
+        return b"containerd-shim" in (line := arguments.read_bytes()) and text.encode() in line
+    return False
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 @dataclass

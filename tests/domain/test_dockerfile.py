@@ -414,7 +414,9 @@ def test_what_the_engine_gets_reads_the_same_again(lines: list[str]) -> None:
     pinned = {image: image.pinned(DIGEST) for image in dockerfile.images}
     text = render_dockerfile(dockerfile, pinned, {"key": "value"}).decode()
     again = parse(text)
-    labels = len(dockerfile.stages) + sum(step.keyword == "LABEL" for stage in dockerfile.stages for step in stage.steps)
+    labels = len(dockerfile.stages) + sum(
+        step.keyword == "LABEL" for stage in dockerfile.stages for step in stage.steps
+    )
     count = len(dockerfile.head) + labels + sum(1 + len(stage.steps) for stage in dockerfile.stages)
     assert len(text.splitlines()) == 1 + count == 1 + len(again.head) + sum(1 + len(one.steps) for one in again.stages)
     assert [stage.base for stage in again.stages] == [

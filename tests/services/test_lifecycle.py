@@ -1,5 +1,7 @@
 """The worker: each step of a codespace's life, what faults do to it, and what is swept."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from berth.domain.codespace import Codespace
 from berth.domain.lifecycle import Desired, Phase, State
 from berth.domain.problem import Conflict, LimitReached, UpstreamFailed
 from berth.services.lifecycle import _MAX_ATTEMPTS
-from berth.services.ports import ContainerStatus, ExecResult
+from berth.services.ports import Container, ContainerStatus, ExecResult
 
 
 @pytest.fixture
@@ -240,6 +242,51 @@ async def test_a_container_that_ends_while_it_is_started_is_started_again(world:
     world.engine.install_result = installed
     again = await world.step(launched.name)
     assert (again.state, again.container_id) == (State.AVAILABLE, launched.container_id)
+
+
+@pytest.mark.parametrize("running", [False, True])
+@pytest.mark.parametrize("at", ["launch", "start"])
+async def test_what_a_command_of_an_ended_container_leaves_is_no_answer(
+    world: CodespaceWorld, at: str, running: bool
+) -> None:
+    """An engine that was killed answers something for an exec that it lost; the control is a container that runs on."""
+    name = await world.create()
+    if at == "start":
+        await world.step(name)
+        await stop(world, name)
+        await world.service.start(world.secrets.subject("olga"), name)
+    installed, list_containers = world.engine.install_result, world.engine.list_containers
+
+    async def list_ended(labels: Mapping[str, str]) -> tuple[Container, ...]:
+        seen = await list_containers(labels)
+        return tuple(replace(one, status=ContainerStatus.EXITED) for one in seen) if world.engine.executed else seen
+
+    world.engine.executed.clear()
+    world.engine.install_result = ExecResult(126, b"OCI runtime exec failed")
+    if not running:
+        world.engine.list_containers = list_ended  # type: ignore[method-assign]
+    await world.step(name)
+    if running:
+        assert await code_of(world, name) == "container.install_failed"
+        return
+    assert (await world.get(name)).finding is None
+    world.engine.list_containers, world.engine.install_result = list_containers, installed  # type: ignore[method-assign]
+    assert (await world.step(name)).state is State.AVAILABLE
+
+
+async def test_a_hook_of_an_ended_container_has_not_failed(world: CodespaceWorld) -> None:
+    await world.configure("acme/web", postStartCommand="serve")
+    name = await world.create()
+
+    async def end(executed: Executed) -> ExecResult | None:
+        world.engine._set(executed.container_id, ContainerStatus.EXITED)
+        return ExecResult(137, b"") if executed.command[-1] == "serve" else None
+
+    world.engine.on_execute = end
+    await world.step(name)
+    assert ((await world.get(name)).finding, (await world.get(name)).failed_hook) == (None, None)
+    world.engine.on_execute = None
+    assert (await world.step(name)).state is State.AVAILABLE
 
 
 async def test_a_container_that_always_ends_while_it_is_started_fails(world: CodespaceWorld) -> None:

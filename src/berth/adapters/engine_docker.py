@@ -11,7 +11,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -25,9 +24,10 @@ from aiodocker.containers import DockerContainer
 from berth.adapters.engine_docker_build import build_image
 from berth.adapters.engine_docker_exec import DockerExecStream, converse, exit_code
 from berth.adapters.engine_docker_export import export_files, only_file, tag
+from berth.adapters.engine_problems import CONNECTION_FAILED, problem_of, pull_failed, readable, unreachable
 from berth.domain.exec_frame import TerminalSize
 from berth.domain.image_reference import ImageReference
-from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
+from berth.domain.problem import UpstreamFailed
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
 from berth.services.ports import (
@@ -43,12 +43,9 @@ from berth.services.ports import (
 
 _GO_MODE_TYPE = 0x8F280000  # the bits of Go's os.FileMode that are set for what is no regular file
 _MAX_FILE_BYTES = 1024 * 1024
-_MAX_REASON_LENGTH = 300
-_MIN_MASKED_LENGTH = 4  # masking shorter ones would only garble the text
 _CALL_TIMEOUT_S = 60.0
 _SILENCE_TIMEOUT_S = 900.0  # a pull that says nothing for so long is dead
 _PROGRESS_INTERVAL_S = 0.2
-_CONNECTION_FAILED = 900  # aiodocker's own status
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # for engines that answer as the kernel does
 _STATUSES = {"created": ContainerStatus.CREATED, "running": ContainerStatus.RUNNING, "exited": ContainerStatus.EXITED}
@@ -104,13 +101,13 @@ class DockerEngine:
                         next_at = clock.time() + _PROGRESS_INTERVAL_S
                         yield layers.progress()
             except DockerError as error:
-                if error.status == _CONNECTION_FAILED:
+                if error.status == CONNECTION_FAILED:
                     raise
                 yield layers.progress()
-                raise _pull_failed(image, error.message, auth) from error
+                raise pull_failed(image, error.message, auth) from error
         yield layers.progress()
         if not layers.complete:
-            raise _pull_failed(image, "the engine ended the transfer too early", None)
+            raise pull_failed(image, "the engine ended the transfer too early", None)
 
     async def read_image_file(self, reference: str, path: str, *, labels: Mapping[str, str]) -> bytes | None:
         """Through a container that is made and removed, never started."""
@@ -132,10 +129,10 @@ class DockerEngine:
         async with self._connected() as docker:
             built = await build_image(docker, build, context, on_output)
         if built is None:
-            raise _unreachable()
+            raise unreachable()
         if "no space left on device" in built.reason:
             raise UpstreamFailed("The engine's disk is full.", code="engine.disk_full")
-        return replace(built, reason=_readable(built.reason))
+        return replace(built, reason=readable(built.reason))
 
     async def export_image(self, image_id: str) -> AsyncIterator[ExportedFile]:
         async with self._connected() as docker, aclosing(export_files(docker, image_id)) as files:
@@ -264,9 +261,9 @@ def translating() -> Iterator[None]:
     try:
         yield
     except DockerError as error:
-        raise _problem(error) from error
+        raise problem_of(error) from error
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-        raise _unreachable() from error
+        raise unreachable() from error
 
 
 async def _is_small_file(docker: Docker, container_id: str, path: str) -> bool:
@@ -348,46 +345,3 @@ def _login(credential: RegistryCredential | Anonymous, token: SecretText | None)
     if isinstance(credential, Anonymous):
         return None
     return {"username": credential.user, "password": credential.password.reveal()}
-
-
-def _pull_failed(image: ImageReference, reason: str, auth: Mapping[str, str] | None) -> UpstreamFailed:
-    why = _readable(reason, auth)
-    if "no space left on device" in reason:
-        return UpstreamFailed(
-            f"The engine's disk is full, so {image} cannot be pulled.",
-            code="engine.disk_full",
-            remedy="Ask the administrator of this server to make room, for example with docker image prune.",
-        )
-    return UpstreamFailed(f"The engine could not pull {image}: {why}.", retryable=True, code="image.pull_failed")
-
-
-def _readable(reason: str, auth: Mapping[str, str] | None = None) -> str:
-    """The engine's reason without what an address or a login may hold."""
-    if auth is not None:
-        secret_of = auth.get("registrytoken") or auth["password"]
-        pair = base64.b64encode(f"{auth.get('username', '')}:{secret_of}".encode()).decode()
-        for secret in (secret_of, pair):
-            if len(secret) >= _MIN_MASKED_LENGTH:
-                reason = reason.replace(secret, SecretText.MASK)
-    reason = re.sub(r"://[^/\s@]*@", "://", reason)
-    reason = re.sub(r"(https?://[^\s?\"']+)\?[^\s\"']*", r"\1", reason)
-    return " ".join(reason.split())[:_MAX_REASON_LENGTH].rstrip(".")
-
-
-def _unreachable() -> UpstreamFailed:
-    return UpstreamFailed("The container engine does not answer.", retryable=True, code="engine.unreachable")
-
-
-def _problem(error: DockerError) -> Problem:
-    if error.status == _CONNECTION_FAILED:
-        return _unreachable()
-    if error.status == 404:
-        return NotFound("The container is gone.", code="container.gone")
-    if error.status == 409:
-        return Conflict("The container is not running.", code="container.not_running")
-    if "no space left on device" in error.message:
-        return UpstreamFailed("The engine's disk is full.", code="engine.disk_full")
-    # Observed with engine 20.10 that was killed: it starts a container again before it has cleared up after it.
-    passing = error.status >= 500 and error.message.rstrip().endswith("already exists")
-    text = f"The container engine failed: {_readable(error.message)}."
-    return UpstreamFailed(text, retryable=passing, code="engine.failed")

@@ -29,6 +29,7 @@ from berth.services.ports import Engine, ExecResult
 
 _TIMEOUT_S = 60.0
 LOOKS = 5
+INSTALL_FAILED = "container.install_failed"
 _KILLED = 137  # what a shell that got SIGKILL leaves, as everything in a container does that ends
 _LOG = logging.getLogger(__name__)
 
@@ -117,19 +118,19 @@ class CodespaceInstaller:
                 "The container does not answer in time.", code="engine.unreachable", retryable=True
             ) from None
         except Conflict as problem:
-            raise _ended() from problem
+            raise container_ended() from problem
         if result.exit_code == _KILLED:
-            raise _ended()
+            raise container_ended()
         return result
 
 
 def changes_all_the_time() -> UpstreamFailed:
     return UpstreamFailed(
-        "The docker config in the codespace changes all the time.", code="container.install_failed", retryable=True
+        "The docker config in the codespace changes all the time.", code=INSTALL_FAILED, retryable=True
     )
 
 
-def _ended() -> UpstreamFailed:
+def container_ended() -> UpstreamFailed:
     """Passing: the next look at the container sees what has become of it."""
     return UpstreamFailed("The container ended meanwhile.", code="container.not_running", retryable=True)
 
@@ -138,6 +139,6 @@ def _failed(what: str, result: ExecResult) -> UpstreamFailed:
     said = tail_of(result.output)
     return UpstreamFailed(
         f"{what}: {said}" if said else f"{what}.",
-        code="container.install_failed",
+        code=INSTALL_FAILED,
         remedy="The image needs a POSIX shell at /bin/sh with the usual small tools (busybox is enough).",
     )

@@ -15,6 +15,7 @@ from berth.domain.finding import Finding
 from berth.domain.launch import INTERNAL, LOST, finding_of
 from berth.domain.lifecycle import Desired, Phase, Step, World, choose_step
 from berth.domain.problem import Problem, is_passing
+from berth.services.codespace_install import INSTALL_FAILED, container_ended
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_timer import CodespaceTimer
 from berth.services.creation_log import CreationLog
@@ -193,6 +194,8 @@ class CodespaceWorker:
             raise error
         await claim.check()
         containers = await self._launcher.look(codespace)
+        if _was_cut_off(error, codespace, containers) and claim.attempts < _MAX_ATTEMPTS:
+            raise container_ended()
         await self._clean_up(codespace, containers)
         finding = error.finding if isinstance(error, LaunchFailed) else finding_of(error)
         failed = await self._failed(codespace, finding, log)
@@ -249,6 +252,16 @@ def find_surplus(codespace: Codespace, containers: Sequence[Container]) -> tuple
 
 def _find_others(codespace: Codespace, containers: tuple[Container, ...]) -> tuple[Container, ...]:
     return tuple(each for each in containers if each.container_id != codespace.container_id)
+
+
+def _was_cut_off(error: LaunchFailed | Problem, codespace: Codespace, containers: tuple[Container, ...]) -> bool:
+    """A command in the container failed, and nothing runs there any more: its end says nothing about the command.
+
+    What the engine then answers in its place (an exit code, an error's text) differs from case to case.
+    """
+    own = find_own(codespace, containers)
+    runs = any(one.status is ContainerStatus.RUNNING for one in ((own,) if own is not None else containers))
+    return not runs and (isinstance(error, HookFailed) or (isinstance(error, Problem) and error.code == INSTALL_FAILED))
 
 
 def _get_own(codespace: Codespace, containers: tuple[Container, ...]) -> Container:
