@@ -1,5 +1,6 @@
 """What the parts refuse when they are put together."""
 
+import asyncio
 import logging
 import sqlite3
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from berth.domain.problem import Invalid, UpstreamFailed
 from berth.settings import Settings, load
+from berth.wiring.background import keep_running
 from berth.wiring.server import make_berth
 
 
@@ -80,3 +82,24 @@ async def test_why_a_push_failed_for_the_servers_own_reasons_is_in_the_log(
         ("oci.unavailable", "blob.unavailable")
     ]
     assert caplog.records[0].reason in answer.text  # type: ignore[attr-defined]
+
+
+async def test_a_bug_ends_no_background_work(caplog: pytest.LogCaptureFixture) -> None:
+    begun = asyncio.Event()
+    outcomes = iter((KeyError("a bug"), None))
+
+    async def job() -> None:
+        outcome = next(outcomes, begun)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if outcome is not None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(keep_running("job", job, pause_s=0))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [(one.message, one.job) for one in caplog.records] == [("server.background_failed", "job")]  # type: ignore[attr-defined]

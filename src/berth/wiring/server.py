@@ -35,6 +35,7 @@ from berth.services.lifecycle import CodespaceWorker
 from berth.services.reconcile import Reconciler
 from berth.services.services import Services
 from berth.settings import Settings
+from berth.wiring.background import keep_running
 from berth.wiring.codespace import make_export_worker, make_images, make_launcher, make_limits, make_refresh_worker
 from berth.wiring.parts import claim_blobs, make_parts
 from berth.wiring.prebuild import make_prebuild_worker
@@ -70,8 +71,9 @@ class Berth:
         """The background work: the loop, and the sweep of what crashes left."""
         await self.dev_containers.sweep()
         await self.chores.enrol()
-        tasks = [asyncio.create_task(loop.run()) for loop in self.reconcilers]
-        tasks += [asyncio.create_task(self._keep_sweeping()), asyncio.create_task(self.watch.run())]
+        jobs = {f"loop {number}": loop.run for number, loop in enumerate(self.reconcilers, 1)}
+        jobs |= {"sweep": self._sweep, "watch": self.watch.run}
+        tasks = [asyncio.create_task(keep_running(name, job)) for name, job in jobs.items()]
         try:
             yield
         finally:
@@ -79,7 +81,7 @@ class Berth:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _keep_sweeping(self) -> None:
+    async def _sweep(self) -> None:
         while True:
             try:
                 await self.dev_containers.sweep()  # of replicas that were killed since
