@@ -9,7 +9,15 @@ from berth.domain.failure_row import Row
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import Digest, parse_image_reference
 from berth.domain.provider_failure import ROWS
-from berth.domain.registry_credential import CODESPACE_TOKEN, CredentialKind, Failed, Found, NoCredential
+from berth.domain.registry_credential import (
+    CODESPACE_TOKEN,
+    CredentialKind,
+    CredentialNote,
+    CredentialRule,
+    Failed,
+    Found,
+    NoCredential,
+)
 from berth.domain.registry_finding import CONNECTION, TEXTS
 from berth.domain.registry_provider import Provider
 from berth.domain.registry_triple import assemble
@@ -161,9 +169,24 @@ def test_c2_what_the_triples_left_to_say_is_a_warning() -> None:
     assert check_of(diagnose(GOOD), CheckID.CREDENTIAL).state is CheckState.PASSED
 
 
+@pytest.mark.parametrize(
+    "rule,state", [(CredentialRule.SWAPPED, CheckState.PASSED), (CredentialRule.REFRESH_FAILED, CheckState.WARNING)]
+)
+def test_c5_keys_that_were_swapped_are_told_and_no_warning(rule: CredentialRule, state: CheckState) -> None:
+    assert isinstance(CHOSEN, Found)
+    note = CredentialNote(rule=rule, source=CHOSEN.credential.source, host="ghcr.io", text="The keys were swapped.")
+    told = replace(GOOD, choice=replace(CHOSEN, notes=(*CHOSEN.notes, note)))
+    credential = check_of(diagnose(told), CheckID.CREDENTIAL)
+    assert credential.sentence.endswith("The keys were swapped.")
+    assert credential.state is state
+    elsewhere = replace(told, unshared=(CHOSEN.credential.source,))
+    assert check_of(diagnose(elsewhere), CheckID.CREDENTIAL).state is CheckState.WARNING
+
+
 def test_s6_withheld_secrets_are_a_warning_with_the_reason() -> None:
     facts = replace(GOOD, choice=choice(withheld="You may not write."), used=MISSING)
     diagnosis = diagnose(facts)
+    assert check_of(diagnosis, CheckID.CREDENTIAL).state is CheckState.WARNING
     assert check_of(diagnosis, CheckID.CREDENTIAL).sentence.endswith("You may not write.")
     assert diagnosis.finding is not None
     assert "You may not write." in diagnosis.finding.sentence

@@ -260,8 +260,15 @@ def _credential(facts: Facts) -> Check:
         text = f"No secrets name {host}: it is asked without a credential. {said}".strip()
     else:
         text = f"{host} is asked with {choice.credential.source}. {said}".strip()
-    state = CheckState.WARNING if said else CheckState.PASSED
+    state = CheckState.WARNING if said and not _is_good_news(facts) else CheckState.PASSED
     return Check(id=CheckID.CREDENTIAL, state=state, sentence=text)
+
+
+def _is_good_news(facts: Facts) -> bool:
+    """Whether all that is said of the credential is that AWS keys were swapped, as they should be."""
+    if facts.unshared or not isinstance(facts.choice, Found):
+        return False
+    return {note.rule for note in facts.choice.notes} <= {CredentialRule.CHOSEN, CredentialRule.SWAPPED}
 
 
 def _form(choice: Choice) -> Check:
