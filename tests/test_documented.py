@@ -231,7 +231,7 @@ def test_every_rule_of_the_engine_filter_is_in_docs_codespaces() -> None:
     assert documented == set(EngineRule)
 
 
-DOCUMENTS = [*sorted(DOCS.glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+DOCUMENTS = [*sorted(DOCS.rglob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
@@ -241,6 +241,31 @@ def test_what_a_document_points_to_is_there(document: Path) -> None:
     links = set(re.findall(r"\]\(([\w./-]+\.md)\)", text))
     gone = {name for name in modules if not ((ROOT / "src" / "berth" / name).is_file() or (ROOT / name).is_file())}
     assert gone | {link for link in links if not (document.parent / link).is_file()} == set()
+
+
+def secret_arguments(text: str) -> list[str]:
+    """What everybody on the machine could read while a command of the text's blocks runs."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    shown = r"login .*(?:-p|--password)[ =]|(?:-H|--header)[ =]?[\"']?Authorization|(?:-u|--user)[ =]?\S+:\$"
+    return [found[0] for block in blocks for found in re.finditer(shown, block)]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.name)
+def test_no_document_shows_a_secret_as_an_argument(document: Path) -> None:
+    assert secret_arguments(document.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "docker login ghcr.io -u ada -p secret",
+        "docker login ghcr.io --username ada --password=secret",
+        'curl -H "Authorization: token $TOKEN" http://x',
+        "curl --user ada:$TOKEN http://x",
+    ],
+)
+def test_the_search_finds_secrets_in_arguments(command: str) -> None:
+    assert secret_arguments(f"x\n```console\n$ {command}\n```\n")
 
 
 def test_the_map_has_the_use_cases_of_packages() -> None:
