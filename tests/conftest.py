@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         callspec = getattr(item, "callspec", None)
         is_postgresql = callspec is not None and "postgresql" in callspec.params.values()
-        if is_postgresql and item.path.parent.name in {"rest", "oci", "git"}:
+        if is_postgresql and item.path.parent.name in {"rest", "oci", "git", "ui"}:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.parent.name not in _LONG)
 

@@ -30,7 +30,12 @@ async def ill() -> None:
 
 async def ask(path: str, host: str = "berth.test", check: Callable[[], Awaitable[object]] = well) -> httpx.Response:
     front = make_front(
-        rest=edge("rest"), sockets=edge("sockets"), git=edge("git"), oci=edge("oci"), checks={"engine": check}
+        rest=edge("rest"),
+        sockets=edge("sockets"),
+        git=edge("git"),
+        oci=edge("oci"),
+        ui=edge("ui"),
+        checks={"engine": check},
     )
     transport = httpx.ASGITransport(app=front)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
@@ -59,13 +64,13 @@ async def test_which_edge_answers(path: str, host: str, answer: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v2x", "/tokens", "/", "/favicon.ico", "/api/v4/user", "/graphql", "/docs", "/user"])
-async def test_what_is_no_path_of_any_edge(path: str) -> None:
-    assert (await ask(path)).status_code == 404
+async def test_what_is_no_path_of_another_edge_is_the_consoles(path: str) -> None:
+    assert (await ask(path)).text == f"ui {path}"
 
 
 @pytest.mark.parametrize("path", ["/a/b%00.git/info/refs", "/a%00/b.git/info/refs"])
 async def test_a_nul_reaches_no_git(path: str) -> None:
-    assert (await ask(path)).status_code == 404
+    assert (await ask(path)).text.startswith("ui ")
 
 
 async def test_the_page_about_errors_runs_and_loads_nothing() -> None:

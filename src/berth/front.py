@@ -2,7 +2,8 @@
 
 `/api/v3/…` and `/api/graphql`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
 the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` says what each error's code means; `/healthz` says
-that the process lives, `/readyz` that its database and its engine answer. Only REST has WebSockets.
+that the process lives, `/readyz` that its database and its engine answer. Everything else is the web console's. Only
+REST has WebSockets.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +22,19 @@ Check = Callable[[], Awaitable[object]]
 _GRAPHQL = "/api/graphql"
 
 
-def make_front(*, rest: ASGIApp, sockets: ASGIApp, git: ASGIApp, oci: ASGIApp, checks: Mapping[str, Check]) -> ASGIApp:
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await JSONResponse({"message": "Not Found", "status": "404"}, 404)(scope, receive, send)
+
+
+def make_front(
+    *,
+    rest: ASGIApp,
+    sockets: ASGIApp,
+    git: ASGIApp,
+    oci: ASGIApp,
+    checks: Mapping[str, Check],
+    ui: ASGIApp = _not_found,
+) -> ASGIApp:
     """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
     errors = errors_page.read_errors_page()
 
@@ -46,7 +59,7 @@ def make_front(*, rest: ASGIApp, sockets: ASGIApp, git: ASGIApp, oci: ASGIApp, c
         elif path == "/readyz":
             await (await _ready(checks))(scope, receive, send)
         else:
-            await _not_found(scope, receive, send)
+            await ui(scope, receive, send)
 
     return front
 
@@ -64,10 +77,6 @@ def _below_api(scope: Scope) -> Scope | None:
         below = path.removeprefix("/api")
         return {**scope, "path": below, "raw_path": below.encode()}
     return None
-
-
-async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await JSONResponse({"message": "Not Found", "status": "404"}, 404)(scope, receive, send)
 
 
 async def _ready(checks: Mapping[str, Check]) -> JSONResponse:

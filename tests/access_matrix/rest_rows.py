@@ -146,6 +146,7 @@ _SERVER_AND_ACCOUNTS = {
     "GET /user/audit-log":                              Row(YOU, "user"),
     "POST /admin/users":                                Row(SITE, "site_admin"),
     "POST /admin/users/{login}/authorizations":         Row(SITE, "site_admin"),
+    "POST /admin/users/{login}/invitation":             Row(SITE, "site_admin"),
     "POST /admin/organizations":                        Row(SITE, "site_admin"),
 }
 _ORGANIZATIONS = {

@@ -408,7 +408,7 @@ def test_every_fact_has_rows() -> None:
         NamespaceFacts: "owner_id is_owner is_member policy source",
         PackagePolicy: "inherit_access_default creatable_visibilities",
         Subject: "account_id login site_admin token_kind token_id scopes codespace_id codespace_repository_id "
-        "workflow_repository_id permissions",
+        "workflow_repository_id permissions session_id",
     }
     for facts, names in known.items():
         assert {one.name for one in fields(facts)} == set(names.split()), facts.__name__

@@ -40,6 +40,9 @@ EFFECTS = [
         id="create-user",
     ),
     pytest.param(
+        ("admin", "invite", "bob"), "POST /admin/users/bob/invitation>/login/invitation/berth_bob_link", id="invite"
+    ),
+    pytest.param(
         ("admin", "create-organization", "umbrella", "--admin", "ada"),
         "POST /admin/organizations>umbrella",
         id="create-organization",
@@ -67,7 +70,9 @@ def test_a_new_user_without_a_token_is_told_how_to_get_one(berth: Berth) -> None
 
 
 @pytest.mark.parametrize(
-    "argv", [("codespace", "list"), ("codespace", "view", CODESPACE), ("token", "list")], ids=" ".join
+    "argv",
+    [("codespace", "list"), ("codespace", "view", CODESPACE), ("token", "list"), ("admin", "invite", "bob")],
+    ids=" ".join,
 )
 def test_json_is_the_only_thing_on_stdout(berth: Berth, argv: tuple[str, ...]) -> None:
     json.loads(berth(*argv, "--json").stdout)

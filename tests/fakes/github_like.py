@@ -124,6 +124,7 @@ class GitHubLike:
             (r"DELETE /user/tokens/7", lambda _: (204, None)),
             (r"POST /admin/users", lambda body: (201, {"id": 9, "login": body["login"]})),
             (r"POST /admin/users/bob/authorizations", lambda body: (201, {"token": "berth_bob_token", **body})),
+            (r"POST /admin/users/bob/invitation", lambda _: (201, _invitation())),
             (r"GET (?:/user|/users/acme)/packages", lambda _: (200, [_package()])),
             (r"GET /users/acme/packages/container/tools%2Fdev", lambda _: (200, _package())),
             (r"GET /users/acme/packages/container/tools%2Fdev/(.+)", self._get_of_package),
@@ -214,6 +215,11 @@ _SETTINGS = {
     "repository": "acme/shop",
     "untagged_retention_days": 30,
 }
+
+
+def _invitation() -> Any:
+    link = "https://berth.example.com/login/invitation/berth_bob_link"
+    return {"login": "bob", "url": link, "expires_at": "2026-01-04T00:00:00Z"}
 
 
 def _package() -> dict[str, Any]:

@@ -19,6 +19,7 @@ from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
+from berth.adapters.password_argon2 import Argon2Passwords
 from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
 from berth.domain.host_option import parse_host_options
@@ -50,6 +51,7 @@ from berth.services.package_refusal import PackageRefusals
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.password import PasswordService
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
@@ -57,6 +59,7 @@ from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
 from berth.services.services import Services
+from berth.services.session import SessionService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 
@@ -136,6 +139,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         wake=lambda: None,
     )
     swaps = make_swaps(FakeEcrAPI(), clock)
+    hasher = Argon2Passwords()
+    sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
     registry_credentials = RegistryCredentialService(store=store, secrets=secrets, swaps=swaps, own_host=OWN_HOST)
     services = Services(
         accounts=AccountService(store=store, clock=clock),
@@ -148,6 +153,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),
+        sessions=sessions,
+        passwords=PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions),
         secrets=secrets,
         registry_credentials=registry_credentials,
         doctor=DoctorService(

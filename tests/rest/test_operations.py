@@ -58,6 +58,7 @@ ROWS: dict[str, Row] = {
     "DELETE /user/tokens/{id}": Row(),
     "POST /admin/users": Row(body={"login": "bob", "email": "b@example.com"}, status=201, admin=True),
     "POST /admin/users/{login}/authorizations": Row(body={"scopes": ["repo"]}, status=201, admin=True),
+    "POST /admin/users/{login}/invitation": Row(status=201, admin=True),
     "POST /admin/organizations": Row(body={"login": "second", "admin": "octo"}, status=201, admin=True),
     "PUT /orgs/{org}/memberships/{username}": Row(body={"role": "member"}, status=200),
     "POST /orgs/{org}/teams": Row(body={"name": "more"}, status=201),

@@ -65,9 +65,23 @@ def create_user(
     if made is None:
         route = f"admin/users/{clean_line(user.login)}/authorizations"
         say(
-            f"Nobody can log in as this user yet. A token: gh api -X POST {route} -f 'scopes[]=repo' -f 'scopes[]=codespace'"
+            f"Nobody can log in as this user yet. To the web console: berth admin invite {clean_line(user.login)}. "
+            f"A token: gh api -X POST {route} -f 'scopes[]=repo' -f 'scopes[]=codespace'"
         )
     out(clean_line(made.token or "") if made else clean_line(user.login))
+
+
+@app.command()
+def invite(login: str, as_json: AsJSON = False) -> None:
+    """Print a link by which a user sets a first or a new password for the web console."""
+    with connect() as client:
+        invitation = client.invite(login)
+    if as_json:
+        out_json(invitation)
+        return
+    say(f"Whoever opens this link sets the password of {clean_line(invitation.login)}. It works once, until")
+    say(f"{clean_line(invitation.expires_at)}; an older one is void. Setting it ends the user's sessions.")
+    out(clean_line(invitation.url))
 
 
 @app.command("create-organization")

@@ -26,6 +26,14 @@ class AccessToken(msgspec.Struct, kw_only=True, omit_defaults=True):
     token: str | None = None
 
 
+class Invitation(msgspec.Struct, kw_only=True):
+    """A link by which somebody sets a password."""
+
+    login: str
+    url: str
+    expires_at: str
+
+
 class AccountCalls(Connection):
     """What the client calls about accounts."""
 
@@ -38,6 +46,9 @@ class AccountCalls(Connection):
     def create_user_token(self, login: str, scopes: Sequence[str]) -> AccessToken:
         path = f"/admin/users/{part(login)}/authorizations"
         return self.send("POST", path, AccessToken, {"scopes": list(scopes)})
+
+    def invite(self, login: str) -> Invitation:
+        return self.send("POST", f"/admin/users/{part(login)}/invitation", Invitation)
 
     def create_organization(self, login: str, admin: str) -> User:
         return self.send("POST", "/admin/organizations", User, {"login": login, "admin": admin})

@@ -55,7 +55,11 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Who asks, as his token proves it. Absent (None) is anonymous. `scopes` is already expanded."""
+    """Who asks, as his token proves it. Absent (None) is anonymous. `scopes` is already expanded.
+
+    A session of the web console is the person himself, as a personal token with every scope would be; it has a
+    `session_id`, and the `token_id` 0, which is no token's.
+    """
 
     account_id: int
     login: str
@@ -67,6 +71,7 @@ class Subject:
     codespace_repository_id: int | None = None
     workflow_repository_id: int | None = None
     permissions: WorkflowPermissions = NO_PERMISSIONS  # of a workflow token
+    session_id: int | None = None
 
     def has(self, scope: Scope) -> bool:
         return scope in self.scopes

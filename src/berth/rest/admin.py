@@ -9,7 +9,7 @@ from berth.domain.scope import Scope
 from berth.rest.access_token import token_body
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.views import organization_simple, simple_user
+from berth.rest.views import organization_simple, simple_user, timestamp
 from berth.services.access_token import NewToken
 
 _SCOPES = frozenset({Scope.SITE_ADMIN})
@@ -54,6 +54,17 @@ async def create_authorization(call: Call) -> Response:
     return json_response(_authorization(call, made), 201)
 
 
+async def create_invitation(call: Call) -> Response:
+    """Ours: a link by which the user sets a password for the web console."""
+    made = await call.services.passwords.invite(call.user, call.path("login"))
+    body = {
+        "login": made.account.login,
+        "url": call.links.web(f"/login/invitation/{made.value.reveal()}"),
+        "expires_at": timestamp(made.expires_at),
+    }
+    return json_response(body, 201)
+
+
 def _authorization(call: Call, made: NewToken) -> dict[str, Any]:
     """GitHub's `authorization`, whose keys of OAuth applications say nothing here."""
     body, value = token_body(made.token), made.value.reveal()
@@ -73,5 +84,6 @@ def _authorization(call: Call, made: NewToken) -> dict[str, Any]:
 ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/users", create_user, _SCOPES),
     Route("POST", "/admin/users/{login}/authorizations", create_authorization, _SCOPES),
+    Route("POST", "/admin/users/{login}/invitation", create_invitation, _SCOPES),
     Route("POST", "/admin/organizations", create_organization, _SCOPES),
 )

@@ -167,6 +167,12 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
         request=GraphQLRequest,
     ),
     "DELETE /user/tokens/{id}": OwnOperation(id="berth/revoke-token", summary="Revoke a token", status=204),
+    "POST /admin/users/{login}/invitation": OwnOperation(
+        id="berth/create-invitation",
+        summary="Make a link by which a user sets a password",
+        status=201,
+        answer=closed(login=_TEXT, url=_TEXT, expires_at=_TIME),
+    ),
     "POST /repos/{owner}/{repo}/workflow-tokens": OwnOperation(
         id="berth/create-workflow-token",
         summary="Create a token for a job of this repository",

@@ -1,6 +1,7 @@
 """Use cases of access tokens: who a token proves, and making, listing and revoking them.
 
-1. No token makes a stronger one: not in scopes, not in how long it lasts. A codespace's token makes none.
+1. No token makes a stronger one: not in scopes, not in how long it lasts. A codespace's token makes none. A session is
+   the person himself: what he makes in it outlasts it.
 2. A codespace's token has the scopes that L9 needs and no other: `repo`, which `domain.access` narrows to the repository
    of its codespace, and `read:packages`. Not `codespace`: with it a codespace could give its repository to the user's
    other secrets. It lasts until its codespace stops, or to its own end
@@ -175,6 +176,8 @@ class AccessTokenService:
     ) -> datetime | None:
         if expires_at is not None and expires_at <= self._clock.now():
             raise Invalid("The token would be expired already.", field="expires_at", code="token.expired")
+        if subject.session_id is not None:
+            return expires_at
         own = await rows.find_token(connection, subject.account_id, subject.token_id)
         if own is None:
             raise Denied("Your token was revoked meanwhile.", code="token.revoked")

@@ -24,12 +24,14 @@ from berth.services.package_policy import PackagePolicyService
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.password import PasswordService
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
+from berth.services.session import SessionService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 
@@ -48,6 +50,8 @@ class Services:
     contents: ContentsService
     access_tokens: AccessTokenService
     workflow_tokens: WorkflowTokenService
+    sessions: SessionService
+    passwords: PasswordService
     secrets: SecretService
     registry_credentials: RegistryCredentialService
     doctor: DoctorService

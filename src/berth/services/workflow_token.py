@@ -82,6 +82,8 @@ def _check_packages(subject: Subject, permissions: WorkflowPermissions) -> None:
 
 
 async def _find_end(connection: AsyncConnection, subject: Subject, now: datetime) -> datetime:
+    if subject.session_id is not None:
+        return now + LIFETIME
     own = await rows.find_token(connection, subject.account_id, subject.token_id)
     if own is None:
         raise Denied("Your token was revoked meanwhile.", code="token.revoked")

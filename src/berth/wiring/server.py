@@ -35,9 +35,11 @@ from berth.services.lifecycle import CodespaceWorker
 from berth.services.reconcile import Reconciler
 from berth.services.services import Services
 from berth.settings import Settings
+from berth.ui.app import make_ui_app
+from berth.ui.routes import ROUTES as PAGES
 from berth.wiring.background import keep_running
 from berth.wiring.codespace import make_export_worker, make_images, make_launcher, make_limits, make_refresh_worker
-from berth.wiring.parts import claim_blobs, make_parts
+from berth.wiring.parts import Parts, claim_blobs, make_parts
 from berth.wiring.prebuild import make_prebuild_worker
 from berth.wiring.registry import make_chores, make_registry
 from berth.wiring.services import make_services
@@ -109,8 +111,7 @@ async def make_berth(settings: Settings) -> Berth:
     except BaseException:
         await resources.aclose()
         raise
-    limits = make_limits(settings)
-    worker = CodespaceWorker(store=parts.store, clock=parts.clock, launcher=launcher, limits=limits)
+    worker = CodespaceWorker(store=parts.store, clock=parts.clock, launcher=launcher, limits=make_limits(settings))
     chores = make_chores(parts, server_id)
     holder = f"{socket.gethostname()[:40]}:{os.getpid()}"
     reconciler = Reconciler(parts.store, worker, holder=holder)
@@ -126,6 +127,7 @@ async def make_berth(settings: Settings) -> Berth:
         sockets=make_socket_app(services, socket_routes(), settings.external_url),
         git=make_git_app(services, GitHTTPBackend()),
         oci=make_oci_app(registry, settings.external_url),
+        ui=_make_ui(parts, services),
         checks={"database": parts.store.ping, "blobs": parts.blobs.ping, "engine": parts.engine.ping},
     )
     return Berth(
@@ -141,6 +143,11 @@ async def make_berth(settings: Settings) -> Berth:
         at_once=partial(answer_at_once, registry),
         resources=resources,
     )
+
+
+def _make_ui(parts: Parts, services: Services) -> ASGIApp:
+    external_url = parts.settings.external_url
+    return make_ui_app(services, PAGES, clock=parts.clock, entropy=parts.entropy, external_url=external_url)
 
 
 def _find_node() -> str:

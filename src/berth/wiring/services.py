@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from berth.adapters.password_argon2 import Argon2Passwords
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
 from berth.services.codespace import CodespaceService
@@ -24,6 +25,7 @@ from berth.services.package_refusal import PackageRefusals
 from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
+from berth.services.password import PasswordService
 from berth.services.ports import RegistryClient
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
@@ -31,6 +33,7 @@ from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.services import Services
+from berth.services.session import SessionService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 from berth.wiring.codespace import make_limits
@@ -46,6 +49,7 @@ def make_services(
     repositories = RepositoryService(store=store, clock=clock, git=git)
     activity = CodespaceActivity(store=store, clock=clock)
     codespaces = _make_codespaces(parts, activity, wake)
+    sessions, passwords = _make_sign_in(parts)
     return Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -57,6 +61,8 @@ def make_services(
         contents=ContentsService(store=store, clock=clock, git=git, repositories=repositories),
         access_tokens=parts.tokens,
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
+        sessions=sessions,
+        passwords=passwords,
         secrets=parts.secrets,
         registry_credentials=_make_registry_credentials(parts),
         doctor=_make_doctor(parts, asked),
@@ -84,6 +90,12 @@ def make_services(
         package_explanations=PackageExplanationService(store=store),
         audit=AuditService(store=store),
     )
+
+
+def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService]:
+    store, clock, entropy, hasher = parts.store, parts.clock, parts.entropy, Argon2Passwords()
+    sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
+    return sessions, PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions)
 
 
 def _make_registry_credentials(parts: Parts) -> RegistryCredentialService:

@@ -22,6 +22,7 @@ from berth.services.ports.engine import (
     PullProgress,
 )
 from berth.services.ports.git import GitBackend, GitRepositories, GitRequest, GitResponse
+from berth.services.ports.password import PasswordHasher
 from berth.services.ports.registry_client import FetchedFeature, ImageRefused, RegistryClient, ResolvedImage
 from berth.services.ports.registry_token import RegistryTokenSigner
 from berth.services.ports.service_engine import Belonging, ServiceEngine, ServiceState
@@ -49,6 +50,7 @@ __all__ = [
     "ImageBuilt",
     "ImageRefused",
     "LocalImage",
+    "PasswordHasher",
     "PullProgress",
     "RegistryClient",
     "RegistryTokenSigner",

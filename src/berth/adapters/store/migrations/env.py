@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from berth.adapters.store.prebuild_tables import metadata  # and by it all tables
+from berth.adapters.store.session_tables import metadata  # and by it all tables
 from berth.adapters.store.tables import UTCTime
 
 

@@ -1,0 +1,101 @@
+"""Use cases of passwords: inviting somebody to set one, and setting it (domain/password.py)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from berth.adapters.store import audit
+from berth.adapters.store import password as rows
+from berth.adapters.store import session as session_rows
+from berth.adapters.store.database import Store
+from berth.domain.access import Subject
+from berth.domain.account import Account, AccountType
+from berth.domain.password import INVITATION_LIFE, check_password
+from berth.domain.problem import NotFound
+from berth.domain.secret_text import SecretText
+from berth.domain.session import RANDOM_BYTES, Session, Visitor, is_value, make_value
+from berth.services.account import get_account, require_site_admin
+from berth.services.ports import Clock, Entropy, PasswordHasher
+from berth.services.session import NewSession, SessionService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewInvitation:
+    """An invitation just made, with the value for its link: the only time it is seen."""
+
+    account: Account
+    value: SecretText
+    expires_at: datetime
+
+
+class PasswordService:
+    """Passwords and invitations."""
+
+    def __init__(
+        self, *, store: Store, clock: Clock, entropy: Entropy, hasher: PasswordHasher, sessions: SessionService
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._hasher = hasher
+        self._sessions = sessions
+
+    async def invite(self, subject: Subject, login: str) -> NewInvitation:
+        """Let a user set a password, a first or a new one. Site administrators only. An older invitation of his ends."""
+        require_site_admin(subject)
+        now = self._clock.now()
+        value = make_value(self._entropy.token_bytes(RANDOM_BYTES))
+        async with self._store.begin() as connection:
+            account = await get_account(connection, login, AccountType.USER)
+            expires_at = now + INVITATION_LIFE
+            await rows.set_invitation(connection, account.id, value, now=now, expires_at=expires_at)
+            await audit.record(
+                connection,
+                at=now,
+                actor=subject,
+                action="password.invite",
+                account_id=account.id,
+                target=account.login,
+            )
+        return NewInvitation(account=account, value=value, expires_at=expires_at)
+
+    async def find_invited(self, value: SecretText) -> Account:
+        """Whom the invitation is for. Raises NotFound for one that does not hold."""
+        if not is_value(value.reveal()):
+            raise _void()
+        async with self._store.read() as connection:
+            account = await rows.find_invited(connection, value, self._clock.now())
+        if account is None:
+            raise _void()
+        return account
+
+    async def accept(
+        self, value: SecretText, password: SecretText, visitor: Visitor, *, replaces: Session | None = None
+    ) -> NewSession:
+        """Set the password, end the invitation and all sessions, and sign in. Raises NotFound, and Invalid."""
+        account = await self.find_invited(value)
+        check_password(password, account.login)
+        stored = await self._hasher.hash(password)
+        now = self._clock.now()
+        async with self._store.begin() as connection:
+            if not await rows.use_invitation(connection, value, now):
+                raise _void()  # used meanwhile
+            await rows.set_hash(connection, account.id, stored, now)
+            await session_rows.delete_sessions(connection, account.id)
+            made = await self._sessions.begin(connection, account, visitor, replaces=replaces)
+            await audit.record(
+                connection,
+                at=now,
+                actor=made.subject,
+                action="password.set",
+                account_id=account.id,
+                target=account.login,
+            )
+        return made
+
+
+def _void() -> NotFound:
+    return NotFound(
+        "This invitation does not hold any more, or never did.",
+        code="password.invitation",
+        remedy="Each works once, for three days, until a newer one is made. Ask the site administrator for a new one.",
+    )

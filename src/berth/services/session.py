@@ -1,0 +1,222 @@
+"""Use cases of sessions of the web console: signing in, who a session proves, ending it.
+
+1. Signing in always makes a new session with a new value, and ends the one that the browser had before: what somebody
+   planted there is worth nothing afterwards.
+2. Who is unknown, has no password, or gives a wrong one gets the same answer after the same work: a count, one look, one
+   slow hash (A13). How often is in `domain/sign_in.py`.
+3. A session is looked up with each request: one that was ended elsewhere is over at once.
+"""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from berth.adapters.store import audit
+from berth.adapters.store import password as password_rows
+from berth.adapters.store import session as rows
+from berth.adapters.store import sign_in as attempt_rows
+from berth.adapters.store.database import Store
+from berth.adapters.store.session import SessionHolder
+from berth.domain.access import Subject
+from berth.domain.access_token import TokenKind
+from berth.domain.account import Account, is_login
+from berth.domain.problem import LimitReached, NotFound, Problem, Unauthenticated
+from berth.domain.secret_text import SecretText
+from berth.domain.session import (
+    MAX_USER_AGENT,
+    RANDOM_BYTES,
+    Session,
+    Visitor,
+    is_value,
+    make_value,
+    session_scopes,
+)
+from berth.domain.sign_in import MOST_PER_ACCOUNT, MOST_PER_ADDRESS, WINDOW, account_key, address_key
+from berth.services.account import require_personal
+from berth.services.ports import Clock, Entropy, PasswordHasher
+
+_TOUCH_AFTER = timedelta(minutes=1)
+_MAX_ADDRESS = 45
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSession:
+    """A session just begun, with the value for its cookie."""
+
+    subject: Subject
+    session: Session
+    value: SecretText
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownSession:
+    """A session that holds, and who it proves."""
+
+    subject: Subject
+    session: Session
+
+
+class SessionService:
+    """Sessions."""
+
+    def __init__(self, *, store: Store, clock: Clock, entropy: Entropy, hasher: PasswordHasher) -> None:
+        self._store = store
+        self._clock = clock
+        self._entropy = entropy
+        self._hasher = hasher
+
+    async def find(self, value: SecretText) -> KnownSession | None:
+        """Who this value proves; None for anything bad or ended. Does not ask the database about rubbish."""
+        if not is_value(value.reveal()):
+            return None
+        now = self._clock.now()
+        async with self._store.read() as connection:
+            holder = await rows.find_holder(connection, value)
+        if holder is None or not holder.session.is_valid(now):
+            return None
+        await self._touch(holder.session, now)
+        return KnownSession(subject=_to_subject(holder), session=holder.session)
+
+    async def find_by_id(self, session_id: int) -> KnownSession | None:
+        """Who a session proves that was shown before. None: it was ended, or is over."""
+        async with self._store.read() as connection:
+            holder = await rows.find_holder_by_id(connection, session_id)
+        if holder is None or not holder.session.is_valid(self._clock.now()):
+            return None
+        return KnownSession(subject=_to_subject(holder), session=holder.session)
+
+    async def _touch(self, session: Session, now: datetime) -> None:
+        if now - session.last_seen_at < _TOUCH_AFTER:
+            return
+        try:
+            async with self._store.begin() as connection:
+                await rows.touch(connection, session.id, now)
+        except Problem:
+            _LOG.warning("session.touch_failed", extra={"session_id": session.id})  # the request goes on without it
+
+    async def sign_in(
+        self, login: str, password: SecretText, visitor: Visitor, *, replaces: Session | None = None
+    ) -> NewSession:
+        """Raises Unauthenticated for a wrong name or password, LimitReached after too many attempts."""
+        login = login.strip()
+        await self._count_attempt(login, visitor)
+        found = await self._find_user(login)
+        right = await self._hasher.verify(password, None if found is None else found[1])
+        account, stored = _require_right(found, right=right)
+        renewed = await self._hasher.hash(password) if self._hasher.is_outdated(stored) else None
+        async with self._store.begin() as connection:
+            await self._forget_attempts(connection, login, visitor)
+            if renewed is not None:
+                await password_rows.set_hash(connection, account.id, renewed, self._clock.now())
+            return await self.begin(connection, account, visitor, replaces=replaces)
+
+    async def _find_user(self, login: str) -> tuple[Account, str] | None:
+        async with self._store.read() as connection:
+            return await password_rows.find_user_and_hash(connection, login if is_login(login) else "")
+
+    async def _count_attempt(self, login: str, visitor: Visitor) -> None:
+        now = self._clock.now()
+        limits = {account_key(login): MOST_PER_ACCOUNT, address_key(visitor.address): MOST_PER_ADDRESS}
+        waits = []
+        async with self._store.begin() as connection:
+            await attempt_rows.delete_over(connection, now - WINDOW)
+            for key, most in limits.items():
+                if key is not None:
+                    attempts = await attempt_rows.count_attempt(connection, key, now, WINDOW)
+                    waits += [attempts.began_at + WINDOW - now] if attempts.count > most else []
+        if waits:
+            minutes = max(1, round(max(waits) / timedelta(minutes=1)))
+            raise LimitReached(
+                "There were too many attempts to sign in.",
+                code="session.too_many_attempts",
+                retry_after_s=minutes * 60,
+                remedy=f"Try again in {minutes} minutes." if minutes > 1 else "Try again in a minute.",
+            )
+
+    async def _forget_attempts(self, connection: AsyncConnection, login: str, visitor: Visitor) -> None:
+        await attempt_rows.forget(connection, account_key(login))
+        key = address_key(visitor.address)
+        if key is not None:
+            await attempt_rows.take_back(connection, key)
+
+    async def begin(
+        self, connection: AsyncConnection, account: Account, visitor: Visitor, *, replaces: Session | None
+    ) -> NewSession:
+        """A session for somebody who has just proved who he is, inside the caller's transaction."""
+        now = self._clock.now()
+        await rows.delete_ended(connection, now)
+        if replaces is not None:
+            await rows.delete_session(connection, replaces.account_id, replaces.id)
+        value = make_value(self._entropy.token_bytes(RANDOM_BYTES))
+        shown = Visitor(address=visitor.address[:_MAX_ADDRESS], user_agent=visitor.user_agent[:MAX_USER_AGENT])
+        session = await rows.insert_session(connection, value, account_id=account.id, visitor=shown, now=now)
+        holder = SessionHolder(session=session, login=account.login, site_admin=account.site_admin)
+        subject = _to_subject(holder)
+        await self._record(connection, subject, "session.begin", str(session.id))
+        return NewSession(subject=subject, session=session, value=value)
+
+    async def sign_out(self, known: KnownSession) -> None:
+        """End this session. May be repeated."""
+        async with self._store.begin() as connection:
+            if await rows.delete_session(connection, known.session.account_id, known.session.id):
+                await self._record(connection, known.subject, "session.end", str(known.session.id))
+
+    async def list_own(self, subject: Subject, *, limit: int, offset: int) -> tuple[list[Session], int]:
+        """Those that hold, last used first."""
+        require_personal(subject)
+        async with self._store.read() as connection:
+            return await rows.list_sessions(
+                connection, subject.account_id, self._clock.now(), limit=limit, offset=offset
+            )
+
+    async def end_own(self, subject: Subject, session_id: int) -> None:
+        """Sign out somewhere. Raises NotFound."""
+        require_personal(subject)
+        async with self._store.begin() as connection:
+            if not await rows.delete_session(connection, subject.account_id, session_id):
+                raise NotFound("There is no such session.", code="session.not_found")
+            await self._record(connection, subject, "session.end", str(session_id))
+
+    async def end_all_own(self, subject: Subject) -> None:
+        """Sign out everywhere, here too."""
+        require_personal(subject)
+        async with self._store.begin() as connection:
+            ended = await rows.delete_sessions(connection, subject.account_id)
+            await self._record(connection, subject, "session.end_all", str(ended))
+
+    async def _record(self, connection: AsyncConnection, actor: Subject, action: str, target: str) -> None:
+        await audit.record(
+            connection,
+            at=self._clock.now(),
+            actor=actor,
+            action=action,
+            account_id=actor.account_id,
+            target=target,
+        )
+
+
+def _require_right(found: tuple[Account, str] | None, *, right: bool) -> tuple[Account, str]:
+    """Policy 2: one answer."""
+    if found is None or not right:
+        raise Unauthenticated(
+            "The user name or the password is wrong.",
+            code="session.refused",
+            remedy="If you have no password yet or forgot it, ask the site administrator for an invitation.",
+        )
+    return found
+
+
+def _to_subject(holder: SessionHolder) -> Subject:
+    """The person himself."""
+    return Subject(
+        account_id=holder.session.account_id,
+        login=holder.login,
+        site_admin=holder.site_admin,
+        token_kind=TokenKind.PERSONAL,
+        token_id=0,
+        scopes=session_scopes(site_admin=holder.site_admin),
+        session_id=holder.session.id,
+    )

@@ -1,0 +1,185 @@
+"""The console as an application: who is signed in, whose form it is, Problems as pages, and the headers of every answer.
+
+1. A request that changes something is a POST of a form that one of our own pages made for this very browser: it carries
+   the word that is derived from the browser's cookie, and neither `Sec-Fetch-Site` nor `Origin` tells of another site.
+   Anything else is refused (403), before a use case hears of it.
+2. Nothing is loaded from elsewhere, no script stands in a page, nobody frames us (the headers below).
+3. What is not there and what is hidden is one page (A13).
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route as StarletteRoute
+
+from berth.domain.problem import Denied, NotFound, Problem
+from berth.services.ports import Clock, Entropy
+from berth.services.services import Services
+from berth.ui.console import Console
+from berth.ui.form import FORM_WORD, read_form
+from berth.ui.page import Handler, Page
+from berth.ui.problems import status_of, title_of
+from berth.ui.static_files import PATH as STATIC_PATH
+from berth.ui.static_files import read_static_files
+from berth.ui.templates import make_templates
+
+_LOG = logging.getLogger(__name__)
+_CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _CSP,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",  # with none a form's Origin would be "null"
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One page, or one thing that its forms do. `anonymous`: also for who is not signed in; others are sent to sign in."""
+
+    method: str
+    path: str
+    handler: Handler
+    anonymous: bool = False
+
+
+def make_ui_app(
+    services: Services, routes: tuple[Route, ...], *, clock: Clock, entropy: Entropy, external_url: str | None
+) -> Starlette:
+    """The application that serves `routes`, and the static files."""
+    static = read_static_files()
+    by_path: dict[str, dict[str, Route]] = {}
+    for route in routes:
+        by_path.setdefault(route.path, {})[route.method] = route
+    console = Console(
+        services=services,
+        templates=make_templates(static),
+        static=static,
+        clock=clock,
+        entropy=entropy,
+        external_url=external_url,
+        paths=by_path.keys(),
+    )
+
+    async def send_file(request: Request) -> Response:
+        name = request.path_params.get("name", "favicon.svg")
+        try:
+            response = static.respond(request, name)
+        except NotFound as problem:
+            response = await _problem_page(await _open(console, request), problem)
+        return _with_headers(response)
+
+    async def not_found(request: Request, _error: Exception) -> Response:
+        return _with_headers(await _problem_page(await _open(console, request), NotFound("Not Found")))
+
+    app = Starlette(
+        routes=[
+            StarletteRoute(f"{STATIC_PATH}/{{name:path}}", send_file),
+            StarletteRoute("/favicon.ico", send_file),
+            *(
+                StarletteRoute(path, _endpoint(console, methods), methods=list(methods))
+                for path, methods in by_path.items()
+            ),
+        ],
+        exception_handlers={404: not_found, 405: not_found},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def _endpoint(console: Console, methods: dict[str, Route]) -> Callable[[Request], Awaitable[Response]]:
+    async def respond(request: Request) -> Response:
+        route = methods["GET" if request.method == "HEAD" else request.method]
+        page = None
+        try:
+            page = await _open(console, request)
+            response = await _answer(page, route)
+        except Problem as problem:
+            response = await _problem_page(page or Page(console, request, None, None), problem)
+        except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
+            request_id = uuid4().hex
+            _LOG.exception("ui.failed", extra={"request_id": request_id, "route": route.path})
+            response = Response(f"Server Error. The request id is {request_id}.\n", 500, media_type="text/plain")
+        return _with_headers(response)
+
+    return respond
+
+
+async def _open(console: Console, request: Request) -> Page:
+    """The request with its session, if it has one that holds."""
+    value = console.cookies(request).session(request)
+    known = None if value is None else await console.services.sessions.find(value)
+    return Page(console, request, known, value)
+
+
+async def _answer(page: Page, route: Route) -> Response:
+    if "\0" in page.here or b"%00" in page.request.scope["query_string"]:
+        raise NotFound("Not Found")
+    if page.known is None and not route.anonymous:
+        return RedirectResponse(_sign_in_url(page), 303)
+    if page.request.method == "POST":
+        _check_site(page)
+        page.form = await read_form(page.request)
+        _check_form_word(page)
+    return await route.handler(page)
+
+
+def _sign_in_url(page: Page) -> str:
+    """Where one signs in, to come back here; what a form wanted to do is not done afterwards."""
+    query = page.request.url.query
+    here = f"{page.request.url.path}?{query}" if query else page.request.url.path
+    return f"/login?{urlencode({'return_to': here})}" if page.request.method == "GET" and here != "/" else "/login"
+
+
+def _check_site(page: Page) -> None:
+    """Source: W3C, "Fetch Metadata Request Headers"; RFC 6454, section 7. Browsers send the first over https only."""
+    headers = page.request.headers
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    here = f"{page.request.scope['scheme']}://{headers.get('host', '')}".lower()
+    if site not in {None, "same-origin", "none"}:
+        raise _not_ours()
+    if site is None and origin not in {None, here, page.console.origin(page.request)}:
+        raise _not_ours()
+
+
+def _check_form_word(page: Page) -> None:
+    if not page.has_made(page.form.text(FORM_WORD)):
+        raise _not_ours()
+
+
+def _not_ours() -> Denied:
+    return Denied(
+        "This form does not come from a page of this console that is open in your browser now.",
+        code="session.form",
+        remedy="Nothing was done. Go back, load the page anew, and try again.",
+    )
+
+
+async def _problem_page(page: Page, problem: Problem) -> Response:
+    status = status_of(problem)
+    message = "" if problem.message == "Not Found" else problem.message
+    try:
+        return await page.render(
+            "problem.html", status=status, title=title_of(status), message=message, remedy=problem.remedy
+        )
+    except Problem:  # the database that does not answer does not tell the menu's organizations either
+        return Response(f"{problem.message} {problem.remedy}\n", status, media_type="text/plain")
+
+
+def _with_headers(response: Response) -> Response:
+    """What every answer of the console has (policy 2); pages are kept nowhere."""
+    for name, value in _HEADERS.items():
+        response.headers[name] = value
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,64 @@
+"""What all pages share: the use cases, the templates, the cookies, the address; and what stands in the navigation."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from jinja2 import Environment
+from starlette.requests import HTTPConnection
+
+from berth.services.ports import Clock, Entropy
+from berth.services.services import Services
+from berth.ui.cookies import Cookies
+from berth.ui.static_files import StaticFiles
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a navigation. It is shown as soon as a route with this path exists."""
+
+    label: str
+    path: str
+    site_admin: bool = False
+
+
+NAVIGATION = (
+    Entry("Codespaces", "/codespaces"),
+    Entry("Packages", "/packages"),
+    Entry("Registries & secrets", "/registries"),
+    Entry("Doctor", "/doctor"),
+    Entry("Site", "/site", site_admin=True),
+)
+SETTINGS = (
+    Entry("Account", "/settings/account"),
+    Entry("Sessions", "/settings/sessions"),
+    Entry("Tokens", "/settings/tokens"),
+    Entry("Notifications", "/settings/notifications"),
+    Entry("Your events", "/settings/events"),
+)
+ORGANIZATION = "/orgs/{org}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """Everything that a page is made with."""
+
+    services: Services
+    templates: Environment
+    static: StaticFiles
+    clock: Clock
+    entropy: Entropy
+    external_url: str | None
+    paths: Collection[str]  # of all routes
+
+    def entries(self, entries: Collection[Entry], *, site_admin: bool) -> list[Entry]:
+        """Those that lead somewhere for this user."""
+        return [entry for entry in entries if entry.path in self.paths and (site_admin or not entry.site_admin)]
+
+    def origin(self, request: HTTPConnection) -> str:
+        """How people reach us: EXTERNAL_URL, else what this request came by."""
+        if self.external_url is not None:
+            return self.external_url.rstrip("/")
+        return f"{request.scope['scheme']}://{request.headers.get('host', '')}".lower()
+
+    def cookies(self, request: HTTPConnection) -> Cookies:
+        return Cookies(secure=self.origin(request).startswith("https://"))

@@ -1,0 +1,196 @@
+"""One request for a page: who asks, what was sent, and how it is answered. Handlers get a Page and return a Response."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from math import ceil
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from berth.domain.access import Subject
+from berth.domain.account import Account
+from berth.domain.problem import Problem, Unauthenticated
+from berth.domain.secret_text import SecretText
+from berth.domain.session import RANDOM_BYTES, Visitor, derive, is_derived, make_value
+from berth.services.services import Services
+from berth.services.session import KnownSession
+from berth.ui.console import NAVIGATION, ORGANIZATION, SETTINGS, Console, Entry
+from berth.ui.form import Form
+from berth.ui.problems import status_of
+from berth.ui.templates import format_ago, format_iso
+
+PER_PAGE = 30
+_MAX_PAGE = 1_000_000  # so that no offset is too large for a database
+_MOST_ORGANIZATIONS = 20  # in the menu
+
+
+@dataclass(frozen=True, slots=True)
+class ListPage:
+    """Which part of a list a page shows."""
+
+    number: int
+    limit: int = PER_PAGE
+
+    @property
+    def offset(self) -> int:
+        return (self.number - 1) * self.limit
+
+    def last(self, total: int) -> int:
+        return max(1, ceil(total / self.limit))
+
+
+class Page:
+    """A request with everything that a handler and its template need; nothing in here decides."""
+
+    def __init__(
+        self, console: Console, request: Request, known: KnownSession | None, value: SecretText | None
+    ) -> None:
+        self.console = console
+        self.request = request
+        self.known = known
+        self.form = Form()
+        self.organizations: list[Account] = []  # for the menu
+        self._cookies = console.cookies(request)
+        visit = self._cookies.visit(request)
+        self._new_visit: SecretText | None = None
+        if known is not None and value is not None:
+            self._key = value
+        else:
+            if visit is None:
+                visit = self._new_visit = make_value(console.entropy.token_bytes(RANDOM_BYTES))
+            self._key = visit
+        self.remark = self._cookies.remark(request, self._key)
+
+    # Who asks, and for what
+
+    @property
+    def services(self) -> Services:
+        return self.console.services
+
+    @property
+    def subject(self) -> Subject | None:
+        return None if self.known is None else self.known.subject
+
+    @property
+    def user(self) -> Subject:
+        """The caller, who must be signed in. Raises Unauthenticated."""
+        if self.known is None:
+            raise Unauthenticated("Sign in first.")
+        return self.known.subject
+
+    @property
+    def visitor(self) -> Visitor:
+        client = self.request.client
+        agent = self.request.headers.get("user-agent", "").replace("\0", "")
+        return Visitor(address="" if client is None else client.host, user_agent=agent)
+
+    @property
+    def now(self) -> datetime:
+        return self.console.clock.now()
+
+    @property
+    def here(self) -> str:
+        """The path of this page."""
+        return str(self.request.scope["path"])
+
+    def path(self, name: str) -> str:
+        return str(self.request.path_params[name])
+
+    def path_id(self, name: str) -> int:
+        """A numeric path parameter; what is no number is no id of anything: -1 is never found."""
+        text = self.path(name)
+        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+
+    def query(self, name: str, default: str = "") -> str:
+        return self.request.query_params.get(name, default)
+
+    @property
+    def list_page(self) -> ListPage:
+        """Which part of its list this page shows: `?page=`; what is no number is 1."""
+        text = self.query("page")
+        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
+        return ListPage(min(max(number, 1), _MAX_PAGE))
+
+    # What templates ask
+
+    @property
+    def form_word(self) -> str:
+        """What a form sends along to show that this page made it."""
+        return derive(self._key, "form")
+
+    def has_made(self, form_word: str) -> bool:
+        """Whether one of our pages made this form for this browser."""
+        return is_derived(form_word, self._key, "form")
+
+    @property
+    def navigation(self) -> list[Entry]:
+        return self.console.entries(NAVIGATION, site_admin=self.subject is not None and self.subject.site_admin)
+
+    @property
+    def settings(self) -> list[Entry]:
+        return self.console.entries(SETTINGS, site_admin=self.subject is not None and self.subject.site_admin)
+
+    def is_here(self, path: str) -> bool:
+        """Whether this page is there or below."""
+        return self.here == path or self.here.startswith(f"{path}/")
+
+    def ago(self, at: datetime | None, otherwise: str = "never") -> Markup:
+        """A time as an element: how long ago, and on asking when."""
+        if at is None:
+            return Markup("{}").format(otherwise)
+        iso = format_iso(at)
+        title = at.strftime("%Y-%m-%d %H:%M UTC")
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, title, format_ago(at, self.now))
+
+    def url_of_page(self, number: int) -> str:
+        """This list's other page, with all else that was asked for."""
+        query = {**dict(self.request.query_params), "page": str(number)}
+        return f"{quote(self.here)}?{urlencode(query)}"
+
+    # How it is answered
+
+    async def render(
+        self, template: str, *, status: int = 200, problem: Problem | None = None, **values: Any
+    ) -> Response:
+        """A page. With a problem, the same form again: what was typed is still in it, and the problem where it belongs."""
+        if self.subject is not None and ORGANIZATION in self.console.paths:
+            self.organizations, _total = await self.services.accounts.list_own_organizations(
+                self.subject, limit=_MOST_ORGANIZATIONS, offset=0
+            )
+        html = self.console.templates.get_template(template).render(page=self, problem=problem, **values)
+        response = HTMLResponse(html, status if problem is None else status_of(problem))
+        if self._new_visit is not None:
+            self._cookies.set_visit(response, self._new_visit)
+        self._cookies.end_remark(self.request, response)
+        return response
+
+    async def confirm(self, *, title: str, text: str, action: str, button: str, back: str, typed: str = "") -> Response:
+        """A page that asks once more; its form posts to `action`. `typed`: what has to be typed for it, in the field `typed`."""
+        return await self.render(
+            "confirm.html", title=title, text=text, action=action, button=button, back=back, typed=typed
+        )
+
+    def redirect(self, path: str, remark: str = "") -> Response:
+        """To another page of ours; `remark` is said there, once. After a form: nobody sends it twice by reloading."""
+        response = RedirectResponse(path, 303)
+        if remark:
+            self._cookies.set_remark(response, self._key, remark)
+        return response
+
+    def begin_session(self, value: SecretText, path: str) -> Response:
+        """The browser of somebody who has just signed in."""
+        response = RedirectResponse(path, 303)
+        self._cookies.set_session(response, value)
+        return response
+
+    def end_session(self, path: str) -> Response:
+        response = RedirectResponse(path, 303)
+        self._cookies.end_session(response)
+        return response
+
+
+Handler = Callable[[Page], Awaitable[Response]]

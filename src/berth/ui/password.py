@@ -1,0 +1,43 @@
+"""Setting a password by an invitation's link."""
+
+from starlette.responses import Response
+
+from berth.domain.problem import Invalid
+from berth.domain.secret_text import SecretText
+from berth.ui.app import Route
+from berth.ui.form import Form
+from berth.ui.page import Page
+
+PATH = "/login/invitation"
+
+
+async def invitation(page: Page) -> Response:
+    account = await page.services.passwords.find_invited(SecretText(page.path("value")))
+    return await page.render("invitation.html", account=account)
+
+
+async def accept(page: Page) -> Response:
+    value = SecretText(page.path("value"))
+    account = await page.services.passwords.find_invited(value)
+    try:
+        _check_again(page.form)
+        made = await page.services.passwords.accept(
+            value,
+            page.form.secret("password"),
+            page.visitor,
+            replaces=None if page.known is None else page.known.session,
+        )
+    except Invalid as problem:
+        return await page.render("invitation.html", problem=problem, account=account)
+    return page.begin_session(made.value, "/")
+
+
+def _check_again(form: Form) -> None:
+    if form.secret("password") != form.secret("again"):
+        raise Invalid("The two passwords differ.", field="again", code="password.differ")
+
+
+ROUTES: tuple[Route, ...] = (
+    Route("GET", PATH + "/{value}", invitation, anonymous=True),
+    Route("POST", PATH + "/{value}", accept, anonymous=True),
+)

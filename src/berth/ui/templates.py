@@ -1,0 +1,78 @@
+"""Jinja: what templates can say beside what a page gives them. Everything is escaped; an unknown name is an error."""
+
+from datetime import datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from berth.domain.scope import Scope
+from berth.domain.session import describe_user_agent
+from berth.ui.static_files import StaticFiles
+
+_FOLDER = Path(__file__).with_name("templates")
+# From which number on: "40 days" says more than "1 month".
+_UNITS = (("year", 365 * 86400, 1), ("month", 30 * 86400, 2), ("day", 86400, 1), ("hour", 3600, 1), ("minute", 60, 1))
+_FUTURE_S = 59  # what ends in thirty days does so a second later too
+_SIZES = ("B", "KB", "MB", "GB", "TB")
+
+
+def make_templates(static: StaticFiles) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals["static"] = static.url
+    environment.filters.update(
+        size=format_size, agent=describe_user_agent, scope_means=lambda scope: SCOPE_MEANINGS[scope], iso=format_iso
+    )
+    return environment
+
+
+def format_ago(at: datetime, now: datetime) -> str:
+    """As `3 minutes ago` or `in 2 days`."""
+    distance = (now - at).total_seconds() if at <= now else (at - now).total_seconds() + _FUTURE_S
+    for unit, seconds, least in _UNITS:
+        number = int(distance // seconds)
+        if number >= least:
+            words = f"{number} {unit}{'' if number == 1 else 's'}"
+            return f"{words} ago" if at <= now else f"in {words}"
+    return "just now" if at <= now else "in a moment"
+
+
+def format_iso(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def format_size(size_bytes: int) -> str:
+    """With three digits: "48.2 MB". Thousands, as docker and registries count."""
+    size = float(size_bytes)
+    for unit in _SIZES:
+        if size < 999.5 or unit == _SIZES[-1]:
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+
+
+# What stands beside a scope's name where one chooses them.
+SCOPE_MEANINGS: dict[Scope, str] = {
+    Scope.REPO: "Read and change your repositories, private ones too",
+    Scope.PUBLIC_REPO: "Change public repositories",
+    Scope.DELETE_REPO: "Delete repositories",
+    Scope.USER: "Your account, its tokens and its secrets",
+    Scope.READ_USER: "Read your account",
+    Scope.USER_EMAIL: "Read your address",
+    Scope.ADMIN_ORG: "Administer organizations and teams",
+    Scope.WRITE_ORG: "Leave organizations",
+    Scope.READ_ORG: "Read organizations and teams",
+    Scope.CODESPACE: "Create and use codespaces",
+    Scope.CODESPACE_SECRETS: "Manage secrets for codespaces",
+    Scope.READ_PACKAGES: "Pull packages",
+    Scope.WRITE_PACKAGES: "Push packages, and pull them",
+    Scope.DELETE_PACKAGES: "Delete packages",
+    Scope.WORKFLOW: "Change workflow files",
+    Scope.SITE_ADMIN: "Administer this site",
+}

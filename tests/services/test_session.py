@@ -1,0 +1,104 @@
+"""What of sessions and passwords no page shows: costs that changed, a database that cannot be written, both databases."""
+
+from datetime import timedelta
+
+import pytest
+from argon2 import PasswordHasher
+from tests.account_world import AccountWorld, outcomes
+
+from berth.adapters.store import password as password_rows
+from berth.adapters.store.session_tables import account_passwords, sessions
+from berth.domain.problem import Unauthenticated, UpstreamFailed
+from berth.domain.secret_text import SecretText
+from berth.domain.session import Visitor
+from berth.domain.workflow_permissions import parse_permissions
+from berth.services.session import NewSession
+
+VISITOR = Visitor(address="192.0.2.1", user_agent="Mozilla/5.0")
+PASSWORD = SecretText("a long enough sentence")
+
+
+async def invited(accounts: AccountWorld, login: str = "mia") -> NewSession:
+    passwords = accounts.services.passwords
+    made = await passwords.invite(accounts.site_admin(), login)
+    return await passwords.accept(made.value, PASSWORD, VISITOR)
+
+
+async def test_a_password_is_hashed_anew_when_costs_have_changed(accounts: AccountWorld) -> None:
+    await invited(accounts)
+    weak = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD.reveal())
+    async with accounts.store.begin() as connection:
+        await connection.execute(account_passwords.update().values(hash=weak))
+    with pytest.raises(Unauthenticated):
+        await accounts.services.sessions.sign_in("mia", SecretText("wrong"), VISITOR)
+    await accounts.services.sessions.sign_in("mia", PASSWORD, VISITOR)
+    async with accounts.store.read() as connection:
+        found = await password_rows.find_user_and_hash(connection, "mia")
+    assert found is not None
+    assert "m=19456" in found[1]
+    await accounts.services.sessions.sign_in("mia", PASSWORD, VISITOR)
+
+
+async def test_a_page_is_shown_although_its_session_cannot_be_touched(
+    accounts: AccountWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await invited(accounts)
+    earlier = accounts.services.sessions._clock.now() - timedelta(minutes=2)
+    async with accounts.store.begin() as connection:
+        await connection.execute(sessions.update().values(last_seen_at=earlier))
+
+    def fail() -> None:
+        raise UpstreamFailed("It does not answer.", code="store.unavailable")
+
+    monkeypatch.setattr(accounts.store, "begin", fail)
+    known = await accounts.services.sessions.find(made.value)
+    assert known is not None
+    monkeypatch.undo()
+    again = await accounts.services.sessions.find(made.value)
+    assert again is not None
+    assert again.session.last_seen_at == earlier.replace(microsecond=0)
+    touched = await accounts.services.sessions.find_by_id(made.session.id)
+    assert touched is not None
+    assert touched.session.last_seen_at > earlier
+
+
+async def test_a_session_is_found_by_its_id_as_long_as_it_holds(accounts: AccountWorld) -> None:
+    made = await invited(accounts)
+    service = accounts.services.sessions
+    found = await service.find_by_id(made.session.id)
+    assert found is not None
+    assert found.subject == made.subject
+    await service.sign_out(found)
+    await service.sign_out(found)  # may be repeated
+    assert await service.find(SecretText("not a value")) is None
+    assert await service.find_by_id(made.session.id) is None
+
+
+async def test_sessions_are_no_business_of_a_codespace(accounts: AccountWorld) -> None:
+    service, inside = accounts.services.sessions, accounts.who("mia@acme/web")
+    made = await invited(accounts)
+    calls = {
+        "list": service.list_own(inside, limit=1, offset=0),
+        "end": service.end_own(inside, made.session.id),
+        "end all": service.end_all_own(inside),
+    }
+    assert set((await outcomes(calls)).values()) == {"Denied token.codespace"}
+    assert await service.find(made.value) is not None
+
+
+async def test_what_is_made_in_a_session_outlasts_it(accounts: AccountWorld) -> None:
+    """services/access_token.py policy 1; workflow tokens likewise."""
+    made = await invited(accounts, "olga")
+    token = await accounts.services.access_tokens.create_own(made.subject, "laptop", ["repo"], None)
+    assert token.token.expires_at is None
+    job = await accounts.services.workflow_tokens.create(
+        made.subject, "acme", "web", parse_permissions({"contents": "read"})
+    )
+    assert job is not None
+
+
+async def test_a_visitor_without_an_address_is_not_counted(accounts: AccountWorld) -> None:
+    await invited(accounts)
+    nowhere = Visitor(address="", user_agent="")
+    made = await accounts.services.sessions.sign_in("mia", PASSWORD, nowhere)
+    assert made.session.visitor == nowhere
