@@ -8,12 +8,15 @@ from sqlalchemy import update
 from tests.codespace_world import SERVER_ID, CodespaceWorld, make_codespace_world
 
 from berth.adapters.store import codespace as rows
+from berth.adapters.store import prebuild as prebuild_rows
 from berth.adapters.store import work
 from berth.adapters.store.database import Store
+from berth.adapters.store.prebuild_tables import prebuilds
 from berth.adapters.store.tables import codespaces as table
 from berth.domain.codespace import SERVER_LABEL, Codespace
 from berth.domain.image_build import BUILD_LABEL
 from berth.domain.lifecycle import Phase, State
+from berth.domain.prebuild import PrebuildTrigger, PrebuildWish
 from berth.domain.problem import UpstreamFailed
 from berth.services.codespace_watch import CodespaceWatch
 from berth.services.ports import ContainerStatus
@@ -118,11 +121,39 @@ async def test_containers_that_no_row_stands_for_are_removed_and_nothing_of_othe
     others = [
         world.engine.make(world.labels("nobody", "server-2")),
         world.engine.make({"com.example": "x"}),
-        world.engine.make({SERVER_LABEL: SERVER_ID, BUILD_LABEL: "x"}),
     ]
     assert await look(world) == 0
     assert orphan.container_id not in world.engine.containers
     assert set(world.engine.containers) == {launched.container_id, *(one.container_id for one in others)}
+
+
+@pytest.mark.parametrize("of", ["nobody", "a codespace", "a prebuild"])
+async def test_what_a_killed_engine_left_of_a_build_is_removed_when_nothing_is_built(
+    world: CodespaceWorld, of: str
+) -> None:
+    launched = await world.launch()
+    left = world.engine.make({SERVER_LABEL: SERVER_ID, BUILD_LABEL: "x"}, ContainerStatus.CREATED)
+    async with world.store.begin() as connection:
+        if of == "a codespace":
+            await connection.execute(update(table).values(lease=1e12, phase=Phase.REBUILDING))
+        elif of == "a prebuild":
+            trigger = next(iter(PrebuildTrigger))
+            wish = PrebuildWish(
+                branch="main", devcontainer_path=None, trigger=trigger, every_hours=None, kept_versions=1
+            )
+            await prebuild_rows.insert_prebuild(
+                connection,
+                repository_id=launched.repository_id or 0,
+                creator_id=launched.owner_id,
+                wish=wish,
+                at=world.secrets.clock.now(),
+            )
+            await connection.execute(update(prebuilds).values(lease=1e12))
+        else:  # is looked at, and that builds nothing
+            await connection.execute(update(table).values(lease=1e12))
+    await look(world)
+    assert (left.container_id in world.engine.containers) == (of != "nobody")
+    assert launched.container_id in world.engine.containers
 
 
 async def test_an_engine_that_is_away_shows_nothing(world: CodespaceWorld) -> None:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from berth.adapters.store import codespace as rows
+from berth.adapters.store import prebuild as prebuild_rows
 from berth.adapters.store.database import Store
 from berth.domain.codespace import LABEL, Codespace
 from berth.domain.image_build import is_of_build
@@ -54,11 +55,15 @@ class CodespaceWatch:
         changed since the containers were seen costs one look too many.
         """
         containers = defaultdict[str, list[Container]](list)
+        of_builds = []
         for container in await self._launcher.look_at_all():
-            if not is_of_build(container.labels):
+            if is_of_build(container.labels):
+                of_builds.append(container)
+            else:
                 containers[container.labels.get(LABEL, "")].append(container)
         async with self._store.read() as connection:
             known = await rows.list_seen_by_engine(connection, list(containers))
+            building = await rows.is_any_built(connection) or await prebuild_rows.is_any_built(connection)
         differing = [one.id for one in known if not _is_as_left(one, containers[one.name])]
         if differing:
             async with self._store.begin() as connection:
@@ -66,6 +71,8 @@ class CodespaceWatch:
             self._wake()
         for name in containers.keys() - {one.name for one in known}:
             await self._remove(containers[name])
+        if not building:  # the engine removes what it builds in, unless it was killed; a build of now began later
+            await self._remove(of_builds)
 
     async def _remove(self, orphans: Sequence[Container]) -> None:
         for container in orphans:

@@ -13,7 +13,6 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 from berth.adapters.store.database import Store
@@ -31,7 +30,7 @@ from berth.domain.dev_container import (
 )
 from berth.domain.finding import Finding, Fixer
 from berth.domain.host_option import merge_options
-from berth.domain.image_build import built_image_name, codespace_of_image, is_of_build
+from berth.domain.image_build import built_image_name, codespace_of_image
 from berth.domain.launch import CodespaceIdentity, container_environment, session_environment
 from berth.domain.machine import Machines
 from berth.domain.problem import UpstreamFailed
@@ -59,7 +58,6 @@ from berth.services.ports import (
 from berth.services.service_group import ServiceGroup
 
 _STOP_TIMEOUT_S = 10
-_BUILD_CONTAINER_LIFE = timedelta(hours=3)  # longer than a build may take
 _LAYER_LIFE_S = 7 * 86400
 
 
@@ -138,17 +136,12 @@ class Launcher:
         """Remove a container that belongs to no codespace any more."""
         await self._engine.remove_container(container.container_id)
 
-    async def sweep_builds(self, names: Collection[str], now: datetime) -> None:
-        """Remove what builds left: containers of builds that cannot run any more, images of no codespace, old layers.
+    async def sweep_builds(self, names: Collection[str]) -> None:
+        """Remove what builds left: images of no codespace, old layers. Networks and volumes of no codespace go with them.
 
-        Networks and volumes of no codespace go with them.
-
-        A build's container is removed by the engine that runs it; one that is older than any build is what a killed engine left.
+        Containers are the watch's (`codespace_watch.py`).
         """
         mine = {SERVER_LABEL: self._server_id}
-        for container in await self.look_at_all():
-            if is_of_build(container.labels) and now - container.created_at > _BUILD_CONTAINER_LIFE:
-                await self._engine.remove_container(container.container_id)
         for image in await self._engine.list_images(mine):
             if codespace_of_image(image) not in {None, *names}:
                 await self._engine.remove_image(image)

@@ -90,7 +90,7 @@ class CodespaceWorker:
             names = await rows.list_names(connection) | await prebuild_rows.list_names(connection)
         for name in checkouts - names:
             await self._launcher.remove_checkout(name)
-        await self._launcher.sweep_builds(names, self._clock.now())
+        await self._launcher.sweep_builds(names)
 
     async def _rest(self, claim: Claim, codespace: Codespace, containers: tuple[Container, ...]) -> Outcome:
         await self._launcher.discard(find_surplus(codespace, containers))  # it came late, of a killed server

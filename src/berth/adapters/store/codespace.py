@@ -189,6 +189,13 @@ async def list_seen_by_engine(connection: AsyncConnection, names: Sequence[str])
     return list(found.values())
 
 
+async def is_any_built(connection: AsyncConnection) -> bool:
+    """Whether a step that may build an image is under way."""
+    building = codespaces.c.phase.in_((Phase.QUEUED, Phase.PROVISIONING, Phase.REBUILDING))
+    statement = select(exists().where(codespaces.c.lease.is_not(None), building))
+    return bool((await connection.execute(statement)).scalar())
+
+
 async def make_due(connection: AsyncConnection, ids: Sequence[int]) -> None:
     """To be looked at now, if they are at rest: what is worked on, waits for a new request or backs off is left alone."""
     now = database_now(connection)

@@ -117,6 +117,11 @@ async def list_names(connection: AsyncConnection) -> set[str]:
     return {f"prebuild.{number}" for number in (await connection.execute(select(prebuilds.c.id))).scalars()}
 
 
+async def is_any_built(connection: AsyncConnection) -> bool:
+    """Whether one is under way."""
+    return bool((await connection.execute(select(exists().where(prebuilds.c.lease.is_not(None))))).scalar())
+
+
 async def exist(connection: AsyncConnection, repository_id: int) -> bool:
     """Whether anything of the repository is prebuilt at all."""
     statement = select(exists().where(prebuilds.c.repository_id == repository_id, _LIVE))
