@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
+from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -19,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from berth.cli.terminal import clean, clean_line, err_console, say
+from berth.cli.terminal import clean, clean_line, say
 from berth.client import Finding, LogEntry, PullProgress
 
 _PLAIN_PROGRESS_EVERY_S = 5.0
@@ -99,10 +100,15 @@ class _PulledColumn(DownloadColumn):
         return Text("") if task.total is None else super().render(task)
 
 
+def _err_console() -> Console:
+    """Made anew each time: tests and pipes replace the stream."""
+    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+
 @contextmanager
 def show_launch() -> Iterator[LaunchProgress]:
     """While the block runs the terminal's last line is ours."""
-    console = err_console()
+    console = _err_console()
     if not console.is_terminal:
         yield LaunchProgress(None)
         return
@@ -114,7 +120,7 @@ def show_launch() -> Iterator[LaunchProgress]:
 @contextmanager
 def show_waiting(what: str) -> Iterator[None]:
     """What is waited for, and how long already, while the block runs. On a terminal only."""
-    console = err_console()
+    console = _err_console()
     if not console.is_terminal:
         yield
         return

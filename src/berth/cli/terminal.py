@@ -3,15 +3,11 @@
 import re
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import msgspec
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-_WIDE = 80  # columns: less is not a terminal that somebody chose
 # Escape sequences (ECMA-48: strings such as OSC with their content, CSI, the rest), so that no half of one stays behind.
 _SEQUENCE = re.compile(
     r"(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
@@ -32,14 +28,10 @@ def clean_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def err_console() -> Console:
-    """Made anew each time: tests and pipes replace the stream."""
-    return Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
-
-
 def say(text: str) -> None:
     """A remark for the person, on stderr."""
-    err_console().print(Text(text))
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def out(text: str) -> None:
@@ -65,15 +57,9 @@ def out_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, whole: s
     `whole` is the column of short names that no line should break, because somebody looks for them; on a terminal of 80
     columns or more it is not broken.
     """
-    if not sys.stdout.isatty():
-        for row in rows:
-            out("\t".join(clean_line(cell) for cell in row))
-        return
-    console = Console(highlight=False, markup=False)
-    is_wide = console.width >= _WIDE
-    table = Table(box=SIMPLE, show_edge=False, show_header=any(columns))
-    for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=is_wide and bool(whole) and column == whole)
-    for row in rows:
-        table.add_row(*(Text(clean_line(cell)) for cell in row))
-    console.print(table)
+    cells = [[clean_line(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():  # only then what draws it is worth its import
+        import_module("berth.cli.table").print_table(columns, cells, whole=whole)
+    else:
+        for row in cells:
+            out("\t".join(row))
