@@ -42,6 +42,7 @@ from berth.services.dev_container import DevContainerService
 from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
+from berth.services.image_probe import ImageProbe
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
@@ -160,10 +161,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         doctor=DoctorService(
             store=store,
             clock=clock,
-            registry=FakeRegistryClient(),
-            engine=FakeEngine(),
+            probe=ImageProbe(registry=FakeRegistryClient(), engine=FakeEngine(), swaps=swaps),
             credentials=registry_credentials,
-            swaps=swaps,
             refusals=PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST),
             own_host=OWN_HOST,
         ),

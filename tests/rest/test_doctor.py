@@ -36,3 +36,20 @@ async def test_a_body_that_names_no_image(berth: Berth, body: dict[str, object],
     await octo.post("/user/repos", json={"name": "web"})
     answer = await octo.post(URL, json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_site_administrator_asks_for_another_user(berth: Berth) -> None:
+    octo = await berth.user("octo")
+    await berth.user("ann")
+    await octo.post("/user/repos", json={"name": "web"})
+    admin = berth.client(await berth.token("admin", "site_admin", "codespace"))
+    body = {"image": "ghcr.io/acme/app", "user": "octo"}
+    seen = await admin.post(URL, json=body)
+    assert (seen.status_code, seen.json()["finding"]["code"]) == (200, "image.credential_missing")
+    missing = await admin.post(URL, json={**body, "user": "nobody"})
+    assert (missing.status_code, missing.json()["code"]) == (404, "account.not_found")
+    for login in ("ann", "nobody"):
+        refused = await octo.post(URL, json={**body, "user": login})
+        assert (refused.status_code, refused.json()["code"]) == (404, "account.not_found")
+    assert (await octo.post(URL, json=body)).status_code == 200, "himself"
+    assert (await octo.post(URL, json={**body, "user": 1})).status_code == 422

@@ -31,6 +31,7 @@ from berth.domain.scope import Scope
 from berth.domain.secret import SecretVisibility
 from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.doctor import DoctorService
+from berth.services.image_probe import ImageProbe, Patience
 from berth.services.package_refusal import PackageRefusals
 from berth.services.registry_credential import RegistryCredentialService
 
@@ -50,17 +51,17 @@ def doctor_of(
     return DoctorService(
         store=world.store,
         clock=world.secrets.clock,
-        registry=world.registry,
-        engine=world.engine,
+        probe=ImageProbe(
+            registry=world.registry,
+            engine=world.engine,
+            swaps=swaps,
+            patience=Patience(engine_s=engine_timeout_s, swap_s=swap_timeout_s, probe_s=probe_timeout_s),
+        ),
         credentials=RegistryCredentialService(
             store=world.store, secrets=world.secrets.service, swaps=swaps, own_host=OWN_HOST
         ),
-        swaps=swaps,
         refusals=PackageRefusals(store=world.store, tokens=world.tokens, own_host=OWN_HOST),
         own_host=OWN_HOST,
-        engine_timeout_s=engine_timeout_s,
-        probe_timeout_s=probe_timeout_s,
-        swap_timeout_s=swap_timeout_s,
     )
 
 

@@ -12,7 +12,7 @@
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from berth.domain.credential_form import check_credential_form, describe_password
@@ -103,6 +103,7 @@ class Facts:
     unshared: tuple[
         CredentialSource, ...
     ] = ()  # of the caller's own triples for this host: they do not reach the repository
+    is_alone: bool = False  # no server was asked: the triples are those of this machine's environment
 
     @property
     def probed(self) -> str:
@@ -190,6 +191,24 @@ PLACES: Mapping[str, CheckID] = {
 _BEFORE_LOGIN = frozenset({CheckID.DNS, CheckID.ADDRESS, CheckID.CONNECTION, CheckID.TLS, CheckID.REGISTRY})
 
 
+def diagnosis_fields(diagnosis: Diagnosis) -> dict[str, object]:
+    """What programs are shown of it, as values of JSON."""
+    source = diagnosis.source
+    return {
+        "image": str(diagnosis.image),
+        "provider": diagnosis.provider,
+        "healthy": diagnosis.is_healthy,
+        "digest": None if diagnosis.digest is None else str(diagnosis.digest),
+        "finding": None if diagnosis.finding is None else asdict(diagnosis.finding),
+        "credential": None
+        if source is None
+        else {"level": source.level, "prefix": None if source.level is None else source.prefix},
+        "with_credential": diagnosis.with_credential or None,
+        "without_credential": diagnosis.without_credential,
+        "checks": [asdict(check) for check in diagnosis.checks],
+    }
+
+
 def diagnose(facts: Facts) -> Diagnosis:
     """What is wrong with the image, if anything is (policy 1 to 5)."""
     choice, outcome = facts.choice, _outcome(facts)
@@ -234,11 +253,12 @@ def _word(outcome: Outcome) -> str:
 
 def _before(facts: Facts) -> Iterator[Check]:
     """What is known before the registry is asked."""
-    yield (
-        _failed(CheckID.POLICY, facts.policy)
-        if facts.policy is not None
-        else _passed(CheckID.POLICY, "No policy of the organization stands against the image.")
-    )
+    if facts.policy is not None:
+        yield _failed(CheckID.POLICY, facts.policy)
+    elif facts.is_alone:
+        yield _passed(CheckID.POLICY, "No server was asked, so no organization's policy is known.")
+    else:
+        yield _passed(CheckID.POLICY, "No policy of the organization stands against the image.")
     if facts.architecture is None:
         text = f"The engine does not answer: the image was looked at as for {facts.probed}."
         yield Check(id=CheckID.ENGINE, state=CheckState.WARNING, sentence=text)
@@ -257,7 +277,8 @@ def _credential(facts: Facts) -> Check:
     said = " ".join(notes)
     if isinstance(choice, NoCredential):
         said = f"{choice.withheld_reason} {said}".strip()
-        text = f"No secrets name {host}: it is asked without a credential. {said}".strip()
+        whose = "No variables of the environment" if facts.is_alone else "No secrets"
+        text = f"{whose} name {host}: it is asked without a credential. {said}".strip()
     else:
         text = f"{host} is asked with {choice.credential.source}. {said}".strip()
     state = CheckState.WARNING if said and not _is_good_news(facts) else CheckState.PASSED

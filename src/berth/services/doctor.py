@@ -1,55 +1,47 @@
-"""Use case: what is wrong with an image for the caller's codespaces of a repository. Gathers; `domain/doctor.py` decides.
+"""Use case: what is wrong with an image for somebody's codespaces of a repository. Gathers; `domain/doctor.py` decides.
 
 1. The credential is the one that a launch would use: the same secrets, the same resolver. The built-in registry is not
    asked with a codespace's token, since there is none yet; our own decision is asked (`own_image.py`).
-2. Every probe is bounded, and so is the whole: 10 s for AWS, whose keys are swapped as for a launch, and 5 s for the engine
-   meanwhile; then 15 s for all that is asked of the registry, at once.
-3. A registry sees one login at most with the credential, and one look without any.
-4. One diagnosis at a time for an account: what tries logins at other people's registries is not to be done in numbers.
-5. Who may ask is who may see which registries his codespaces are logged in to (services/registry_credential.py).
+2. Every probe is bounded, and a registry sees one login at most (`image_probe.py`).
+3. One diagnosis at a time for an account: what tries logins at other people's registries is not to be done in numbers.
+4. Who may ask is who may see which registries his codespaces are logged in to (services/registry_credential.py).
+5. A site administrator may ask for another user, as whose codespaces it is looked at then, with his secrets. For everybody
+   else no other user is there: the same answer as for one who is missing (A13). The audit log has both names.
 """
 
-import asyncio
-from dataclasses import replace
+from collections.abc import Awaitable
 
 from berth.adapters.store import audit
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
-from berth.domain.doctor import USUAL_ARCHITECTURE, Diagnosis, Facts, Outcome, Pulled, diagnose
-from berth.domain.ecr_answer import EcrFailure
-from berth.domain.ecr_finding import explain_failure
-from berth.domain.exchange_message import ExchangeRequest
+from berth.domain.access_token import TokenKind
+from berth.domain.account import AccountType
+from berth.domain.doctor import Diagnosis, Facts, Outcome, Pulled, diagnose
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference, parse_image_reference
-from berth.domain.problem import LimitReached, UpstreamFailed
+from berth.domain.problem import Denied, LimitReached, NotFound
 from berth.domain.registry_credential import (
-    Anonymous,
-    Choice,
     CredentialKind,
-    Failed,
-    Found,
     RegistryCredential,
     RegistryCredentials,
     add_codespace_token,
 )
-from berth.domain.registry_finding import explain_connection
-from berth.domain.registry_host import normalise_registry_host
 from berth.domain.registry_triple import assemble
 from berth.domain.repository import Repository
+from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
+from berth.services.account import get_account, require_site_admin
 from berth.services.codespace_policy import require_images
+from berth.services.image_probe import ImageProbe, Known
 from berth.services.launch_failure import LaunchFailed
 from berth.services.own_image import OwnImages
 from berth.services.package_refusal import PackageRefusals
-from berth.services.ports import Clock, Engine, ImageRefused, RegistryClient
+from berth.services.ports import Clock
 from berth.services.registry_credential import RegistryCredentialService
-from berth.services.registry_credential_swap import RegistryCredentialSwap
 from berth.services.secret import OpenedSecrets
 
-_ENGINE_TIMEOUT_S = 5.0
-_SWAP_TIMEOUT_S = 10.0
-_PROBE_TIMEOUT_S = 15.0
 _NO_TOKEN = SecretText("")  # nobody is asked with it (policy 1)
+_NO_TOKEN_ID = 0
 
 
 class DoctorService:
@@ -60,86 +52,81 @@ class DoctorService:
         *,
         store: Store,
         clock: Clock,
-        registry: RegistryClient,
-        engine: Engine,
+        probe: ImageProbe,
         credentials: RegistryCredentialService,
-        swaps: RegistryCredentialSwap,
         refusals: PackageRefusals,
         own_host: str,
-        engine_timeout_s: float = _ENGINE_TIMEOUT_S,
-        swap_timeout_s: float = _SWAP_TIMEOUT_S,
-        probe_timeout_s: float = _PROBE_TIMEOUT_S,
     ) -> None:
         """`own_host` is where the built-in registry answers, in its normal form."""
         self._store = store
         self._clock = clock
-        self._registry = registry
-        self._engine = engine
+        self._probe = probe
         self._credentials = credentials
-        self._swaps = swaps
         self._refusals = refusals
         self._own_images = OwnImages(store=store)
         self._own_host = own_host
-        self._engine_timeout_s = engine_timeout_s
-        self._swap_timeout_s = swap_timeout_s
-        self._probe_timeout_s = probe_timeout_s
         self._busy: set[int] = set()
 
-    async def examine(self, subject: Subject, owner: str, repository: str, image: str) -> Diagnosis:
-        """Raises NotFound; Denied by the token; Invalid for what is no image's name; LimitReached (policy 4)."""
+    async def examine(
+        self, subject: Subject, owner: str, repository: str, image: str, *, login: str | None = None
+    ) -> Diagnosis:
+        """For the caller, or for the user `login` (policy 5).
+
+        Raises NotFound; Denied by the token; Invalid for what is no image's name; LimitReached (policy 3).
+        """
         reference = parse_image_reference(image)
-        known, opened = await self._credentials.open_for(subject, owner, repository)
+        examined = await self._examined(subject, login)
+        known, opened = await self._credentials.open_for(examined, owner, repository)
         if subject.account_id in self._busy:
             text = "Another diagnosis of yours is still running."
-            raise LimitReached(text, code="doctor.busy", retry_after_s=int(self._probe_timeout_s))
+            raise LimitReached(text, code="doctor.busy", retry_after_s=int(self._probe.probe_s))
         self._busy.add(subject.account_id)
         try:
-            diagnosis = diagnose(await self._gather(subject, known, opened, reference))
+            diagnosis = diagnose(await self._gather(examined, known, opened, reference))
         finally:
             self._busy.discard(subject.account_id)
-        await self._record(subject, known, diagnosis)
+        await self._record(subject, examined, known, diagnosis)
         return diagnosis
+
+    async def _examined(self, subject: Subject, login: str | None) -> Subject:
+        """As whom it is looked: the caller himself, or the user that a site administrator names. Raises NotFound."""
+        if login is None or login.lower() == subject.login.lower():
+            return subject
+        try:
+            require_site_admin(subject)
+        except Denied:
+            raise NotFound("Not Found", code="account.not_found") from None
+        async with self._store.read() as connection:
+            user = await get_account(connection, login, AccountType.USER)
+        return Subject(
+            account_id=user.id,
+            login=user.login,
+            site_admin=user.site_admin,
+            token_kind=TokenKind.PERSONAL,
+            token_id=_NO_TOKEN_ID,
+            scopes=frozenset(Scope),  # a launch is capped by no token
+        )
 
     async def _gather(
         self, subject: Subject, repository: Repository, opened: OpenedSecrets, image: ImageReference
     ) -> Facts:
-        policy = await self._policy(repository, image)
         withheld = bool(opened.withheld_reason)  # then nothing of his reaches it, whatever he selects
-        unshared = () if withheld else await self._credentials.find_unshared(subject, repository, image)
-        choice, architecture = await asyncio.gather(self._choose(subject, opened, image), self._architecture())
-        probed = architecture or USUAL_ARCHITECTURE
-        decided = isinstance(choice, Found) and choice.credential.kind is CredentialKind.CODESPACE
-        anonymous, used = await asyncio.gather(
-            self._ask(image, Anonymous(), probed), self._use(subject, repository, image, choice, probed)
-        )
-        return Facts(
+        known = Known(
             image=image,
-            choice=choice,
-            used=anonymous if used is None and not isinstance(choice, Failed) else used,
-            anonymous=anonymous,
-            architecture=architecture,
-            decided=decided,
-            policy=policy,
-            unshared=unshared,
+            policy=await self._policy(repository, image),
+            unshared=() if withheld else await self._credentials.find_unshared(subject, repository, image),
         )
 
-    async def _choose(self, subject: Subject, opened: OpenedSecrets, image: ImageReference) -> Choice:
-        """As for a launch (services/launch_credentials.py); AWS is asked for nothing but this host's token."""
-        triples = assemble(opened.secrets, withheld_reason=opened.withheld_reason)
-        host = normalise_registry_host(image.host).host
-        here = {name: keys for name, keys in triples.unswapped.items() if name == host}
-        swapped = await self._swap(replace(triples, unswapped=here), opened)
-        credentials = add_codespace_token(swapped, host=self._own_host, login=subject.login, token=_NO_TOKEN)
-        return credentials.for_image(image)
+        def use(credential: RegistryCredential, architecture: str) -> Awaitable[Outcome]:
+            return self._use(subject, repository, image, credential, architecture)
 
-    async def _swap(self, credentials: RegistryCredentials, opened: OpenedSecrets) -> RegistryCredentials:
-        try:
-            async with asyncio.timeout(self._swap_timeout_s):
-                return await self._swaps.swap(credentials, opened.owners)
-        except TimeoutError:
-            late = EcrFailure(code="ecr.unreachable", reason="It did not answer in time.")
-            failed = {host: explain_failure(late, keys) for host, keys in credentials.unswapped.items()}
-            return replace(credentials, unswapped={}, failed=failed)
+        return await self._probe.gather(known, self._open(subject, opened, image), use, _is_of_codespace)
+
+    async def _open(self, subject: Subject, opened: OpenedSecrets, image: ImageReference) -> RegistryCredentials:
+        """As for a launch (services/launch_credentials.py)."""
+        triples = assemble(opened.secrets, withheld_reason=opened.withheld_reason)
+        swapped = await self._probe.swap(triples, opened.owners, image)
+        return add_codespace_token(swapped, host=self._own_host, login=subject.login, token=_NO_TOKEN)
 
     async def _policy(self, repository: Repository, image: ImageReference) -> Finding | None:
         try:
@@ -148,53 +135,38 @@ class DoctorService:
             return refused.finding
         return None
 
-    async def _architecture(self) -> str | None:
-        try:
-            async with asyncio.timeout(self._engine_timeout_s):
-                return await self._engine.architecture()
-        except (TimeoutError, UpstreamFailed):
-            return None
-
     async def _use(
-        self, subject: Subject, repository: Repository, image: ImageReference, choice: Choice, architecture: str
-    ) -> Outcome | None:
-        """With the credential that a launch uses; None where there is none."""
-        if not isinstance(choice, Found):
-            return None
-        credential = choice.credential
-        if credential.kind is CredentialKind.CODESPACE:
+        self,
+        subject: Subject,
+        repository: Repository,
+        image: ImageReference,
+        credential: RegistryCredential,
+        architecture: str,
+    ) -> Outcome:
+        """With the credential that a launch uses."""
+        if _is_of_codespace(credential):
             return await self._own_images.look(image, credential, subject, repository, architecture)
-        outcome = await self._ask(image, credential, architecture)
+        outcome = await self._probe.ask(image, credential, architecture)
         if isinstance(outcome, Pulled):
             return outcome
-        if outcome.code == "image.token_expired":
-            self._swaps.forget(credential)  # who starts again gets another one
         return await self._refusals.explain(
             outcome, image, credential, user_id=subject.account_id, repository=repository
         )
 
-    async def _ask(
-        self, image: ImageReference, credential: RegistryCredential | Anonymous, architecture: str
-    ) -> Outcome:
-        try:
-            async with asyncio.timeout(self._probe_timeout_s):
-                answer = await self._registry.resolve(image, credential, architecture)
-        except TimeoutError:
-            late = UpstreamFailed(f"{image.host} did not answer in time.", code="registry.timeout")
-            asked = ExchangeRequest(phase="ping", url=f"https://{image.host}/v2/")
-            return explain_connection(late, image.host, credential, asked)
-        if isinstance(answer, ImageRefused):
-            return answer.finding
-        return Pulled(digest=answer.image.digest)
-
-    async def _record(self, subject: Subject, repository: Repository, diagnosis: Diagnosis) -> None:
+    async def _record(self, actor: Subject, examined: Subject, repository: Repository, diagnosis: Diagnosis) -> None:
+        whose = "" if examined is actor else f"for {examined.login}"
+        code = "" if diagnosis.finding is None else diagnosis.finding.code
         async with self._store.begin() as connection:
             await audit.record(
                 connection,
                 at=self._clock.now(),
-                actor=subject,
+                actor=actor,
                 action="codespace.diagnose",
                 account_id=repository.owner_id,
                 target=repository.full_name,
-                detail="" if diagnosis.finding is None else diagnosis.finding.code,
+                detail=f"{whose} {code}".strip(),
             )
+
+
+def _is_of_codespace(credential: RegistryCredential) -> bool:
+    return credential.kind is CredentialKind.CODESPACE

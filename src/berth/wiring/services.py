@@ -16,6 +16,7 @@ from berth.services.dev_container import DevContainerService
 from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
+from berth.services.image_probe import ImageProbe
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_explanation import PackageExplanationService
@@ -122,10 +123,8 @@ def _make_doctor(parts: Parts, asked: RegistryClient) -> DoctorService:
     return DoctorService(
         store=parts.store,
         clock=parts.clock,
-        registry=asked,
-        engine=parts.engine,
+        probe=ImageProbe(registry=asked, engine=parts.engine, swaps=parts.swaps),
         credentials=_make_registry_credentials(parts),
-        swaps=parts.swaps,
         refusals=PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=parts.own.host),
         own_host=parts.own.host,
     )
