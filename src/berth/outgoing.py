@@ -15,15 +15,23 @@ from berth.settings import Settings
 _SWAP_TIMEOUT_S = 8  # an answer of AWS's is small, and a launch waits for it
 
 
-def make_registry_client(settings: Settings, own: WebAddress, resources: AsyncExitStack) -> RegistryHTTP:
-    """Other registries are asked within what the administrator allows; our own and its blob store need not be listed."""
+def make_registry_client(settings: Settings, own: WebAddress | None, resources: AsyncExitStack) -> RegistryHTTP:
+    """Other registries are asked within what the administrator allows; our own and its blob store need not be listed.
+
+    `own` is None where there is no server.
+    """
     theirs = _allowed(settings)
+    realm_table = dict(entry.split("=", 1) for entry in settings.token_realms)
+    if own is None:
+        return RegistryHTTP(
+            _open(theirs, resources), realm_table=realm_table, insecure_registries=theirs.insecure_hosts
+        )
     store = settings.blobs.own_origin if isinstance(settings.blobs, S3Address) else None
     ours = theirs.reaching([own] if store is None else [own, parse_web_address(store)])  # it sends us there for blobs
     return RegistryHTTP(
         _open(theirs, resources),
         built_in=BuiltInRegistry(host=own.host, http=_open(ours, resources)),
-        realm_table=dict(entry.split("=", 1) for entry in settings.token_realms),
+        realm_table=realm_table,
         insecure_registries=ours.insecure_hosts,
     )
 

@@ -33,9 +33,10 @@ def modules_of(*arguments: str) -> set[str]:
     [
         (("--version",), set[str]()),
         (("serve", "--help"), {"berth.cli.serve"}),
+        (("credentials", "--help"), {"berth.cli.credentials"}),
         (("token", "list", "--help"), {"berth.cli.access_token"}),
     ],
-    ids=["version", "serve", "token"],
+    ids=["version", "serve", "credentials", "token"],
 )
 def test_a_command_s_module_is_imported_when_it_is_asked_for(arguments: tuple[str, ...], own: set[str]) -> None:
     loaded = modules_of(*arguments)

@@ -69,6 +69,20 @@ def test_inside_of_a_codespace_the_repository_is_known(
     assert (result.exit_code, "--repo OWNER/REPO" in result.stderr) == (2, True)
 
 
+def test_for_another_user(berth: Berth, server: GitHubLike) -> None:
+    server.answers[PATH] = (200, GOOD)
+    assert berth(*ARGUMENTS, "--user", "ada").exit_code == 0
+    server.answers[PATH] = (404, {"message": "Not Found", "code": "account.not_found"})
+    result = berth(*ARGUMENTS, "--user", "nobody")
+    assert (result.exit_code, "no such user" in result.stderr) == (1, True)
+
+
+def test_local_asks_no_server(berth: Berth, server: GitHubLike) -> None:
+    for more in (("--repo", "acme/shop"), ("--user", "ada")):
+        assert berth("doctor", IMAGE, "--local", *more).exit_code == 2
+    assert server.requests == []
+
+
 def test_a_name_that_is_none_is_2(berth: Berth, server: GitHubLike) -> None:
     assert berth("doctor", "UP/er", "--repo", "acme/shop").exit_code == 2
     assert server.requests == []

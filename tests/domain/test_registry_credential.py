@@ -21,7 +21,7 @@ from berth.domain.registry_credential import (
     add_codespace_token,
 )
 from berth.domain.registry_triple import assemble, is_of_triple, names_a_registry
-from berth.domain.secret import LevelledSecret, SecretLevel
+from berth.domain.secret import Level, LevelledSecret, SecretLevel
 from berth.domain.secret_text import SecretText
 
 USER, REPOSITORY, ORGANIZATION = SecretLevel.USER, SecretLevel.REPOSITORY, SecretLevel.ORGANIZATION
@@ -351,9 +351,7 @@ _levelled = st.builds(
 
 @given(st.lists(_levelled, max_size=18, unique_by=lambda each: (each.level, each.name)))
 def test_c1_every_credential_is_made_of_three_secrets_of_its_own_level(secrets: list[LevelledSecret]) -> None:
-    values: dict[tuple[SecretLevel | None, str], str] = {
-        (each.level, each.name): each.value.reveal() for each in secrets
-    }
+    values: dict[tuple[Level | None, str], str] = {(each.level, each.name): each.value.reveal() for each in secrets}
     for host, credential in assemble(secrets).chosen.items():
         own = [
             values[credential.source.level, f"{credential.source.prefix}_CONTAINER_REGISTRY_{part}"] for part in PARTS

@@ -21,6 +21,7 @@ _COMMANDS: Mapping[str, tuple[str, str]] = {
     "login": ("berth.cli.login", "login"),
     "logout": ("berth.cli.login", "logout"),
     "doctor": ("berth.cli.doctor", "doctor"),
+    "credentials": ("berth.cli.credentials", "credentials"),
     "admin": ("berth.cli.admin", "app"),
     "token": ("berth.cli.access_token", "app"),
     "repo": ("berth.cli.repository", "app"),

@@ -1,17 +1,24 @@
-"""`berth doctor`: why a codespace does not get its image, and who can mend it."""
+"""`berth doctor`: why a codespace does not get its image, and who can mend it.
+
+Without a server the image is looked at from this machine, with the logins that its environment holds: with --local, and where
+no repository is named and nobody is logged in.
+"""
 
 import os
+from importlib import import_module
 from typing import Annotated
 
+import msgspec
 import typer
 
-from berth.cli.hosts import connect
+from berth.cli.hosts import connect, is_logged_in
 from berth.cli.launch_progress import show_finding
 from berth.cli.options import AsJSON
 from berth.cli.problems import FAILED
 from berth.cli.terminal import clean_line, out, out_json, say
 from berth.client import Diagnosis
-from berth.domain.image_reference import parse_image_reference
+from berth.domain.doctor import diagnosis_fields
+from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.problem import Invalid
 
 _MARKS = {"passed": "ok", "warning": "warning", "failed": "FAILED", "skipped": "-"}
@@ -23,25 +30,45 @@ def doctor(
         str | None,
         typer.Option("--repo", metavar="OWNER/REPO", help="Whose codespaces; inside of one, its own if not given."),
     ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="USER", help="As whose codespaces; for site administrators.")
+    ] = None,
+    local: Annotated[
+        bool, typer.Option("--local", help="From this machine, with the logins in its environment; asks no server.")
+    ] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Say whether your codespaces of a repository get an image, and if not, why, and what to do.
 
     Ends with 0 if they do, 1 if not.
     """
-    parse_image_reference(image)
-    name = repository or os.environ.get("GITHUB_REPOSITORY", "")
-    if not name:
-        remedy = "Add --repo OWNER/REPO: the repository whose codespaces start from the image."
-        raise Invalid("Whose codespaces?", code="cli.no_repository", remedy=remedy)
-    with connect() as client:
-        found = client.examine_image(name, image)
+    reference = parse_image_reference(image)
+    if local and (repository or user):
+        raise Invalid("--local asks no server: --repo and --user do not belong to it.", code="cli.options")
+    if local or not (repository or user or is_logged_in()):
+        found = _examine_alone(reference)
+    else:
+        found = _ask_server(image, repository or os.environ.get("GITHUB_REPOSITORY", ""), user)
     if as_json:
         out_json(found)
     else:
         _show(found)
     if not found.healthy:
         raise typer.Exit(FAILED)
+
+
+def _ask_server(image: str, repository: str, user: str | None) -> Diagnosis:
+    if not repository:
+        remedy = "Add --repo OWNER/REPO: the repository whose codespaces start from the image; or --local."
+        raise Invalid("Whose codespaces?", code="cli.no_repository", remedy=remedy)
+    with connect() as client:
+        return client.examine_image(repository, image, user)
+
+
+def _examine_alone(image: ImageReference) -> Diagnosis:
+    say("No server is asked: this machine looks at the image, with the logins in its environment.")
+    diagnosis = import_module("berth.standalone").examine(image, os.environ)
+    return msgspec.convert(msgspec.to_builtins(diagnosis_fields(diagnosis)), Diagnosis)
 
 
 def _show(found: Diagnosis) -> None:

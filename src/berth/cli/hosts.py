@@ -115,6 +115,11 @@ def choose_login() -> tuple[str, SecretText]:
     return origin, login.token
 
 
+def is_logged_in() -> bool:
+    """Whether a server is named anywhere, be the login good or not."""
+    return bool(os.environ.get("BERTH_HOST") or os.environ.get("BERTH_TOKEN") or read_hosts().current)
+
+
 def connect() -> Client:
     """A client of the server that the user is logged in to."""
     return Client(*choose_login())

@@ -41,6 +41,8 @@ class Diagnosis(msgspec.Struct, kw_only=True):
 class DoctorCalls(Connection):
     """What the client asks of the doctor."""
 
-    def examine_image(self, full_name: str, image: str) -> Diagnosis:
+    def examine_image(self, full_name: str, image: str, user: str | None = None) -> Diagnosis:
+        """For the caller's codespaces, or for those of `user`."""
         path = f"{repository_path(full_name)}/codespaces/doctor"
-        return decode(self.request("POST", path, {"image": image}, timeout_s=_TIMEOUT_S).content, Diagnosis)
+        body = {"image": image} if user is None else {"image": image, "user": user}
+        return decode(self.request("POST", path, body, timeout_s=_TIMEOUT_S).content, Diagnosis)

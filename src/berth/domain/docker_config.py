@@ -63,7 +63,7 @@ def merge_docker_config(
     auths.update(lasting)
     notes = []
     for credential in credentials:
-        keys = _keys(credential)
+        keys = config_keys(credential.host, credential.aliases)
         if _is_served_by_user(config, auths, keys):
             notes.append(f"Your docker config has a login of your own for {credential.host}, which was kept.")
             continue
@@ -107,8 +107,9 @@ def _parse(content: bytes | None) -> tuple[dict[str, object], dict[str, object]]
     return config, dict(auths)
 
 
-def _keys(credential: RegistryCredential) -> tuple[str, ...]:
-    return _DOCKER_HUB_KEYS if credential.host == DOCKER_HUB else (credential.host, *credential.aliases)
+def config_keys(host: str, aliases: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """What clients look a normal host's login up by; docker's own key first."""
+    return _DOCKER_HUB_KEYS if host == DOCKER_HUB else (host, *aliases)
 
 
 def _entry(credential: RegistryCredential) -> dict[str, str]:

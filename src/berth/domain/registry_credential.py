@@ -29,11 +29,12 @@ from berth.domain.ecr_key import AwsKeys
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
 from berth.domain.registry_host import normalise_registry_host
-from berth.domain.secret import PRECEDENCE, SecretLevel
+from berth.domain.secret import PRECEDENCE, Level, OwnLevel, SecretLevel
 from berth.domain.secret_text import SecretText
 
-_ORDER: tuple[SecretLevel | None, ...] = (*PRECEDENCE, None)
-_FIXERS: Mapping[SecretLevel | None, Fixer] = {
+_ORDER: tuple[Level | None, ...] = (OwnLevel.ENVIRONMENT, *PRECEDENCE, None)
+_FIXERS: Mapping[Level | None, Fixer] = {
+    OwnLevel.ENVIRONMENT: Fixer.DEVELOPER,
     SecretLevel.USER: Fixer.DEVELOPER,
     SecretLevel.REPOSITORY: Fixer.REPOSITORY_ADMIN,
     SecretLevel.ORGANIZATION: Fixer.ORGANIZATION_OWNER,
@@ -80,6 +81,8 @@ _BROKEN = frozenset(
         CredentialRule.AWS_KEYS_REFUSED,
     }
 )
+_LOST = _BROKEN | {CredentialRule.SERVER_REFUSED, CredentialRule.SWAP_FAILED}
+_GOOD = frozenset({CredentialRule.CHOSEN, CredentialRule.SWAPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Anonymous:
 class CredentialSource:
     """Where a credential comes from: the triple of that level and prefix; without a level, the codespace's own token."""
 
-    level: SecretLevel | None
+    level: Level | None
     prefix: str = ""
 
     def __str__(self) -> str:
@@ -195,9 +198,22 @@ class RegistryCredentials:
     failed: Mapping[str, Finding] = field(default_factory=dict)  # hosts whose keys were not swapped, and why
     withheld_reason: str = ""  # why there are no triples, where that is by rule (S6)
 
+    @property
+    def lost(self) -> tuple[CredentialNote, ...]:
+        """What is said of every triple that is no credential, though somebody meant it to be one (C11)."""
+        return tuple(note for note in self.trail if note.rule in _LOST)
+
+    @property
+    def warnings(self) -> tuple[CredentialNote, ...]:
+        """What people should hear: all but what went as it should."""
+        return tuple(note for note in self.trail if note.rule not in _GOOD)
+
     def for_image(self, image: ImageReference) -> Choice:
         """The credential for the image's host (policy 5 and 6)."""
-        host = normalise_registry_host(image.host).host
+        return self.for_host(normalise_registry_host(image.host).host)
+
+    def for_host(self, host: str) -> Choice:
+        """The credential for a normal host (policy 5 and 6)."""
         notes = tuple(note for note in self.trail if note.host == host)
         credential = self.chosen.get(host)
         if credential is not None:

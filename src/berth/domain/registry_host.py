@@ -43,6 +43,7 @@ class RegistryHost:
     host: str
     repairs: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()  # `host:443`, if that was typed: an image named so looks that key up
+    path_ignored: bool = False  # what was typed names something below the host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,7 @@ def normalise_registry_host(text: str) -> RegistryHost:
     """The normal form of what a user typed as a registry (policy 1 to 4). Raises Invalid, code `registry_host.*`."""
     repairs: list[str] = []
     authority, path = _split(_strip(text, repairs), repairs)
-    _repair_path(authority, path, repairs)
+    path_ignored = _repair_path(authority, path, repairs)
     name, port = parse_host_and_port(authority)
     host = name if port is None else f"{name}:{port}"
     if authority != host:
@@ -131,9 +132,10 @@ def normalise_registry_host(text: str) -> RegistryHost:
     if port is None and name in DOCKER_HUB_ALIASES:
         if name != DOCKER_HUB:
             repairs.append(f"{name} is Docker Hub, whose registry is named {DOCKER_HUB}.")
-        return RegistryHost(host=DOCKER_HUB, repairs=tuple(repairs))
+        return RegistryHost(host=DOCKER_HUB, repairs=tuple(repairs), path_ignored=path_ignored)
     aliases = (host,) if host.endswith(":443") else ()
-    return RegistryHost(host=name if port is None else host, repairs=tuple(repairs), aliases=aliases)
+    normal = name if port is None else host
+    return RegistryHost(host=normal, repairs=tuple(repairs), aliases=aliases, path_ignored=path_ignored)
 
 
 def _strip(text: str, repairs: list[str]) -> str:
@@ -184,7 +186,8 @@ def _is_domain(first: str) -> bool:
     return first.lower() == "localhost" or "." in first or ":" in first
 
 
-def _repair_path(authority: str, path: str, repairs: list[str]) -> None:
+def _repair_path(authority: str, path: str, repairs: list[str]) -> bool:
+    """Whether there is a path that is not the API's."""
     if ":" in path:
         raise _refusal("image", "This looks like an image reference; only the host belongs here.")
     trimmed = path.strip("/")
@@ -192,6 +195,8 @@ def _repair_path(authority: str, path: str, repairs: list[str]) -> None:
         repairs.append(f"The API path /{trimmed}/ was removed.")
     elif trimmed and authority:
         repairs.append("The path was ignored: a credential is for the whole host.")
+        return True
+    return False
 
 
 def _check_name(name: str) -> None:

@@ -34,6 +34,15 @@ class SecretLevel(StrEnum):
 PRECEDENCE: tuple[SecretLevel, ...] = tuple(SecretLevel)
 
 
+class OwnLevel(StrEnum):
+    """Where there is no server: nobody stores a secret, this process has it."""
+
+    ENVIRONMENT = "environment"
+
+
+Level = SecretLevel | OwnLevel
+
+
 class SecretVisibility(StrEnum):
     """Which repositories' codespaces may use a secret. User secrets are always SELECTED; repository secrets have none."""
 
@@ -46,7 +55,7 @@ class SecretVisibility(StrEnum):
 class LevelledSecret:
     """An opened secret with the level it came from."""
 
-    level: SecretLevel
+    level: Level
     name: str
     value: SecretText
 

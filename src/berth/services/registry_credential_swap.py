@@ -26,7 +26,7 @@ from berth.domain.registry_credential import (
     RegistryCredentials,
     UnswappedKeys,
 )
-from berth.domain.secret import SecretLevel
+from berth.domain.secret import Level, SecretLevel
 from berth.services.ports import Clock, EcrAPI, Entropy
 
 MAX_KEPT = 1000
@@ -35,7 +35,7 @@ _NEXT_TRY = timedelta(minutes=1)
 _DELAYS_S = (0.5, 2.0)
 
 Owners = Mapping[SecretLevel, int]
-_Key = tuple[SecretLevel | None, int, str, bytes]
+_Key = tuple[Level | None, int, str, bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ class RegistryCredentialSwap:
         session_token = keys.keys.session_token
         values = (keys.keys.key_id, keys.keys.secret.reveal(), session_token.reveal() if session_token else "")
         fingerprint = hashlib.blake2b("\n".join(values).encode(), key=self._salt).digest()
-        owner = owners[level] if level is not None else 0
+        owner = owners[level] if isinstance(level, SecretLevel) else 0
         return level, owner, f"{keys.registry.service} {keys.registry.api_host}", fingerprint
 
 
