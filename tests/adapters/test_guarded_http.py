@@ -1,6 +1,8 @@
 """C9 and the bounds, against real servers on loopback; each attack stands beside a request that succeeds."""
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -303,3 +305,41 @@ def test_every_failure_of_the_transport_is_translated() -> None:
         thing = getattr(httpcore, name)
         if isinstance(thing, type) and issubclass(thing, Exception) and name not in not_talking:
             assert issubclass(thing, caught), name
+
+
+_HUNG = """
+import asyncio, time
+from berth.adapters.guarded_http import *
+async def main():
+    http = GuardedHTTP(GuardedHTTPSettings(resolve_timeout_s=0.1), resolver=lambda name, port: time.sleep(600))
+    async with http.session() as session:
+        await session.send(GuardedRequest(method="GET", url="https://nowhere.test/"))
+try:
+    asyncio.run(main())
+except UpstreamFailed as problem:
+    print(problem.code)
+"""
+
+
+def test_a_resolver_that_hangs_does_not_hold_up_a_program_s_end() -> None:
+    done = subprocess.run([sys.executable, "-c", _HUNG], capture_output=True, text=True, check=False, timeout=50)
+    assert done.stdout == "registry.name_timeout\n", done.stderr
+
+
+async def test_a_closed_client_looks_up_no_name() -> None:
+    asked: list[str] = []
+
+    def resolver(name: str, port: int) -> Sequence[str]:
+        asked.append(name)
+        return []
+
+    http = GuardedHTTP(QUICK, resolver=resolver)
+    async with http.session() as session:
+        request = GuardedRequest(method="GET", url="https://nowhere.test/")
+        with pytest.raises(UpstreamFailed):
+            await session.send(request)
+        assert asked == ["nowhere.test"]
+        http.close()
+        with pytest.raises(RuntimeError):
+            await session.send(replace(request, url="https://other.test/"))
+    assert asked == ["nowhere.test"]

@@ -15,10 +15,11 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Thread
 from typing import Self
 
 import httpcore
@@ -116,20 +117,20 @@ class GuardedHTTP:
 
     def __init__(self, settings: GuardedHTTPSettings, *, resolver: Resolver = system_resolver) -> None:
         self._settings = settings
-        self._resolver = resolver
-        self._threads = ThreadPoolExecutor(_RESOLVER_THREADS, thread_name_prefix="resolve")
+        self._lookups = _Lookups(resolver)
         self._tls = ssl.create_default_context()
         if settings.ca_file is not None:
             self._tls.load_verify_locations(settings.ca_file)
 
     def session(self) -> "GuardedSession":
         """For requests that belong together, on behalf of one user. Use it with `async with`."""
-        backend = _GuardedBackend(self._settings, self._resolver, self._threads)
+        backend = _GuardedBackend(self._settings, self._lookups)
         pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend, max_connections=4)
         return GuardedSession(self._settings, pool, backend)
 
     def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """No name is looked up any more. What a resolver still works on is left to it."""
+        self._lookups.is_closed = True
 
 
 class GuardedSession:
@@ -212,13 +213,49 @@ async def _read(response: httpcore.Response, max_body_bytes: int, host: str) -> 
     return GuardedResponse(status=response.status, headers=headers, body=bytes(body))
 
 
+class _Lookups:
+    """The resolver in threads that hold up nobody: it may take minutes after whoever asked has left, or wants to end."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.is_closed = False
+        self._resolver = resolver
+        self._free = asyncio.Semaphore(_RESOLVER_THREADS)
+
+    async def look_up(self, host: str, port: int) -> Sequence[str]:
+        if self.is_closed:
+            raise RuntimeError("the client was closed")
+        await self._free.acquire()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Sequence[str]] = loop.create_future()
+
+        def end(outcome: Sequence[str] | Exception) -> None:
+            self._free.release()
+            if answer.done():  # whoever asked has left
+                return
+            if isinstance(outcome, Exception):
+                answer.set_exception(outcome)
+            else:
+                answer.set_result(outcome)
+
+        def run() -> None:
+            outcome: Sequence[str] | Exception
+            try:
+                outcome = self._resolver(host, port)
+            except Exception as error:  # noqa: BLE001 it is raised where it was asked
+                outcome = error
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(end, outcome)
+
+        Thread(target=run, name="resolve", daemon=True).start()
+        return await answer
+
+
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
     """Dials checked addresses only (policy 1). One per session: it remembers what each name resolved to."""
 
-    def __init__(self, settings: GuardedHTTPSettings, resolver: Resolver, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, settings: GuardedHTTPSettings, lookups: _Lookups) -> None:
         self._settings = settings
-        self._resolver = resolver
-        self._threads = threads
+        self._lookups = lookups
         self._dialler = httpcore.AnyIOBackend()
         self._known: dict[tuple[str, int], tuple[Endpoint, ...]] = {}
         self._opened: list[httpcore.AsyncNetworkStream] = []
@@ -273,7 +310,7 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
             pass  # then it is a name
         try:
             async with asyncio.timeout(self._settings.resolve_timeout_s):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, self._resolver, host, port)
+                return await self._lookups.look_up(host, port)
         except TimeoutError as error:
             text = f"The name {host} was not resolved in time."
             raise UpstreamFailed(text, code="registry.name_timeout", retryable=True) from error
