@@ -2,17 +2,19 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from berth import standalone
 from berth.cli.problems import FAILED
 from berth.cli.terminal import clean_line, out, out_json, say
 from berth.domain.docker_config import NO_ENTRIES, merge_docker_config
 from berth.domain.problem import Invalid
 from berth.domain.registry_credential import RegistryCredentials
+
+_WORK = "berth.standalone"  # imported where it is needed: --help asks every command what it is for
 
 
 def credentials(
@@ -38,7 +40,7 @@ def credentials(
     if not (merge or as_json or show) and sys.stdout.isatty():
         remedy = "Send it to a file, or --merge it into one; --json tells without passwords; --show shows them."
         raise Invalid("This would print passwords on your terminal.", code="cli.terminal", remedy=remedy)
-    found = standalone.open_credentials(os.environ)
+    found: RegistryCredentials = import_module(_WORK).open_credentials(os.environ)
     for note in found.warnings:
         say(f"Warning: {clean_line(note.text)}")
     if not (found.chosen or found.lost):
@@ -54,7 +56,7 @@ def credentials(
 
 
 def _merge(path: Path, found: RegistryCredentials) -> None:
-    for note in standalone.merge_into_file(path, found.chosen.values(), found.failed):
+    for note in import_module(_WORK).merge_into_file(path, found.chosen.values(), found.failed):
         say(f"Warning: {clean_line(note)}")
     hosts = ", ".join(sorted(found.chosen)) or "no registry"
     say(f"{clean_line(str(path))}: logged in to {clean_line(hosts)}.")

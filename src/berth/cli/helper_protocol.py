@@ -1,7 +1,6 @@
-"""`docker-credential-berth`: a docker credential helper whose logins are the triples in the environment. Needs no server.
+"""The protocol of docker's credential helpers, with the triples in the environment as logins. Needs no server.
 
 A program asks by an argument, with a registry on standard input, and reads standard output; so that is where errors go, too.
-Docker runs it for each pull and each push: it imports what one answer needs and nothing more.
 
 Source: docker/docker-credential-helpers v0.9, README and `credentials/error.go` (whose words docker and podman look for).
 """
@@ -23,18 +22,17 @@ _READ_ONLY = (
     "…_PASSWORD. Set or unset those."
 )
 _USAGE = "Usage: docker-credential-berth get|list|store|erase|version"
-_MAX_SERVER_LENGTH = 8192
 
 
 class _Refused(Exception):
     """What the caller is told, and the exit code 1."""
 
 
-def main() -> None:
-    """Never returns."""
+def answer(asked: str) -> None:
+    """What the arguments of this program want; `asked` is what was read from standard input for `get`. Never returns."""
     action = sys.argv[1] if len(sys.argv) == 2 else ""
     try:
-        _say(_answer(action))
+        _say(_answer(action, asked))
     except _Refused as refusal:
         _say(str(refusal))
         sys.exit(1)
@@ -44,9 +42,9 @@ def main() -> None:
     sys.exit(0)
 
 
-def _answer(action: str) -> str:
+def _answer(action: str, asked: str) -> str:
     if action == "get":
-        return _get(sys.stdin.read(_MAX_SERVER_LENGTH).strip())
+        return _get(asked)
     if action == "list":
         return _list()
     if action in {"store", "erase"}:
@@ -95,7 +93,3 @@ def _list() -> str:
 
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
-
-
-if __name__ == "__main__":
-    main()
