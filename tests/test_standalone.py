@@ -128,6 +128,21 @@ async def test_who_is_logged_in_asks_his_server_unless_he_says_local(machine: Ma
     assert (await machine.berth("doctor", "127.0.0.2/a/b:1", "--repo", "acme/web")).exit_code == 4
 
 
+@pytest.mark.parametrize("docker_host", ["ssh://somebody@elsewhere", "nonsense", "tcp://127.0.0.1:1", NO_ENGINE])
+async def test_an_engine_that_cannot_be_asked_is_a_warning(machine: Machine, docker_host: str) -> None:
+    result = await machine.berth("doctor", "127.0.0.2/a/b:1", "--json", DOCKER_HOST=docker_host)
+    states = {check["id"]: check["state"] for check in json.loads(result.stdout)["checks"]}
+    assert (states["engine"], states["address"]) == ("warning", "failed")
+
+
+@pytest.mark.engine
+async def test_the_platform_is_that_of_this_machine_s_engine(machine: Machine, docker_host: str) -> None:
+    for variable in ("DOCKER_HOST", "BERTH_DOCKER_HOST"):
+        result = await machine.berth("doctor", "127.0.0.2/a/b:1", "--json", **{variable: docker_host})
+        states = {check["id"]: check["state"] for check in json.loads(result.stdout)["checks"]}
+        assert states["engine"] == "passed"
+
+
 def test_an_unknown_setting_is_2(anonymous_berth: Berth) -> None:
     assert anonymous_berth("doctor", "ghcr.io/a/b:1", "--local").exit_code == 2
 

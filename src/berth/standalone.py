@@ -31,6 +31,8 @@ from berth.services.ports import EcrAPI
 from berth.services.registry_credential_swap import RegistryCredentialSwap
 from berth.settings import Settings, load
 
+_ENGINE_SCHEMES = ("unix://", "tcp://", "http://", "https://")
+_NO_ENGINE = "unix:///dev/null"  # nobody answers there: for one that only docker itself can reach, such as ssh://
 _PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 
 __all__ = ["examine", "merge_into_file", "open_credentials", "open_host"]
@@ -102,9 +104,10 @@ def _settings(environ: Mapping[str, str], credentials: RegistryCredentials) -> S
 
 def _docker_host(settings: Settings, environ: Mapping[str, str]) -> str:
     """The engine that this machine's docker talks to, unless Berth's own setting names another one."""
-    if environ.get("BERTH_DOCKER_HOST"):
+    named = environ.get("DOCKER_HOST", "")
+    if environ.get("BERTH_DOCKER_HOST") or not named:
         return settings.docker_host
-    return environ.get("DOCKER_HOST") or settings.docker_host
+    return named if named.startswith(_ENGINE_SCHEMES) else _NO_ENGINE
 
 
 def _cache_folder(environ: Mapping[str, str]) -> Path:

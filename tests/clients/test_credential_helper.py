@@ -70,6 +70,14 @@ def test_c11_why_a_login_is_broken_is_said_by_the_client(helped: Tool, image: st
     assert (said.worked, "CORP_CONTAINER_REGISTRY_USER" in said.text) == (False, True), said.text
 
 
+@pytest.mark.parametrize("tool", ["docker"], indirect=True)
+def test_docker_takes_a_helper_s_failure_for_no_login(helped: Tool, image: str, registry_host: str) -> None:
+    """As docs/registries.md says: what refuses is the registry, and nothing was sent to it."""
+    with_helper(helped, registry_host, {"CORP_CONTAINER_REGISTRY_SERVER": registry_host})
+    said = helped.pull(image)
+    assert (said.worked, "no basic auth credentials" in said.text) == (False, True), said.text
+
+
 def test_docker_is_told_that_nothing_is_stored(tools: dict[str, Tool], image: str, registry_host: str) -> None:
     docker = tools["docker"]
     with_helper(docker, registry_host, {})
