@@ -29,7 +29,7 @@ BAR = 2.0
 REGION = "eu-west-1"
 REGISTRY, API = f"123456789012.dkr.ecr.{REGION}.amazonaws.com", f"api.ecr.{REGION}.amazonaws.com"
 OWN = Path(sys.executable).with_name("docker-credential-berth")
-BARE, PLAIN, HUB = "python3 -c pass", "a triple that is in order", "Docker Hub, or a triple to repair"
+BARE, PLAIN, REPAIRED = "python3 -c pass", "a triple that is in order", "a triple to repair"
 SWAP, KEPT, THEIRS = "AWS keys, asking AWS", "AWS keys, token kept", "amazon-ecr-credential-helper, asking AWS"
 
 
@@ -67,7 +67,7 @@ def programs(folder, plain_environ, api_port, ca_file, proxy, theirs):
     found = {
         BARE: ([sys.executable, "-c", "pass"], "", plain_environ, ""),
         PLAIN: (own, "ghcr.io", {**plain_environ, **triple("ghcr.io", "robot", "hunter2")}, "robot"),
-        HUB: (own, "https://index.docker.io/v1/", {**plain_environ, **triple("docker.io", "ann", "hunter2")}, "ann"),
+        REPAIRED: (own, "ghcr.io", {**plain_environ, **triple("https://ghcr.io/", "ann", "hunter2")}, "ann"),
         SWAP: (own, REGISTRY, {**aws, "XDG_CACHE_HOME": "/proc/nowhere"}, "AWS"),
         KEPT: (own, REGISTRY, {**aws, "XDG_CACHE_HOME": str(folder)}, "AWS"),
     }

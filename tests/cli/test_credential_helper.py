@@ -143,3 +143,30 @@ def test_a_ready_token_that_has_expired_is_an_error() -> None:
 
     assert run("get", ECR_HOST, ready(1)).returncode == 1
     assert run("get", ECR_HOST, ready(4_000_000_000)).returncode == 0
+
+
+_SHOW = """
+import sys
+before = set(sys.modules)
+from berth.cli.credential_helper import main
+main()
+print(*sorted(set(sys.modules) - before), file=sys.stderr)
+"""
+
+
+def test_the_usual_answer_imports_next_to_nothing() -> None:
+    """What `make bench-helper` measures; here without a clock."""
+    environ = {"PATH": os.environ["PATH"], **triple("CORP", "reg.example:5000")}
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOW, "get"],
+        input="reg.example:5000",
+        capture_output=True,
+        text=True,
+        env=environ,
+        check=True,
+        timeout=50,
+    )
+    assert json.loads(done.stdout)["Secret"] == "hunter2"
+    own = {"berth", "berth.cli", "berth.cli.credential_helper", "berth.domain"}
+    needed = own | {"berth.domain.plain_login", "berth.domain.docker_hub", "warnings"}
+    assert {name for name in done.stderr.split() if not name.startswith("importlib")} <= needed

@@ -1,5 +1,6 @@
 """`docker-credential-berth` with the clients that ask it: docker, podman, buildah, skopeo and the dev container CLI."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -13,6 +14,12 @@ from tests.clients.docker_tool import Docker
 from tests.clients.images import make_image
 from tests.clients.tool import Tool
 from tests.domain.test_environment_triple import triple
+from tests.fakes.certificates import Authority
+from tests.fakes.connect_proxy import run_connect_proxy
+from tests.fakes.ecr import KEY_ID, SECRET, FakeECR
+from tests.fakes.http_server import HTTPServer
+from tests.main_job.test_ecr import HOST as ECR_HOST
+from tests.main_job.test_ecr import image as image_in_ecr
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +91,31 @@ def test_docker_is_told_that_nothing_is_stored(tools: dict[str, Tool], image: st
     said = docker.login(registry_host, REGISTRY_USER, REGISTRY_PASSWORD)
     assert (said.worked, "_CONTAINER_REGISTRY_SERVER" in said.text) == (False, True), said.text
     docker.forget()
+
+
+async def test_c5_skopeo_pulls_from_ecr_with_aws_keys(tmp_path: Path) -> None:
+    """A fake plays AWS and its registry under their own names; the helper swaps, once for two pulls."""
+    fake, authority = FakeECR(), Authority(tmp_path)
+    skopeo = Skopeo(tmp_path / "skopeo", ca_file=authority.ca_file)
+    fake.content = image_in_ecr("team/dev", "amd64")
+    async with (
+        HTTPServer.run(fake, tls=authority.server_context(ECR_HOST)) as registry,
+        HTTPServer.run(fake) as api,
+        run_connect_proxy({f"{ECR_HOST}:443": registry.port}) as proxy,
+    ):
+        environ = {
+            "BERTH_ECR_ENDPOINT": f"http://{api.address}",
+            "XDG_CACHE_HOME": str(tmp_path / "kept"),
+            "HTTPS_PROXY": f"http://{proxy}",
+        }
+        with_helper(skopeo, ECR_HOST, environ | triple("AWS", ECR_HOST, KEY_ID, SECRET))
+        for _ in range(2):
+            (await asyncio.to_thread(skopeo.pull, f"{ECR_HOST}/team/dev:1")).or_fail()
+        assert fake.swaps == [f"{KEY_ID} ecr eu-west-1"]
+        with_helper(skopeo, ECR_HOST, environ | triple("AWS", ECR_HOST, KEY_ID, "x" * 40))
+        said = await asyncio.to_thread(skopeo.pull, f"{ECR_HOST}/team/dev:1")
+        assert (said.worked, "AWS_CONTAINER_REGISTRY_" in said.text) == (False, True), said.text
+        assert "x" * 40 not in said.text
 
 
 def test_the_dev_container_cli_asks_it_for_features(tmp_path: Path, image: str, registry_host: str) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.domain.test_environment_triple import triple
 
+from berth.domain.docker_hub import DOCKER_HUB_ALIASES, DOCKER_HUB_KEYS
 from berth.domain.ecr_host import find_ecr_registry
 from berth.domain.environment_triple import assemble_environment
 from berth.domain.helper_server import find_asked_host
@@ -13,7 +14,18 @@ from berth.domain.registry_credential import CredentialKind, Found
 
 HOSTS = ["ghcr.io", "reg.example:5000", "localhost:5000", "docker.io", "public.ecr.aws", "127.0.0.1:5000"]
 SERVERS = st.sampled_from(
-    [*HOSTS, "GHCR.io", "https://ghcr.io/", "ghcr.io:443", " ghcr.io", "xghcr.io", "ghcr.io/a", "", "é"]
+    [
+        *HOSTS,
+        "GHCR.io",
+        "https://ghcr.io/",
+        "ghcr.io:443",
+        " ghcr.io",
+        "xghcr.io",
+        "ghcr.io/a",
+        "",
+        "é",
+        *DOCKER_HUB_ALIASES,
+    ]
 )
 NAMES = st.builds(
     "{}_CONTAINER_REGISTRY_{}".format,
@@ -25,14 +37,14 @@ VALUES = SERVERS | st.sampled_from(["robot", "hunter2", "a:b", "x\n", " x", "inn
 
 @given(
     st.dictionaries(NAMES, VALUES, max_size=7),
-    st.sampled_from(["ghcr.io", "reg.example:5000"]),
-    st.sampled_from(HOSTS),
+    st.sampled_from(["ghcr.io", "reg.example:5000", "docker.io"]),
+    st.sampled_from([*HOSTS, *DOCKER_HUB_KEYS, "https://index.docker.io/v1/access-token"]),
 )
 def test_what_it_answers_is_what_the_rules_answer(more: dict[str, str], own: str, asked: str) -> None:
     for environ in (more, triple("A", own) | more, more | triple("A", own)):
         login = find_plain_login(environ, asked)
         if login is not None:
-            choice = assemble_environment(environ).for_host(asked)
+            choice = assemble_environment(environ).for_host(find_asked_host(asked) or "")
             assert isinstance(choice, Found)
             assert (choice.credential.user, choice.credential.password.reveal()) == login
             assert choice.credential.kind is CredentialKind.BASIC
@@ -53,6 +65,15 @@ def test_a_plain_host_is_a_normal_one(text: str) -> None:
 def test_most_environments_need_no_more(host: str) -> None:
     environ = {"PATH": "/bin", **triple("OTHER", "quay.io"), **triple("X", host, "robot", "hun ter:2")}
     assert find_plain_login(environ, host) == ("robot", "hun ter:2")
+
+
+@pytest.mark.parametrize("asked", DOCKER_HUB_KEYS)
+def test_docker_hub_in_the_words_of_each_client(asked: str) -> None:
+    hub = triple("X", "docker.io")
+    assert find_plain_login(hub | triple("OTHER", "quay.io"), asked) == ("robot", "hunter2")
+    for alias in DOCKER_HUB_ALIASES:
+        assert find_plain_login(hub | triple("OTHER", alias), asked) is None
+        assert not is_plain_host(alias)
 
 
 @pytest.mark.parametrize(

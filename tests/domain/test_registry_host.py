@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from berth.domain.docker_hub import DOCKER_HUB_ALIASES
 from berth.domain.problem import Invalid
 from berth.domain.registry_host import (
-    DOCKER_HUB_ALIASES,
     api_host,
     normalise_registry_host,
     parse_host_and_port,

@@ -64,9 +64,8 @@ def _get(server: str) -> str:
     if host is None:
         raise _Refused(_NOT_FOUND)
     credentials = assemble_environment(os.environ)
-    if host in credentials.unswapped or any(
-        host == name and each.expires_at is not None for name, each in credentials.chosen.items()
-    ):
+    chosen = credentials.chosen.get(host)
+    if host in credentials.unswapped or (chosen is not None and chosen.expires_at is not None):
         credentials = import_module("berth.standalone").open_host(credentials, host, os.environ)
     choice = credentials.for_host(host)
     if isinstance(choice, Found):

@@ -18,11 +18,11 @@ from berth.domain.access import Decision, Effect, Reason
 from berth.domain.allowance import OptionPolicy, parse_allowed_options
 from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
 from berth.domain.codespace_timer import TimeLimits
+from berth.domain.docker_hub import DOCKER_HUB
 from berth.domain.finding import Finding, Fixer
 from berth.domain.host_option import HostOption, parse_host_option
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Invalid, LimitReached
-from berth.domain.registry_host import DOCKER_HUB
 
 MAX_POLICIES = 20  # of an organization
 MAX_PATTERNS = 100

@@ -19,14 +19,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from berth.domain.docker_hub import DOCKER_HUB, DOCKER_HUB_KEYS
 from berth.domain.problem import Invalid
 from berth.domain.registry_credential import RegistryCredential
-from berth.domain.registry_host import DOCKER_HUB
 from berth.domain.secret_text import SecretText
 from berth.domain.strict_json import parse_json_object
 
 MAX_CONFIG_BYTES = 64 * 1024
-_DOCKER_HUB_KEYS = ("https://index.docker.io/v1/", DOCKER_HUB, "index.docker.io")
 _MAX_ENTRIES = 1000
 
 Entries = Mapping[str, frozenset[str]]  # key under `auths` → fingerprints of what Berth wrote there
@@ -109,7 +108,7 @@ def _parse(content: bytes | None) -> tuple[dict[str, object], dict[str, object]]
 
 def config_keys(host: str, aliases: tuple[str, ...] = ()) -> tuple[str, ...]:
     """What clients look a normal host's login up by; docker's own key first."""
-    return _DOCKER_HUB_KEYS if host == DOCKER_HUB else (host, *aliases)
+    return DOCKER_HUB_KEYS if host == DOCKER_HUB else (host, *aliases)
 
 
 def _entry(credential: RegistryCredential) -> dict[str, str]:

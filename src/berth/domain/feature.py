@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
+from berth.domain.docker_hub import DOCKER_HUB
 from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.jsonc import printable
 from berth.domain.problem import Invalid, LimitReached
-from berth.domain.registry_host import DOCKER_HUB
 
 MAX_FEATURES = 50  # of one launch, with what they depend on
 MAX_OPTIONS = 100

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Self
 
+from berth.domain.docker_hub import DOCKER_HUB
 from berth.domain.problem import Invalid
-from berth.domain.registry_host import DOCKER_HUB, parse_host_and_port
+from berth.domain.registry_host import parse_host_and_port
 
 DEFAULT_TAG = "latest"
 MAX_PATH_LENGTH = 255

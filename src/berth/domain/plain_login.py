@@ -5,17 +5,23 @@ start, and in most environments none of them is needed: nothing to repair, nothi
 AWS's. Such a login is read here; None leaves it to `environment_triple.py`. So nothing is decided in two places: a property
 test holds that what is answered here is what is answered there.
 
-Imports nothing, on purpose.
+Imports next to nothing, on purpose.
 """
+
+from berth.domain.docker_hub import DOCKER_HUB, DOCKER_HUB_ALIASES, DOCKER_HUB_KEYS
 
 _MARK = "CONTAINER_REGISTRY_"
 _SERVER, _USER, _PASSWORD = (f"_{_MARK}{part}" for part in ("SERVER", "USER", "PASSWORD"))
 _MAX_PORT = 65535
 
 
-def find_plain_login(environ: dict[str, str], host: str) -> tuple[str, str] | None:
+def find_plain_login(environ: dict[str, str], asked: str) -> tuple[str, str] | None:
     """User and password, which are printable ASCII; None: the rules have to be asked."""
-    if not is_plain_host(host):
+    if asked in DOCKER_HUB_KEYS:
+        host, spellings = DOCKER_HUB, DOCKER_HUB_ALIASES
+    elif is_plain_host(asked):
+        host, spellings = asked, frozenset({asked})
+    else:
         return None
     parts: dict[str, str] = {}
     for name, value in environ.items():
@@ -24,7 +30,8 @@ def find_plain_login(environ: dict[str, str], host: str) -> tuple[str, str] | No
             if upper in parts or not (_is_plain(name) and value.isascii()):
                 return None
             parts[upper] = value
-    named = [name for name, value in parts.items() if name.endswith(_SERVER) and host in value.lower()]
+    servers = {name: value.lower() for name, value in parts.items() if name.endswith(_SERVER)}
+    named = [name for name, value in servers.items() if any(each in value for each in spellings)]
     if len(named) != 1 or parts[named[0]] != host:
         return None
     prefix = named[0].removesuffix(_SERVER)
@@ -45,7 +52,7 @@ def is_plain_host(text: str) -> bool:
         and all(label.replace("-", "").isalnum() and "-" not in (label[0], label[-1]) for label in labels)
         and max(map(len, labels)) <= 63
         and (is_port or not colon)
-        and not name.endswith(("docker.io", "docker.com"))
+        and not any(each in name for each in DOCKER_HUB_ALIASES)
         and "ecr" not in name
     )
 

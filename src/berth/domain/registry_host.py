@@ -13,13 +13,8 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from berth.domain.docker_hub import DOCKER_HUB, DOCKER_HUB_ALIASES, DOCKER_HUB_API
 from berth.domain.problem import Invalid
-
-DOCKER_HUB = "docker.io"
-DOCKER_HUB_API = "registry-1.docker.io"
-DOCKER_HUB_ALIASES = frozenset(
-    {DOCKER_HUB, "index.docker.io", DOCKER_HUB_API, "hub.docker.com", "registry.hub.docker.com"}
-)
 
 MAX_TEXT_LENGTH = 2048
 

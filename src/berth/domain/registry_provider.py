@@ -15,10 +15,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from berth.domain.docker_hub import DOCKER_HUB
 from berth.domain.ecr_host import find_ecr_registry
 from berth.domain.problem import Invalid
 from berth.domain.registry_challenge import Challenge
-from berth.domain.registry_host import DOCKER_HUB, parse_web_address
+from berth.domain.registry_host import parse_web_address
 
 
 class Provider(StrEnum):
