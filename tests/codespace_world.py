@@ -53,6 +53,7 @@ from berth.services.lifecycle import CodespaceWorker
 from berth.services.package_refusal import PackageRefusals
 from berth.services.prebuild_image import PrebuiltImages
 from berth.services.reconcile import Claim, Reconciler
+from berth.services.registry_credential_swap import RegistryCredentialSwap
 
 HOST = "registry.example.com"
 IMAGE = f"{HOST}/team/dev:1"
@@ -85,6 +86,7 @@ class CodespaceWorld:
     dev_containers: FakeDevContainers
     registry: FakeRegistryClient
     ecr: FakeEcrAPI
+    swaps: RegistryCredentialSwap
     git: BareGitRepositories
     tokens: AccessTokenService
     images: ImageAccess
@@ -304,6 +306,7 @@ async def make_codespace_world(
         dev_containers=dev_containers,
         registry=registry,
         ecr=ecr,
+        swaps=swaps,
         git=git,
         tokens=tokens,
         images=images,

@@ -17,7 +17,6 @@ from tests.codespace_world import (
     CodespaceWorld,
     make_codespace_world,
 )
-from tests.fakes.ecr_memory import FakeEcrAPI, make_swaps
 from tests.registry_access_world import StillClock
 from tests.secret_world import WEB
 
@@ -173,7 +172,7 @@ async def open_prebuild_world(store: Store, folder: Path) -> AsyncIterator[Prebu
         clock=clock,
         entropy=entropy,
         secrets=codespaces.secrets.service,
-        swaps=make_swaps(FakeEcrAPI(), clock),
+        swaps=codespaces.swaps,
         own_host=OWN_HOST,
     )
     parts = PrebuildParts(

@@ -255,6 +255,8 @@ TOO_OLD = (
             b'{"errors":[{"code":"DENIED","message":"User: x is not authorized to perform: ecr:BatchGetImage"}]}',
             False,
         ),
+        (HOST, 403, b"Your Authorization Token has expired. Please run aws ecr get-login", True),
+        (HOST, 403, b'{"errors":[{"code":"DENIED","message":"Your Authorization Token is invalid."}]}', True),
         (HOST, 401, TOO_OLD, False),
         (HOST, 400, b"", False),
         ("public.ecr.aws", 400, b"", True),

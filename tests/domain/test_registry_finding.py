@@ -162,7 +162,25 @@ CASES = {
     "gitea: a bad token": Case(GITEA, REJECTED, "token", 401, REJECTED, "read:package", control=PLAIN_PROVIDER),
     "gitea: no right": Case(GITEA, DENIED, "manifest", 401, DENIED, "read:package", control=PLAIN_PROVIDER),
     "digitalocean: a bad token": Case(DO, REJECTED, "token", 401, REJECTED, "both USER and", control=PLAIN_PROVIDER),
-    "ecr: no right": Case(ECR, DENIED, "manifest", 403, DENIED, "ecr:BatchGetImage", control=PLAIN_PROVIDER),
+    "ecr: no token of AWS's": Case(
+        ECR, REJECTED, "manifest", 401, REJECTED, "access key's id and secret", user="AWS", control=PLAIN_PROVIDER
+    ),
+    "ecr: a token of another region": Case(
+        ECR, "image.token_expired", "manifest", 403, "image.token_expired", "of the right region",
+        said="your authorization token is invalid.", control={"said": "your authorization token has expired."},
+    ),
+    "ecr: no right": Case(
+        ECR, DENIED, "manifest", 403, DENIED, "docs/registries.md",
+        said="because no identity-based policy allows the ecr:batchgetimage action", control=PLAIN_PROVIDER,
+    ),
+    "ecr: a policy forbids it": Case(
+        ECR, DENIED, "manifest", 403, DENIED, "Have the Deny removed",
+        said="with an explicit deny in a service control policy", control={"said": "is not authorized to perform"},
+    ),
+    "ecr: another account": Case(
+        ECR, DENIED, "manifest", 403, DENIED, "repository's policy there", fixer=KEEPER,
+        said="because no resource-based policy allows the ecr:batchgetimage action", control={"said": "x"},
+    ),
     "ecr: no such repository": Case(
         ECR, MISSING, "manifest", 404, MISSING, "account and region", fixer=YOU, error_code="NAME_UNKNOWN",
         control={"error_code": "MANIFEST_UNKNOWN"},

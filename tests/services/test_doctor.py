@@ -114,10 +114,31 @@ async def test_c5_aws_keys_are_swapped_as_for_a_launch(world: CodespaceWorld, ex
     world.registry.passwords.clear()
     world.registry.refusal = "image.token_expired"
     assert code(await examine(image)) == "image.token_expired"
-    world.registry.refusal = ""
-    world.registry.passwords[f"{ECR_HOST}/team/app"] = "token-2"
-    assert (await examine(image)).is_healthy, "the token that was not taken is forgotten"
+    assert len(world.ecr.asked) == 2, "B3: it is replaced once"
+    world.registry.passwords[f"{ECR_HOST}/team/app"] = "token-4"
+    world.ecr.asked.clear()
+    assert code(await examine(image)) == "image.token_expired", "token-1 and token-2: both are forgotten"
+    world.registry.passwords[f"{ECR_HOST}/team/app"] = "token-3"
+    replaced = await examine(image)
+    assert (replaced.is_healthy, replaced.with_credential) == (True, "pulled")
     assert SECRET not in repr(good)
+
+
+async def test_b3_a_renewal_has_no_time_of_its_own(world: CodespaceWorld) -> None:
+    """The gate is shut while AWS is asked for the second token; the control is the test before."""
+    for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", SECRET)):
+        await world.secrets.put("olga", WEB, f"AWS_CONTAINER_REGISTRY_{part}", value)
+    world.registry.refusal = "image.token_expired"
+
+    async def shut(credential: RegistryCredential | Anonymous) -> None:
+        if isinstance(credential, RegistryCredential):
+            world.ecr.gate = asyncio.Event()
+
+    world.registry.on_ask = shut
+    doctor = doctor_of(world, probe_timeout_s=0.3)
+    late = await doctor.examine(world.secrets.subject("olga"), "acme", "web", f"{ECR_HOST}/team/app:1")
+    assert (code(late), len(world.ecr.asked)) == ("image.token_expired", 2)
+    await doctor._probe._swaps.close()
 
 
 async def test_c11_keys_for_which_there_is_no_token_are_no_anonymous_access(world: CodespaceWorld) -> None:

@@ -95,15 +95,74 @@ async def test_c11_a_failed_swap_stops_no_other_launch(world: CodespaceWorld) ->
     assert ECR_HOST in config_of(world)
 
 
-async def test_b3_a_token_that_aws_has_ended_is_not_used_for_the_next_launch(world: CodespaceWorld) -> None:
+async def test_b3_a_token_that_aws_has_ended_is_replaced_by_another_one(world: CodespaceWorld) -> None:
+    """What opens the image is "token-2"; the control is a registry that refuses "token-1" for another reason."""
     opens(world.registry, "token-2")
     world.registry.refusal = "image.denied"
     assert code(await world.launch()) == "image.denied"
+    assert len(world.ecr.asked) == 1
+    world.registry.refusal = "image.token_expired"
+    launched = await world.launch()
+    assert launched.state is State.AVAILABLE, launched.finding
+    assert len(world.ecr.asked) == 2
+    assert config_of(world)[ECR_HOST] == "AWS:token-2"
+    text = await world.log_text(launched.name)
+    assert f"{ECR_HOST} does not take its token any more" in text
+    for secret in ("token-1", "token-2", base64.b64encode(b"AWS:token-2").decode()):
+        assert secret not in text
+
+
+async def test_b3_it_is_replaced_once_and_never_again_and_again(world: CodespaceWorld) -> None:
+    opens(world.registry, "none of them")
+    world.registry.refusal = "image.token_expired"
+    failed = await world.launch()
+    assert code(failed) == "image.token_expired"
+    assert len(world.ecr.asked) == 2
+    shown = [asked.password.reveal() for _, asked in world.registry.asked if isinstance(asked, RegistryCredential)]
+    assert shown == ["token-1", "token-2"]
+    opens(world.registry, "token-3")
+    assert (await world.launch()).state is State.AVAILABLE, "the second one is forgotten, too"
+    assert len(world.ecr.asked) == 3
+
+
+async def test_b3_if_there_is_no_other_token_what_aws_says_is_the_cause(world: CodespaceWorld) -> None:
+    assert (await world.launch()).state is State.AVAILABLE
+    opens(world.registry, "none of them")
+    world.registry.refusal = "image.token_expired"
+    world.ecr.always = EcrFailure(code="ecr.key_unknown", status=400)
+    assert code(await world.launch()) == "ecr.key_unknown"
+
+
+async def test_b3_a_ready_token_has_nothing_in_its_place(world: CodespaceWorld) -> None:
+    for part, value in (("USER", "AWS"), ("PASSWORD", "a-ready-token-of-ecr")):
+        await world.secrets.put("olga", WEB, f"AWS_CI_CONTAINER_REGISTRY_{part}", value)
     world.registry.refusal = "image.token_expired"
     assert code(await world.launch()) == "image.token_expired"
-    assert len(world.ecr.asked) == 1, "only then it is given up"
-    assert (await world.launch()).state is State.AVAILABLE
+    assert world.ecr.asked == []
+
+
+async def test_b3_a_token_that_ends_between_swap_and_pull(world: CodespaceWorld) -> None:
+    """The engine says only that it failed; the registry, asked again, says why."""
+    world.registry.refusal = "image.token_expired"
+    world.engine.breaks, world.engine.on_break = [0], lambda: opens(world.registry, "token-2")
+    launched = await world.launch()
+    assert launched.state is State.AVAILABLE, launched.finding
+    logins = [login.password.reveal() for login, _ in world.engine.logins if isinstance(login, RegistryCredential)]
+    assert logins == ["token-1", "token-2"]
     assert len(world.ecr.asked) == 2
+
+
+async def test_b3_a_pull_goes_on_with_another_token_once(world: CodespaceWorld) -> None:
+    world.registry.refusal = "image.token_expired"
+    world.engine.breaks, world.engine.on_break = [0, 0], lambda: opens(world.registry, "token-2")
+    assert code(await world.launch()) == "image.pull_failed"
+    assert len(world.engine.logins) == 2
+
+
+async def test_b3_a_pull_that_breaks_off_for_another_reason_is_not_repeated(world: CodespaceWorld) -> None:
+    world.engine.breaks = [0]
+    assert code(await world.launch()) == "image.pull_failed"
+    assert (len(world.engine.logins), len(world.ecr.asked)) == (1, 1)
 
 
 async def test_c8_a_swap_that_fails_at_a_refresh_leaves_the_login_that_is_there_and_says_so(

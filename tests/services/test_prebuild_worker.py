@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 from tests.codespace_world import HOST, PASSWORD
+from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET
 from tests.fakes.engine import SAVED, UNREACHABLE
-from tests.prebuild_world import PrebuildWorld, open_prebuild_world
+from tests.prebuild_world import DOCKERFILE, PrebuildWorld, open_prebuild_world
 from tests.secret_world import MINE, WEB
 
 from berth.adapters.store import codespace_policy as policy_rows
@@ -158,6 +159,24 @@ async def test_only_secrets_of_the_repository_and_the_organization_are_used(worl
     assert [credential for _, credential in world.codespaces.registry.asked] == [Anonymous()]
     await world.codespaces.give_triple()
     assert (await world.step(made)).state is PrebuildState.READY
+
+
+@ONCE
+async def test_b3_a_token_that_aws_has_ended_is_replaced_by_another_one(world: PrebuildWorld) -> None:
+    """The control is the first test: there the token is taken."""
+    image = f"{ECR_HOST}/team/dev"
+    await world.codespaces.write("acme/web", DOCKERFILE, f"FROM {image}:1\n".encode())
+    for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", SECRET)):
+        await world.codespaces.secrets.put("olga", WEB, f"AWS_CONTAINER_REGISTRY_{part}", value)
+    registry = world.codespaces.registry
+    registry.passwords[image], registry.refusal = "token-2", "image.token_expired"
+    made = await world.make()
+    assert (made.state, made.finding) == (PrebuildState.READY, None)
+    text = await world.log(made)
+    assert f"{ECR_HOST} does not take its token any more" in text
+    assert "token-2" not in text
+    registry.passwords[image] = "none of them"
+    assert code(await world.step((await world.run(made)).prebuild)) == "image.token_expired"
 
 
 @ONCE

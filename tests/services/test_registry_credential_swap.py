@@ -1,7 +1,7 @@
 """C5, C8, C10, C11: one swap for all who ask, tokens renewed in time, failures told and never anonymous."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -270,6 +270,45 @@ async def test_b3_a_token_that_a_registry_does_not_take_any_more_is_forgotten(wo
     assert token_of(await world.swap(*keys(OTHER_REGION)), OTHER_REGION) == "token-2"
 
 
+async def test_b3_a_refused_token_is_renewed_for_its_host_alone(world: World) -> None:
+    credentials = await world.swap(*keys(), *keys(OTHER_REGION, prefix="OTHER"), *keys("ghcr.io", prefix="G"))
+    old = credentials.chosen[ECR_HOST]
+    renewed = await world.swaps.renew(credentials, old)
+    assert renewed is not None
+    assert (token_of(renewed), len(world.ecr.asked)) == ("token-3", 3)
+    for host in (OTHER_REGION, "ghcr.io"):
+        assert renewed.chosen[host] == credentials.chosen[host]
+    assert len(texts(renewed, CredentialRule.SWAPPED)) == 2, "each is told of once"
+    assert token_of(await world.swap()) == "token-3"
+    again = await world.swaps.renew(credentials, old)
+    assert again is not None
+    assert (token_of(again), len(world.ecr.asked)) == ("token-3", 3), "who comes late takes the one that is there"
+
+
+async def test_b3_fifty_launches_with_one_refused_token_make_one_more_swap(world: World) -> None:
+    credentials = await world.swap()
+    renewals = [world.swaps.renew(credentials, credentials.chosen[ECR_HOST]) for _ in range(50)]
+    renewed = await asyncio.gather(*renewals)
+    assert {token_of(one) for one in renewed if one is not None} == {"token-2"}
+    assert len(world.ecr.asked) == 2
+
+
+async def test_b3_there_is_no_other_token_for_what_was_not_swapped(world: World) -> None:
+    credentials = await world.swap(*keys("ghcr.io"))
+    assert await world.swaps.renew(credentials, credentials.chosen["ghcr.io"]) is None
+
+
+async def test_b3_a_renewal_that_fails_is_a_finding(world: World) -> None:
+    credentials = await world.swap()
+    world.ecr.always = DENIED
+    renewed = await world.swaps.renew(credentials, credentials.chosen[ECR_HOST])
+    assert renewed is not None
+    choice = choice_of(renewed)
+    assert isinstance(choice, Failed), "the old one was refused, so it does not serve on"
+    assert choice.finding.code == "ecr.access_denied"
+    assert await world.swaps.renew(renewed, credentials.chosen[ECR_HOST]) is None
+
+
 async def test_what_is_kept_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_credential_swap, "MAX_KEPT", 3)
     for number in range(5):
@@ -305,5 +344,5 @@ async def test_the_end_ends_what_runs(world: World) -> None:
 
 async def test_no_keys_no_question(world: World) -> None:
     credentials = assemble(keys("ghcr.io"))
-    assert await world.swaps.swap(credentials, OWNERS) == credentials
+    assert await world.swaps.swap(credentials, OWNERS) == replace(credentials, owners=OWNERS)
     assert world.ecr.asked == []

@@ -6,7 +6,8 @@
 3. Nothing of a message is kept but the names of a principal and an action, by their exact forms.
 4. Again is asked only where the same may succeed soon: AWS is busy, broken, or breaks off. Never with keys that it refused,
    nor where it took too long to say anything: a launch waits.
-5. A registry says itself that a token is too old, each service in its own way; that is no missing right.
+5. A registry says itself that a token is too old, each service in its own way; that is no missing right. It calls a token
+   invalid that was ended before its time, with its key, or that is another region's.
 
 Source: API reference of Amazon ECR, "Common errors", GetAuthorizationToken; of ECR Public the same.
 """
@@ -53,7 +54,7 @@ _CAUSES: Mapping[str, str] = {
 }
 _PASSING = frozenset({"ecr.throttled", "ecr.server_error"})
 _BROKEN_OFF = frozenset({"registry.unreachable", "registry.bad_answer"})
-_TOO_OLD = re.compile(r"authorization token has expired", re.IGNORECASE)
+_TOO_OLD = re.compile(r"authorization token (?:has expired|is invalid)", re.IGNORECASE)
 _DATE = "%a, %d %b %Y %H:%M:%S GMT"  # RFC 9110 section 5.6.7
 _SKEWED = re.compile(r"Signature (?:expired|not yet current)\b", re.IGNORECASE)
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")

@@ -221,6 +221,60 @@ GOOGLE: tuple[Row, ...] = (
 ECR: tuple[Row, ...] = (
     make_row(
         Provider.ECR,
+        REJECTED,
+        (
+            "{host} rejected the token of {credential}: it is none of AWS's, or not a whole one.",
+            None,
+            "Set USER and PASSWORD to an access key's id and secret, which Berth swaps for a token by itself.",
+        ),
+    ),
+    make_row(
+        Provider.ECR,
+        "image.token_expired",
+        (
+            (
+                "{host} does not take the token of {credential}: it is one of another region, or AWS has ended it, as it does "
+                "with the key's end."
+            ),
+            None,
+            (
+                "Look in the AWS console (IAM) whether the key is active. In the place of a ready token set an access key's id and "
+                "secret, which Berth swaps for a token of the right region."
+            ),
+        ),
+        said="authorization token is invalid",
+    ),
+    make_row(
+        Provider.ECR,
+        DENIED,
+        (
+            "{host} takes the credential {credential}, but a policy forbids it to pull {image}.",
+            None,
+            (
+                "Have the Deny removed: it stands in the identity's IAM policy, in the policy of the repository {path}, or in one "
+                "of the AWS organization."
+            ),
+        ),
+        said="explicit deny|service control policy|permissions boundary",
+    ),
+    make_row(
+        Provider.ECR,
+        DENIED,
+        (
+            (
+                "{host} takes the credential {credential}, but the policy of the repository {path} does not let its AWS account "
+                "pull {image}."
+            ),
+            Fixer.REGISTRY,
+            (
+                "Check the account in the image's host. If it is right, have ecr:BatchGetImage, ecr:GetDownloadUrlForLayer and "
+                "ecr:BatchCheckLayerAvailability allowed to your AWS account in the repository's policy there."
+            ),
+        ),
+        said="resource-based policy",
+    ),
+    make_row(
+        Provider.ECR,
         DENIED,
         (
             (

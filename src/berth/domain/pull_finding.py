@@ -14,18 +14,20 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
 from berth.domain.registry_credential import CredentialKind, CredentialRule, Found, NoCredential
 
+TOKEN_EXPIRED = "image.token_expired"  # noqa: S105 - a code
+
 # The failures that may be the credential's alone.
 BY_CREDENTIAL = frozenset(
     {
         "image.unauthorized",
         "image.denied",
         "image.scope_missing",
-        "image.token_expired",
+        TOKEN_EXPIRED,
         "registry.login_blocked",
         "registry.realm_elsewhere",
     }
 )
-_REJECTED = frozenset({"image.unauthorized", "image.token_expired"})
+_REJECTED = frozenset({"image.unauthorized", TOKEN_EXPIRED})
 
 
 def explain_pull(

@@ -196,6 +196,8 @@ class RegistryCredentials:
     trail: tuple[CredentialNote, ...]
     unswapped: Mapping[str, UnswappedKeys] = field(default_factory=dict)
     failed: Mapping[str, Finding] = field(default_factory=dict)  # hosts whose keys were not swapped, and why
+    swapped: Mapping[str, UnswappedKeys] = field(default_factory=dict)  # what tokens in `chosen` were got for
+    owners: Mapping[SecretLevel, int] = field(default_factory=dict)  # whose the secrets of each level are, once swapped
     withheld_reason: str = ""  # why there are no triples, where that is by rule (S6)
 
     @property

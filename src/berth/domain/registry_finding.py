@@ -39,7 +39,7 @@ TEXTS: Mapping[str, Text] = {
     "image.token_expired": (
         "{host} does not take the token of {credential} any more: it has expired, or AWS has ended it.",
         None,
-        "Start again: AWS keys are swapped for a new token then. A ready token has to be set anew, or keys in its place.",
+        "Set a new token, or AWS keys in its place, which are swapped for a new token. If it is keys: look at them in IAM.",
     ),
     "image.denied": (
         "{host} accepts the credential {credential}, but does not let it pull {image}; or the image does not exist.",

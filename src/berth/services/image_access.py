@@ -1,30 +1,50 @@
-"""The right to an image, proven before it is used (L2): asked for with the user's credential, pulled by digest, reviewed."""
+"""The right to an image, proven before it is used (L2): asked for with the user's credential, pulled by digest, reviewed.
+
+A token that AWS keys were swapped for, and that its registry does not take any more, is replaced by another one: once each time
+that an image is asked for, and once in a pull (B3). What is refused after that is refused.
+"""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 from berth.domain.allowance import NO_ALLOWANCES, Allowances
 from berth.domain.dev_container import ImageMetadata, review_image_metadata
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import UpstreamFailed
-from berth.domain.pull_finding import BY_CREDENTIAL, explain_pull
+from berth.domain.pull_finding import BY_CREDENTIAL, TOKEN_EXPIRED, explain_pull
 from berth.domain.registry_credential import (
     Anonymous,
+    CredentialKind,
     Failed,
     Found,
     NoCredential,
+    RegistryCredential,
     RegistryCredentials,
 )
 from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
+from berth.services.launch_credentials import mask_credential
 from berth.services.launch_failure import LaunchFailed
 from berth.services.package_refusal import PackageRefusals
 from berth.services.ports import Engine, FetchedFeature, ImageRefused, LocalImage, RegistryClient, ResolvedImage
 from berth.services.registry_credential_swap import RegistryCredentialSwap
 
 _MAX_TOKEN_RENEWALS = 5
+
+_Thing = TypeVar("_Thing", ResolvedImage, FetchedFeature)
+_Ask = Callable[[RegistryCredential | Anonymous], Awaitable[_Thing | ImageRefused]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given(Generic[_Thing]):
+    """What a registry gave, and the credential that it was given for: not the first one, where that was replaced."""
+
+    thing: _Thing
+    choice: Found | NoCredential
+    registries: RegistryCredentials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,14 +100,13 @@ class ImageAccess:
         self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
     ) -> ProvenImage:
         """Prove the right to the image with this user's credential, and pull it by digest (L2). `afresh` is that of `fetch`."""
-        image = request.image
-        choice = await _choose(image, registries, log)
-        answer = await self._resolve(request, choice)
+        await _tell(request.image, registries, log)
+        given = await self._resolve(request, registries, log)
+        pinned = given.thing.image
         if afresh:
-            await self._engine.remove_image(answer.image.pull_name)
-        await log.phase(f"Pulling {image}")
-        await self._pull(request, answer, choice, log)
-        pinned = answer.image
+            await self._engine.remove_image(pinned.pull_name)
+        await log.phase(f"Pulling {request.image}")
+        await self._pull(request, given, log)
         local = await self._engine.find_image(pinned.pull_name)
         if local is None:
             raise UpstreamFailed("The engine pulled the image but does not hold it.", code="image.pull_failed")
@@ -97,25 +116,42 @@ class ImageAccess:
         self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog
     ) -> FetchedFeature:
         """A dev container Feature, with this user's credential (L1); no copy of it is kept (L2). Raises LaunchFailed."""
-        choice = await _choose(request.image, registries, log)
-        answer = await self._registry.fetch_feature(request.image, choice.credential)
-        if isinstance(answer, ImageRefused):
-            without = partial(self._registry.fetch_feature, request.image, Anonymous())
-            raise await self._refusal(request, choice, answer.finding, without)
-        return answer
+        await _tell(request.image, registries, log)
+        given = await self._ask(request, registries, log, partial(self._registry.fetch_feature, request.image))
+        return given.thing
 
     async def pin(self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog) -> ImageReference:
         """Prove the right to the image with this user's credential, and pull nothing: the image by digest (L2)."""
-        choice = await _choose(request.image, registries, log)
-        return (await self._resolve(request, choice)).image
+        await _tell(request.image, registries, log)
+        return (await self._resolve(request, registries, log)).thing.image
 
-    async def _resolve(self, request: ImageRequest, choice: Found | NoCredential) -> ResolvedImage:
+    async def _resolve(
+        self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog
+    ) -> _Given[ResolvedImage]:
         architecture = await self._engine.architecture()
-        answer = await self._registry.resolve(request.image, choice.credential, architecture)
+        return await self._ask(
+            request, registries, log, lambda credential: self._registry.resolve(request.image, credential, architecture)
+        )
+
+    async def _ask(
+        self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog, ask: _Ask[_Thing]
+    ) -> _Given[_Thing]:
+        """With the credential for the image's host. Raises LaunchFailed: why not."""
+        choice = _choose(request.image, registries)
+        answer = await ask(choice.credential)
+        if isinstance(answer, ImageRefused) and isinstance(choice, Found) and answer.finding.code == TOKEN_EXPIRED:
+            renewed = await self._swaps.renew(registries, choice.credential)
+            if renewed is not None:
+                for credential in renewed.chosen.values():
+                    mask_credential(credential, log)
+                await log.output(
+                    f"{request.image.host} does not take its token any more: AWS was asked for another one."
+                )
+                choice, registries = _choose(request.image, renewed), renewed
+                answer = await ask(choice.credential)
         if isinstance(answer, ImageRefused):
-            without = partial(self._registry.resolve, request.image, Anonymous(), architecture)
-            raise await self._refusal(request, choice, answer.finding, without)
-        return answer
+            raise await self._refusal(request, choice, answer.finding, partial(ask, Anonymous()))
+        return _Given(thing=answer, choice=choice, registries=registries)
 
     async def _refusal(
         self,
@@ -128,7 +164,7 @@ class ImageAccess:
         image = request.image
         open_to_anybody = False
         if isinstance(choice, Found):
-            if finding.code == "image.token_expired":
+            if finding.code == TOKEN_EXPIRED:
                 self._swaps.forget(choice.credential)
             finding = await self._refusals.explain(
                 finding, image, choice.credential, user_id=request.user_id, repository=request.repository
@@ -137,36 +173,48 @@ class ImageAccess:
             open_to_anybody = not isinstance(await without(), ImageRefused)
         return LaunchFailed(explain_pull(finding, choice, image, open_to_anybody=open_to_anybody))
 
-    async def _pull(
-        self, request: ImageRequest, resolved: ResolvedImage, choice: Found | NoCredential, log: CreationLog
-    ) -> None:
-        """Pull; a token lives for minutes, so a pull that got somewhere with one goes on with the next."""
-        image, most, renewals = resolved.image, 0, 0
+    async def _pull(self, request: ImageRequest, given: _Given[ResolvedImage], log: CreationLog) -> None:
+        """Pull; a token lives for minutes, so a pull that got somewhere with one goes on with the next.
+
+        One that AWS ended since the image was resolved may have been the cause, too; that shows when it is asked for again.
+        """
+        image, most, renewals, swapped_anew = given.thing.image, 0, 0, False
         while True:
             done = 0
             # The engine sends a password wherever the registry tells it to: it gets one only if the registry itself has it.
-            credential = choice.credential if resolved.password_shown else Anonymous()
+            credential = given.choice.credential if given.thing.password_shown else Anonymous()
             try:
-                async for progress in self._engine.pull(image, credential, resolved.pull_token):
+                async for progress in self._engine.pull(image, credential, given.thing.pull_token):
                     done = progress.layers_done
                     await log.progress(progress)
                 return
             except UpstreamFailed as failure:
-                got_on = resolved.pull_token is not None and done > most
-                if failure.code != "image.pull_failed" or not got_on or renewals == _MAX_TOKEN_RENEWALS:
+                got_on = given.thing.pull_token is not None and done > most
+                swapped = _is_swapped(given.choice) and not swapped_anew
+                if failure.code != "image.pull_failed" or not (got_on or swapped) or renewals == _MAX_TOKEN_RENEWALS:
                     raise
+                before, given = given, await self._resolve(request, given.registries, log)
+                swapped_anew |= given.choice != before.choice
+                if not (got_on or swapped_anew):
+                    raise  # the token was not the cause
             most, renewals = done, renewals + 1
             await log.output("The transfer broke off; it goes on with a new token.")
-            resolved = await self._resolve(request, choice)
-            if resolved.image.digest != image.digest:
+            if given.thing.image.digest != image.digest:
                 raise UpstreamFailed(f"The registry now has another image as {image}.", code="image.pull_failed")
 
 
-async def _choose(image: ImageReference, registries: RegistryCredentials, log: CreationLog) -> Found | NoCredential:
+def _is_swapped(choice: Found | NoCredential) -> bool:
+    return isinstance(choice, Found) and choice.credential.kind is CredentialKind.ECR
+
+
+def _choose(image: ImageReference, registries: RegistryCredentials) -> Found | NoCredential:
     """The credential for the image's host. Raises LaunchFailed: *failed* is not *none* (C11)."""
     choice = registries.for_image(image)
     if isinstance(choice, Failed):
         raise LaunchFailed(choice.finding)
-    if isinstance(choice, NoCredential):
-        await log.output(f"No secrets name {image.host}: it is asked without a credential.")
     return choice
+
+
+async def _tell(image: ImageReference, registries: RegistryCredentials, log: CreationLog) -> None:
+    if isinstance(_choose(image, registries), NoCredential):
+        await log.output(f"No secrets name {image.host}: it is asked without a credential.")

@@ -2,7 +2,8 @@
 
 1. Every probe is bounded, and so is the whole: 10 s for AWS, whose keys are swapped as for a launch, and 5 s for the engine
    meanwhile; then 15 s for all that is asked of the registry, at once.
-2. A registry sees one login at most with the credential, and one look without any.
+2. A registry sees one login at most with a credential, and one look without any. A token that AWS has ended is replaced once,
+   as a launch would (`image_access.py`), within the same 15 s.
 """
 
 import asyncio
@@ -16,8 +17,10 @@ from berth.domain.exchange_message import ExchangeRequest
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference
 from berth.domain.problem import UpstreamFailed
+from berth.domain.pull_finding import TOKEN_EXPIRED
 from berth.domain.registry_credential import (
     Anonymous,
+    Choice,
     CredentialSource,
     Failed,
     Found,
@@ -83,10 +86,9 @@ class ImageProbe:
         """`use` is asked for a credential that there is; `decided` says of which one it is our own decision (Facts)."""
         image = known.image
         opened, architecture = await asyncio.gather(credentials, self._architecture())
-        choice, probed = opened.for_image(image), architecture or USUAL_ARCHITECTURE
-        anonymous, used = await asyncio.gather(
-            self.ask(image, Anonymous(), probed),
-            use(choice.credential, probed) if isinstance(choice, Found) else _nothing(),
+        probed = architecture or USUAL_ARCHITECTURE
+        anonymous, (choice, used) = await asyncio.gather(
+            self.ask(image, Anonymous(), probed), self._use(image, opened, probed, use)
         )
         return Facts(
             image=image,
@@ -99,6 +101,29 @@ class ImageProbe:
             unshared=known.unshared,
             is_alone=known.is_alone,
         )
+
+    async def _use(
+        self, image: ImageReference, opened: RegistryCredentials, architecture: str, use: Use
+    ) -> tuple[Choice, Outcome | None]:
+        """With the credential that a launch uses, and which that is; no outcome where there is none (policy 2)."""
+        until = asyncio.get_running_loop().time() + self._patience.probe_s
+        choice = opened.for_image(image)
+        if not isinstance(choice, Found):
+            return choice, None
+        outcome: Outcome | None = await use(choice.credential, architecture)
+        if not _is_too_old(outcome):
+            return choice, outcome
+        try:
+            async with asyncio.timeout_at(until):
+                renewed = await self._swaps.renew(opened, choice.credential)
+                if renewed is not None:
+                    choice = renewed.for_image(image)
+                    outcome = await use(choice.credential, architecture) if isinstance(choice, Found) else None
+        except TimeoutError:
+            pass  # then it is what was seen before
+        if isinstance(choice, Found) and _is_too_old(outcome):
+            self._swaps.forget(choice.credential)  # who starts again gets another one
+        return choice, outcome
 
     async def swap(
         self, credentials: RegistryCredentials, owners: Owners, image: ImageReference
@@ -125,8 +150,6 @@ class ImageProbe:
             asked = ExchangeRequest(phase="ping", url=f"https://{image.host}/v2/")
             return explain_connection(late, image.host, credential, asked)
         if isinstance(answer, ImageRefused):
-            if isinstance(credential, RegistryCredential) and answer.finding.code == "image.token_expired":
-                self._swaps.forget(credential)  # who starts again gets another one
             return answer.finding
         return Pulled(digest=answer.image.digest)
 
@@ -138,5 +161,5 @@ class ImageProbe:
             return None
 
 
-async def _nothing() -> None:
-    return None
+def _is_too_old(outcome: Outcome | None) -> bool:
+    return isinstance(outcome, Finding) and outcome.code == TOKEN_EXPIRED

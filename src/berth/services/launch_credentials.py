@@ -4,7 +4,7 @@ import base64
 from dataclasses import dataclass
 
 from berth.domain.codespace import Codespace
-from berth.domain.registry_credential import RegistryCredentials, add_codespace_token
+from berth.domain.registry_credential import RegistryCredential, RegistryCredentials, add_codespace_token
 from berth.domain.registry_triple import assemble, names_a_registry
 from berth.domain.secret_text import SecretText
 from berth.services.codespace_token import CodespaceToken, CodespaceTokens
@@ -31,8 +31,7 @@ class LaunchCredentials:
         log.mask(secret.value for secret in self.opened.secrets if not names_a_registry(secret))
         log.mask(() if self.token is None else (self.token,))
         for credential in self.registries.chosen.values():
-            pair = f"{credential.user}:{credential.password.reveal()}".encode()
-            log.mask((credential.password, SecretText(base64.b64encode(pair).decode())))
+            mask_credential(credential, log)
 
     async def tell(self, log: CreationLog) -> None:
         """What they came to, without any value."""
@@ -91,6 +90,12 @@ class CodespaceCredentials:
     async def void(self, codespace: Codespace) -> None:
         """Its tokens are good for nothing from now on. May be repeated."""
         await self._tokens.void(codespace)
+
+
+def mask_credential(credential: RegistryCredential, log: CreationLog) -> None:
+    """From now on the log hides its password, as it is and as a docker config holds it."""
+    pair = f"{credential.user}:{credential.password.reveal()}".encode()
+    log.mask((credential.password, SecretText(base64.b64encode(pair).decode())))
 
 
 def _nothing() -> LaunchCredentials:

@@ -6,6 +6,8 @@
 3. From near half of a token's life it is swapped anew; the moment differs from entry to entry. If that fails the old one
    serves until it expires, and the trail says so. A try that failed is not repeated at once.
 4. A failed swap is a finding for images of its host and stops nothing else; it is never anonymous access (C11).
+5. A token that its registry does not take any more is forgotten, and its keys are swapped once more, at most once for each
+   request that it was refused for (B3). Who comes later with the same old token gets the new one.
 """
 
 import asyncio
@@ -33,6 +35,8 @@ MAX_KEPT = 1000
 _JITTER = 0.1  # of a token's life, before its half
 _NEXT_TRY = timedelta(minutes=1)
 _DELAYS_S = (0.5, 2.0)
+
+_TOLD = frozenset({CredentialRule.SWAPPED, CredentialRule.REFRESH_FAILED})
 
 Owners = Mapping[SecretLevel, int]
 _Key = tuple[Level | None, int, str, bytes]
@@ -84,7 +88,37 @@ class RegistryCredentialSwap:
                 failed[credential.host] = explain_expired(credential, credential.expires_at)
                 trail.append(_lament(failed[credential.host], credential))
                 del chosen[credential.host]
-        return replace(credentials, chosen=chosen, unswapped={}, failed=failed, trail=tuple(trail))
+        swapped = {**credentials.swapped, **credentials.unswapped}
+        return replace(
+            credentials,
+            chosen=chosen,
+            unswapped={},
+            failed=failed,
+            trail=tuple(trail),
+            swapped={host: keys for host, keys in swapped.items() if host in chosen},
+            owners=owners,
+        )
+
+    async def renew(self, credentials: RegistryCredentials, refused: RegistryCredential) -> RegistryCredentials | None:
+        """The same with another token, or a finding, in the place of the one that was refused (policy 5). Never raises.
+
+        None if there is no other: it was not swapped for keys.
+        """
+        keys = credentials.swapped.get(refused.host)
+        if keys is None:
+            return None
+        self.forget(refused)
+        renewed = await self.swap(
+            replace(
+                credentials,
+                chosen={host: one for host, one in credentials.chosen.items() if host != refused.host},
+                trail=tuple(note for note in credentials.trail if note.host != refused.host or note.rule not in _TOLD),
+                unswapped={keys.host: keys},
+            ),
+            credentials.owners,
+        )
+        other = renewed.chosen.get(keys.host)
+        return None if other is not None and other.password == refused.password else renewed
 
     def expiry(self, keys: UnswappedKeys, owners: Owners) -> datetime | None:
         """Until when the token lasts that is at hand for these keys; None if there is none. Asks nobody."""
