@@ -107,6 +107,29 @@ class HTTPServer:
         await writer.drain()
 
 
+@asynccontextmanager
+async def run_silent_server() -> AsyncIterator[HTTPServer]:
+    """Takes connections and says nothing, not even to a TLS handshake."""
+    silent = HTTPServer()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.connections += 1
+        try:
+            while await reader.read(65536):
+                pass
+        except ConnectionError:
+            pass  # the client has had enough
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    silent.port = server.sockets[0].getsockname()[1]
+    try:
+        yield silent
+    finally:
+        server.close()
+
+
 async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Never answer."""
     await reader.read()
@@ -119,6 +142,22 @@ async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         writer.write(b".")
         await writer.drain()
         await asyncio.sleep(0.02)
+
+
+async def drip_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One byte of a header every 20 ms, for ever."""
+    writer.write(b"HTTP/1.1 200 OK\r\nX-Y: ")
+    while True:
+        writer.write(b"z")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
+async def redirect_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """To another page of the same host, and from there again, each time after a while."""
+    await asyncio.sleep(0.3)
+    writer.write(b"HTTP/1.1 307 X\r\nLocation: /v2/again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    await writer.drain()
 
 
 async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

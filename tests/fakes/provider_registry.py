@@ -14,7 +14,7 @@ from tests.fakes.http_server import Asked, Reply
 from berth.domain.image_reference import Digest
 from berth.domain.media_type import MANIFEST_TYPES
 
-PASSWORD = "c4nary-p4ssword"
+PASSWORD = "c4nary-p4ssword-of-ana"  # long enough for a token of AWS's
 CONFIG = b'{"rootfs": {"type": "layers", "diff_ids": []}}'
 MANIFEST = json.dumps(
     {

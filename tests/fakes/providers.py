@@ -17,6 +17,13 @@ _GOOGLE_DENIED = error(
 )  # fmt: skip
 _FIREWALL = error(403, "DENIED", "client with IP '192.0.2.1' is not allowed access. Refer https://aka.ms/acr/firewall")
 
+
+def _aws_denied(because: str = "") -> Reply:
+    """As AWS says it since 2021 with the reason, before without."""
+    what = "User: arn:aws:iam::123456789012:user/ci is not authorized to perform: ecr:BatchGetImage on resource: x"
+    return error(403, "DENIED", f"{what} because {because}" if because else what)
+
+
 PROGRAMS: Mapping[Provider, ProviderRegistry] = {
     Provider.DOCKER_HUB: ProviderRegistry(
         host="docker.io",
@@ -79,13 +86,18 @@ PROGRAMS: Mapping[Provider, ProviderRegistry] = {
         host="123456789012.dkr.ecr.eu-west-1.amazonaws.com",
         path="team/app",
         rejected=error(401, "UNAUTHORIZED", "Not Authorized"),
-        denied=error(403, "DENIED", "User: arn:aws:iam::1:user/ci is not authorized to perform: ecr:BatchGetImage"),
+        denied=_aws_denied(),
         missing=_UNKNOWN,
         special={
             ("manifest", "team/nothing"): error(404, "NAME_UNKNOWN", "The repository does not exist in the registry"),
             ("manifest", "team/old"): error(
                 403, "DENIED", "Your authorization token has expired. Reauthenticate and try again."
             ),
+            ("manifest", "team/older"): Reply(status=403, body=b"Your Authorization Token has expired."),
+            ("manifest", "team/elsewhere"): error(403, "DENIED", "Your Authorization Token is invalid."),
+            ("manifest", "team/unlisted"): _aws_denied("no identity-based policy allows the ecr:BatchGetImage action"),
+            ("manifest", "team/theirs"): _aws_denied("no resource-based policy allows the ecr:BatchGetImage action"),
+            ("manifest", "team/forbidden"): _aws_denied("of an explicit deny in an identity-based policy"),
         },
     ),
     Provider.GITLAB: ProviderRegistry(
@@ -160,6 +172,11 @@ PROGRAMS: Mapping[Provider, ProviderRegistry] = {
         missing=_UNKNOWN,
     ),
 }
+PUBLIC_ECR = ProviderRegistry(  # what it thinks of a token that is too old is 400
+    host="public.ecr.aws", path="acme/app", realm="https://public.ecr.aws/token/", service="public.ecr.aws",
+    rejected=Reply(status=400), denied=_aws_denied(), missing=_UNKNOWN,
+    special={("manifest", "acme/old"): Reply(status=400)},
+)  # fmt: skip
 BROKEN_HARBOR = ProviderRegistry(  # the ping falls back to Basic
     host="harbor.test", path="acme/app", rejected=_UNAUTHORIZED,
     denied=error(401, "UNAUTHORIZED", "unauthorized to access repository: acme/other, action: pull"), missing=_UNKNOWN,
