@@ -24,6 +24,7 @@ from berth.adapters.store.database import Store
 from berth.domain.doctor import Diagnosis
 from berth.domain.secret import SecretLevel, SecretVisibility
 from berth.services.doctor import DoctorService
+from berth.services.image_probe import ImageProbe, Patience
 from berth.services.package_refusal import PackageRefusals
 from berth.services.ports import EcrAPI, RegistryClient
 from berth.services.registry_credential import RegistryCredentialService
@@ -116,13 +117,12 @@ class DoctorWorld:
         return DoctorService(
             store=store,
             clock=secrets.clock,
-            registry=registry,
-            engine=self.codespaces.engine,
+            probe=ImageProbe(
+                registry=registry, engine=self.codespaces.engine, swaps=swaps, patience=Patience(**bounds)
+            ),
             credentials=RegistryCredentialService(store=store, secrets=secrets.service, swaps=swaps, own_host=OWN_HOST),
-            swaps=swaps,
             refusals=PackageRefusals(store=store, tokens=self.codespaces.tokens, own_host=OWN_HOST),
             own_host=OWN_HOST,
-            **bounds,
         )
 
     async def examine(self, image: str, *, login: str = "olga", doctor: DoctorService | None = None) -> Diagnosis:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from berth.domain.credential_form import check_credential_form, describe_password
-from berth.domain.finding import Finding
+from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import Digest, ImageReference
 from berth.domain.pull_finding import explain_pull
 from berth.domain.registry_credential import (
@@ -229,6 +229,26 @@ def diagnose(facts: Facts) -> Diagnosis:
         with_credential=_word(facts.used) if isinstance(choice, Found) and facts.used is not None else "",
         without_credential=_word(facts.anonymous),
         digest=outcome.digest if finding is None and isinstance(outcome, Pulled) else None,
+    )
+
+
+def give_up(image: ImageReference, after_s: float) -> Diagnosis:
+    """The diagnosis where the time for one was over before anything was known."""
+    text = "Not looked at: the time for a diagnosis was over."
+    return Diagnosis(
+        image=image,
+        provider=provider_of_host(image.host),
+        source=None,
+        finding=Finding(
+            code="doctor.timeout",
+            sentence=f"The diagnosis of {image} was not done within {after_s:g} s.",
+            fixer=Fixer.SITE_ADMIN,
+            next_step="Try again; if it stays, look at this server's load and database: no registry is waited for that long.",
+            evidence={"host": image.host},
+        ),
+        checks=tuple(Check(id=check, state=CheckState.SKIPPED, sentence=text) for check in CheckID),
+        with_credential="",
+        without_credential="",
     )
 
 

@@ -2,13 +2,15 @@
 
 1. The credential is the one that a launch would use: the same secrets, the same resolver. The built-in registry is not
    asked with a codespace's token, since there is none yet; our own decision is asked (`own_image.py`).
-2. Every probe is bounded, and a registry sees one login at most (`image_probe.py`).
+2. Every probe is bounded, and a registry sees one login at most (`image_probe.py`). So is the whole: after 28 s there is a
+   diagnosis that says so.
 3. One diagnosis at a time for an account: what tries logins at other people's registries is not to be done in numbers.
 4. Who may ask is who may see which registries his codespaces are logged in to (services/registry_credential.py).
 5. A site administrator may ask for another user, as whose codespaces it is looked at then, with his secrets. For everybody
    else no other user is there: the same answer as for one who is missing (A13). The audit log has both names.
 """
 
+import asyncio
 from collections.abc import Awaitable
 
 from berth.adapters.store import audit
@@ -16,7 +18,7 @@ from berth.adapters.store.database import Store
 from berth.domain.access import Subject
 from berth.domain.access_token import TokenKind
 from berth.domain.account import AccountType
-from berth.domain.doctor import Diagnosis, Facts, Outcome, Pulled, diagnose
+from berth.domain.doctor import Diagnosis, Facts, Outcome, Pulled, diagnose, give_up
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.problem import Denied, LimitReached, NotFound
@@ -82,7 +84,10 @@ class DoctorService:
             raise LimitReached(text, code="doctor.busy", retry_after_s=int(self._probe.probe_s))
         self._busy.add(subject.account_id)
         try:
-            diagnosis = diagnose(await self._gather(examined, known, opened, reference))
+            async with asyncio.timeout(self._probe.total_s):
+                diagnosis = diagnose(await self._gather(examined, known, opened, reference))
+        except TimeoutError:
+            diagnosis = give_up(reference, self._probe.total_s)
         finally:
             self._busy.discard(subject.account_id)
         await self._record(subject, examined, known, diagnosis)

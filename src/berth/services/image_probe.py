@@ -40,6 +40,7 @@ class Patience:
     engine_s: float = 5.0
     swap_s: float = 10.0
     probe_s: float = 15.0
+    total_s: float = 28.0  # more than all of these: what takes longer is this server's own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,10 @@ class ImageProbe:
     @property
     def probe_s(self) -> float:
         return self._patience.probe_s
+
+    @property
+    def total_s(self) -> float:
+        return self._patience.total_s
 
     async def gather(
         self,
