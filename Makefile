@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 WORKERS ?= 3 # of pytest, on two cores: half of what tests do is to wait
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing bench-prebuild bench-helper clean
+.PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing bench-prebuild bench-helper bench-doctor clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,10 @@ bench-prebuild: ## Measure a launch from a prebuild beside one that builds (a mi
 bench-helper: ## Measure docker-credential-berth beside a bare Python and Debian's helper for ECR (a minute; ARGS="--rounds 50")
 	@dev/setup test
 	$(BIN)/python bench/helper.py $(ARGS)
+
+bench-doctor: ## Measure a diagnosis of a good image, and the longest that one can take (two minutes; ARGS="--rounds 50")
+	@dev/setup test
+	$(BIN)/python bench/doctor.py $(ARGS)
 
 clean: ## Remove everything that was made here
 	rm -rf .venv node_modules .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage htmlcov

@@ -59,6 +59,7 @@ class HTTPServer:
         *,
         behaviour: Behaviour | None = None,
         tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
         port: int = 0,
     ) -> AsyncIterator[Self]:
         """Serve until the end of the block. A `behaviour` gets the bare connection after the request was read."""
@@ -77,7 +78,7 @@ class HTTPServer:
             finally:
                 writer.close()
 
-        server = await asyncio.start_server(serve, "127.0.0.1", port, ssl=tls)
+        server = await asyncio.start_server(serve, host, port, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
