@@ -51,6 +51,7 @@ from berth.services.launch_image import make_launch_images
 from berth.services.launch_source import LaunchSources
 from berth.services.lifecycle import CodespaceWorker
 from berth.services.package_refusal import PackageRefusals
+from berth.services.ports import EcrAPI
 from berth.services.prebuild_image import PrebuiltImages
 from berth.services.reconcile import Claim, Reconciler
 from berth.services.registry_credential_swap import RegistryCredentialSwap
@@ -237,21 +238,28 @@ class CodespaceWorld:
 
 
 async def make_codespace_world(
-    store: Store, folder: Path, *, default_image: str = "", site_options: Collection[HostOption] = ()
+    store: Store,
+    folder: Path,
+    *,
+    default_image: str = "",
+    site_options: Collection[HostOption] = (),
+    per_user: int = LIMIT,
+    aws: EcrAPI | None = None,
 ) -> CodespaceWorld:
+    """`aws` is asked in the place of the one in memory."""
     secrets = await make_secret_world(store, folder)
     clock, entropy, engine = secrets.clock, SystemEntropy(), FakeEngine(folder=folder / "containers")
     git = BareGitRepositories(folder / "repositories")
     dev_containers = FakeDevContainers(engine)
     registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
     ecr = FakeEcrAPI(now=lambda: clock.time)
-    swaps = make_swaps(ecr, clock)
+    swaps = make_swaps(aws or ecr, clock)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     executor = CodespaceExec(engine)
     refusals = PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST)
     images = ImageAccess(registry=registry, engine=engine, refusals=refusals, swaps=swaps)
     activity = CodespaceActivity(store=store, clock=clock)
-    limits = CodespaceLimits(per_user=LIMIT, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST)
+    limits = CodespaceLimits(per_user=per_user, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST)
     codespace_tokens = CodespaceTokens(store=store, access=tokens, clock=clock, entropy=entropy, life_s=TOKEN_LIFE_S)
     credentials = CodespaceCredentials(secrets=secrets.service, tokens=codespace_tokens, swaps=swaps, own_host=OWN_HOST)
     installer = CodespaceInstaller(engine)

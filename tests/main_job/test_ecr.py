@@ -94,6 +94,11 @@ async def test_c5_a_codespace_from_an_image_in_ecr(amazon: Amazon) -> None:
         organization = await make_organization(api)
         world.repository = f"{organization}/webapp"
         await make_repository(world, api, world.repository, world.image)
+        without = await launch_badly(world, api, world.repository)
+        assert (without["code"], fake.swaps) == ("image.credential_missing", []), "the server's own keys are nobody's"
+        told = await api.post(f"/repos/{world.repository}/codespaces/doctor", json={"image": world.image})
+        assert (told.json()["finding"]["code"], fake.swaps) == ("image.credential_missing", [])
+
         secrets = f"/repos/{world.repository}/codespaces/secrets"
         await put_triple(api, secrets, "AWS_CI", (HOST, KEY_ID, SECRET))
 

@@ -2,20 +2,27 @@
 
 import asyncio
 import base64
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from tests.codespace_world import HOST, OWN_HOST, CodespaceWorld, make_codespace_world
+from tests.fakes.ecr import FakeECR
 from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET
+from tests.fakes.http_server import HTTPServer
 from tests.fakes.registry_client import FakeRegistryClient
 from tests.secret_world import WEB
 from tests.services.test_credential_refresh import refresh
 from tests.services.test_launch import again, code, config_of
 
+from berth.adapters.clock_system import SystemClock
+from berth.adapters.ecr_http import EcrHTTP
+from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings
 from berth.adapters.store.database import Store
 from berth.domain.ecr_answer import EcrFailure
 from berth.domain.lifecycle import State
 from berth.domain.registry_credential import CredentialKind, RegistryCredential
+from berth.domain.registry_host import parse_web_address
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -68,6 +75,33 @@ async def test_c10_fifty_concurrent_launches_make_one_swap(world: CodespaceWorld
     passwords = {one.registries.chosen[ECR_HOST].password.reveal() for one in await asyncio.gather(*opened)}
     assert passwords == {"token-1"}
     assert len(world.ecr.asked) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_c10_fifty_whole_launches_with_keys_that_aws_checks(store: Store, tmp_path: Path) -> None:
+    """The same from create to available, with AWS's API over HTTP, which computes each signature again."""
+    aws = FakeECR()
+    async with HTTPServer.run(aws) as server:
+        endpoint = f"http://{server.address}"
+        http = GuardedHTTP(GuardedHTTPSettings().reaching([parse_web_address(endpoint)]))
+        ecr = EcrHTTP(http, clock=SystemClock(), endpoint=endpoint)
+        world = await make_codespace_world(store, tmp_path, per_user=50, aws=ecr)
+        world.secrets.clock.time, world.secrets.clock.step = datetime.now(UTC), timedelta()
+        await world.configure("acme/web", image=IMAGE)
+        for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", SECRET)):
+            await world.secrets.put("olga", WEB, f"AWS_CI_CONTAINER_REGISTRY_{part}", value)
+        world.registry.passwords[f"{ECR_HOST}/team/dev"] = None
+        names = [await world.create() for _ in range(50)]
+        await asyncio.gather(*(world.run(claim) for claim in [await world.claim(name) for name in names]))
+        http.close()
+    states = [(await world.get(name)).state for name in names]
+    assert states == [State.AVAILABLE] * 50
+    (token,) = aws.tokens
+    assert aws.swaps == [f"{KEY_ID} ecr eu-west-1"]
+    shown = {asked.password.reveal() for _, asked in world.registry.asked if isinstance(asked, RegistryCredential)}
+    assert shown == {token}
+    assert (await world.files(names[0])).logins[ECR_HOST] == f"AWS:{token}"
 
 
 async def test_c11_a_failed_swap_ends_a_launch_from_that_registry(world: CodespaceWorld) -> None:
