@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_request import CodespaceLimits, CodespaceRequest
 from berth.services.codespace_token import CodespaceTokens
 from berth.services.compose import ComposeServices
-from berth.services.credential_refresh import CredentialRefreshWorker
+from berth.services.credential_refresh import CredentialRefreshWorker, ask_for_refresh
 from berth.services.image_access import ImageAccess
 from berth.services.image_build import ImageBuilder
 from berth.services.launch import Launcher
@@ -253,7 +254,7 @@ async def make_codespace_world(
     dev_containers = FakeDevContainers(engine)
     registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
     ecr = FakeEcrAPI(now=lambda: clock.time)
-    swaps = make_swaps(aws or ecr, clock)
+    swaps = make_swaps(aws or ecr, clock, partial(ask_for_refresh, store))
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     executor = CodespaceExec(engine)
     refusals = PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST)

@@ -11,8 +11,8 @@ from tests.fakes.ecr import FakeECR
 from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET
 from tests.fakes.http_server import HTTPServer
 from tests.fakes.registry_client import FakeRegistryClient
-from tests.secret_world import WEB
-from tests.services.test_credential_refresh import refresh
+from tests.secret_world import ACME, MINE, WEB
+from tests.services.test_credential_refresh import is_due, refresh
 from tests.services.test_launch import again, code, config_of
 
 from berth.adapters.clock_system import SystemClock
@@ -23,6 +23,8 @@ from berth.domain.ecr_answer import EcrFailure
 from berth.domain.lifecycle import State
 from berth.domain.registry_credential import CredentialKind, RegistryCredential
 from berth.domain.registry_host import parse_web_address
+from berth.domain.secret import SecretVisibility
+from berth.services.secret_access import SecretPlace
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
@@ -144,6 +146,31 @@ async def test_b3_a_token_that_aws_has_ended_is_replaced_by_another_one(world: C
     assert f"{ECR_HOST} does not take its token any more" in text
     for secret in ("token-1", "token-2", base64.b64encode(b"AWS:token-2").decode()):
         assert secret not in text
+
+
+@pytest.mark.parametrize("place", [WEB, MINE, ACME], ids=lambda place: str(place.level))
+async def test_b3_what_runs_gets_the_other_token_too(world: CodespaceWorld, place: SecretPlace) -> None:
+    for part, value in (("SERVER", ECR_HOST), ("USER", KEY_ID), ("PASSWORD", SECRET)):
+        await world.secrets.service.delete(world.secrets.subject("olga"), WEB, f"AWS_CI_CONTAINER_REGISTRY_{part}")
+        visibility = SecretVisibility.ALL if place is ACME else None
+        repositories = ("acme/web",) if place is MINE else None
+        name = f"AWS_CI_CONTAINER_REGISTRY_{part}"
+        await world.secrets.put("olga", place, name, value, visibility=visibility, repositories=repositories)
+    world.secrets.clock.step = timedelta()
+    running = await world.launch()
+    assert (await world.files(running.name)).logins[ECR_HOST] == "AWS:token-1"
+    assert not await is_due(world)
+    opens(world.registry, "token-2")
+    world.registry.refusal = "image.token_expired"
+    opened = await world.launcher._credentials.open_for_image(running, "olga", world.secrets.repositories["acme/web"])
+    refused = opened.registries.chosen[ECR_HOST]
+    assert await world.swaps.renew(opened.registries, refused) is not None
+    assert await is_due(world)
+    await refresh(world)
+    assert (await world.files(running.name)).logins[ECR_HOST] == "AWS:token-2"
+    assert not await is_due(world)
+    assert await world.swaps.renew(opened.registries, refused) is not None
+    assert not await is_due(world), "once for each token"
 
 
 async def test_b3_it_is_replaced_once_and_never_again_and_again(world: CodespaceWorld) -> None:

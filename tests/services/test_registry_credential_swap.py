@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET, FakeEcrAPI, make_swaps
 
 from berth.domain.ecr_answer import EcrFailure
+from berth.domain.ecr_key import EcrToken
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.registry_credential import (
     CredentialKind,
@@ -296,6 +297,14 @@ async def test_b3_fifty_launches_with_one_refused_token_make_one_more_swap(world
 async def test_b3_there_is_no_other_token_for_what_was_not_swapped(world: World) -> None:
     credentials = await world.swap(*keys("ghcr.io"))
     assert await world.swaps.renew(credentials, credentials.chosen["ghcr.io"]) is None
+
+
+async def test_b3_the_same_token_once_more_is_no_other(world: World) -> None:
+    """As from a cache on disk. The control is every other renewal."""
+    credentials = await world.swap()
+    same = EcrToken(password=credentials.chosen[ECR_HOST].password, expires_at=START + timedelta(hours=12))
+    world.ecr.failures = [same]  # type: ignore[list-item]
+    assert await world.swaps.renew(credentials, credentials.chosen[ECR_HOST]) is None
 
 
 async def test_b3_a_renewal_that_fails_is_a_finding(world: World) -> None:

@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import codespace as codespace_rows
+from berth.adapters.store import credential_refresh as refresh_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import credential_refreshes
 from berth.domain.codespace import Codespace
 from berth.domain.credential_refresh import Readiness, find_readiness
 from berth.domain.launch import INTERNAL
 from berth.domain.problem import Problem, UpstreamFailed
+from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.services.codespace_install import LOOKS, CodespaceInstaller, changes_all_the_time
 from berth.services.codespace_token import CodespaceToken, CodespaceTokens
@@ -30,6 +32,12 @@ _FAILED = "failed"
 _LOOK_AGAIN_S = 2.0
 _FAILED_AGAIN_S = 300.0  # one registry's credential could not be renewed; all others are fresh
 _TIMEOUT_S = 120.0
+
+
+async def ask_for_refresh(store: Store, level: SecretLevel, owner_id: int) -> None:
+    """What the keys of this owner were swapped for is good for nothing any more: what runs needs another token."""
+    async with store.begin() as connection:
+        await refresh_rows.ask_for_level(connection, level, owner_id)
 
 
 class CredentialRefreshWorker:

@@ -7,12 +7,13 @@
    serves until it expires, and the trail says so. A try that failed is not repeated at once.
 4. A failed swap is a finding for images of its host and stops nothing else; it is never anonymous access (C11).
 5. A token that its registry does not take any more is forgotten, and its keys are swapped once more, at most once for each
-   request that it was refused for (B3). Who comes later with the same old token gets the new one.
+   request that it was refused for (B3). Who comes later with the same old token gets the new one. Codespaces that run hold
+   the old one too, so whoever keeps their credentials fresh is told (C8).
 """
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -39,6 +40,7 @@ _DELAYS_S = (0.5, 2.0)
 _TOLD = frozenset({CredentialRule.SWAPPED, CredentialRule.REFRESH_FAILED})
 
 Owners = Mapping[SecretLevel, int]
+Replaced = Callable[[SecretLevel, int], Awaitable[None]]  # whose token it was
 _Key = tuple[Level | None, int, str, bytes]
 
 
@@ -60,11 +62,13 @@ class RegistryCredentialSwap:
         clock: Clock,
         entropy: Entropy,
         delays_s: Sequence[float] = _DELAYS_S,
+        replaced: Replaced | None = None,
     ) -> None:
-        """`delays_s` is how long to wait before each further try."""
+        """`delays_s` is how long to wait before each further try. `replaced` is called once for each token that was ended."""
         self._ecr = ecr
         self._clock = clock
         self._delays_s = delays_s
+        self._replaced = replaced
         self._salt = entropy.token_bytes(32)
         self._kept: dict[_Key, _Kept] = {}
         self._running: dict[_Key, asyncio.Task[_Kept | EcrFailure]] = {}
@@ -100,14 +104,14 @@ class RegistryCredentialSwap:
         )
 
     async def renew(self, credentials: RegistryCredentials, refused: RegistryCredential) -> RegistryCredentials | None:
-        """The same with another token, or a finding, in the place of the one that was refused (policy 5). Never raises.
+        """The same with another token, or a finding, in the place of the one that was refused (policy 5).
 
-        None if there is no other: it was not swapped for keys.
+        None if there is no other: it was not swapped for keys. Raises what `replaced` raises.
         """
         keys = credentials.swapped.get(refused.host)
         if keys is None:
             return None
-        self.forget(refused)
+        was_kept = self.forget(refused)
         renewed = await self.swap(
             replace(
                 credentials,
@@ -117,18 +121,24 @@ class RegistryCredentialSwap:
             ),
             credentials.owners,
         )
-        other = renewed.chosen.get(keys.host)
-        return None if other is not None and other.password == refused.password else renewed
+        other, level = renewed.chosen.get(keys.host), keys.source.level
+        if other is not None and other.password == refused.password:
+            return None
+        if was_kept and other is not None and self._replaced is not None and isinstance(level, SecretLevel):
+            await self._replaced(level, credentials.owners[level])
+        return renewed
 
     def expiry(self, keys: UnswappedKeys, owners: Owners) -> datetime | None:
         """Until when the token lasts that is at hand for these keys; None if there is none. Asks nobody."""
         kept = self._find(self._key(keys, owners))
         return None if kept is None else kept.expires_at
 
-    def forget(self, credential: RegistryCredential) -> None:
-        """A registry does not take this token any more: who asks next gets another one."""
-        for key in [key for key, kept in self._kept.items() if kept.token.password == credential.password]:
+    def forget(self, credential: RegistryCredential) -> bool:
+        """A registry does not take this token any more: who asks next gets another one. Whether it was at hand still."""
+        ended = [key for key, kept in self._kept.items() if kept.token.password == credential.password]
+        for key in ended:
             del self._kept[key]
+        return bool(ended)
 
     async def close(self) -> None:
         """End what runs."""

@@ -285,17 +285,8 @@ class SecretService:
             detail=f"{owner.level} {owner.label}",
         )
         if is_of_triple(name):
-            await self._ask_for_refresh(connection, owner)
-
-    @staticmethod
-    async def _ask_for_refresh(connection: AsyncConnection, owner: SecretOwner) -> None:
-        """In the transaction of the change: what runs is to have the credentials of now (C8), other secrets wait (S8)."""
-        ask = {
-            SecretLevel.USER: refresh_rows.ask_for_user,
-            SecretLevel.REPOSITORY: refresh_rows.ask_for_repository,
-            SecretLevel.ORGANIZATION: refresh_rows.ask_for_organization,
-        }
-        await ask[owner.level](connection, owner.id)
+            # In the transaction of the change: what runs is to have the credentials of now (C8), other secrets wait (S8).
+            await refresh_rows.ask_for_level(connection, owner.level, owner.id)
 
 
 async def _get_stored(connection: AsyncConnection, owner: SecretOwner, name: str) -> rows.StoredSecret:

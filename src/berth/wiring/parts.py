@@ -3,6 +3,7 @@
 import logging
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from berth.adapters.blobs import open_blob_store
@@ -19,6 +20,7 @@ from berth.services.access_token import AccessTokenService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_token import CodespaceTokens
+from berth.services.credential_refresh import ask_for_refresh
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.ports import BlobStore
 from berth.services.registry_credential_swap import RegistryCredentialSwap
@@ -67,7 +69,7 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
     blobs = await resources.enter_async_context(open_blob_store(settings.blobs or data / "blobs"))
     engine = DockerEngine(settings.docker_host)
     ecr = make_ecr_client(settings, clock, resources)
-    swaps = RegistryCredentialSwap(ecr=ecr, clock=clock, entropy=entropy)
+    swaps = RegistryCredentialSwap(ecr=ecr, clock=clock, entropy=entropy, replaced=partial(ask_for_refresh, store))
     resources.push_async_callback(swaps.close)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     return Parts(

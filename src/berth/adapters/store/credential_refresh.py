@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store.tables import codespaces, credential_refreshes, repositories, team_repositories
 from berth.adapters.store.work import database_now
 from berth.domain.lifecycle import Desired
+from berth.domain.secret import SecretLevel
 
 
 async def enrol(connection: AsyncConnection, codespace_id: int, due_in_s: float) -> None:
@@ -56,6 +57,16 @@ async def ask_for_organization(connection: AsyncConnection, organization_id: int
     """Something changed that concerns the codespaces of all its repositories."""
     theirs = select(repositories.c.id).where(repositories.c.owner_id == organization_id)
     await _ask(connection, codespaces.c.repository_id.in_(theirs))
+
+
+async def ask_for_level(connection: AsyncConnection, level: SecretLevel, owner_id: int) -> None:
+    """Something changed in the secrets that this user, repository or organization keeps."""
+    ask = {
+        SecretLevel.USER: ask_for_user,
+        SecretLevel.REPOSITORY: ask_for_repository,
+        SecretLevel.ORGANIZATION: ask_for_organization,
+    }
+    await ask[level](connection, owner_id)
 
 
 async def ask_for_team(connection: AsyncConnection, team_id: int) -> None:
