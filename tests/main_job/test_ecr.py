@@ -1,11 +1,13 @@
 """The main job with AWS keys: a codespace from an image in ECR, which a fake plays over TLS under AWS's own names (C5)."""
 
+import asyncio
 import gzip
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,16 @@ async def test_c5_a_codespace_from_an_image_in_ecr(amazon: Amazon) -> None:
         listed = (await api.get(f"/repos/{world.repository}/codespaces/registries")).json()["registries"][0]
         assert (listed["server"], listed["kind"], listed["level"]) == (HOST, "ecr", "repository")
         assert listed["expires_at"] == f"{fake.tokens[token]:%Y-%m-%dT%H:%M:%SZ}"
-    assert set(fake.swaps) == {f"{KEY_ID} ecr eu-west-1"}
+
+        # B3: AWS ends the token, as it does with a key. The next launch has another, and what runs gets that one.
+        fake.tokens[token] = datetime.now(UTC)
+        second = (await create(world, api))["name"]
+        (other,) = fake.tokens.keys() - {token}
+        assert (await docker_config(api, str(second)))[HOST] == f"AWS:{other}"
+        assert "does not take its token any more" in (await api.get(f"/user/codespaces/{second}/logs")).text
+        async with asyncio.timeout(30):
+            while (await docker_config(api, str(name)))[HOST] != f"AWS:{other}":
+                await asyncio.sleep(0.5)
+    assert fake.swaps == [f"{KEY_ID} ecr eu-west-1"] * 3, "one was refused, one ended"
     assert amazon.sink.connections == 0, "nobody asked with the server's own identity, or for it"
     assert OWN_KEY not in world.server.log_file.read_text()
