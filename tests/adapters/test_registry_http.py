@@ -17,6 +17,7 @@ from berth.adapters.registry_http import BuiltInRegistry, RegistryHTTP
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import Digest, ImageReference, parse_image_reference
+from berth.domain.login_exchange import LoginProof
 from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
 from berth.domain.registry_host import parse_web_address
@@ -421,7 +422,7 @@ async def test_c9_the_built_in_registry_is_asked_without_being_listed(redirect: 
         with with_built_in(own, store) as client:
             credential = replace(CREDENTIAL, host=own.address)
             assert isinstance(await client.resolve(image_at(own), credential, "amd64"), ResolvedImage)
-            assert await client.check_login(credential) is None
+            assert await client.check_login(credential) is LoginProof.NOT_CHECKED
         assert (len(store.asked), store.authorizations) == (int(redirect), []), "C7"
 
 
@@ -476,28 +477,28 @@ async def test_there_is_no_way_from_https_to_http() -> None:
 @pytest.mark.parametrize(
     "registry,credential,code",
     [
-        pytest.param(Registry(), CREDENTIAL, None, id="Bearer and right"),
+        pytest.param(Registry(), CREDENTIAL, "not_checked", id="Bearer and right, and tokens for anybody"),
         pytest.param(Registry(), WRONG, "image.unauthorized", id="Bearer and wrong"),
-        pytest.param(Registry(scheme="Basic"), CREDENTIAL, None, id="Basic and right"),
+        pytest.param(Registry(scheme="Basic"), CREDENTIAL, "checked", id="Basic and right"),
         pytest.param(Registry(scheme="Basic"), WRONG, "image.unauthorized", id="Basic and wrong"),
-        pytest.param(lambda request: Reply(body=b"{}"), CREDENTIAL, None, id="no login wanted"),
+        pytest.param(lambda request: Reply(body=b"{}"), CREDENTIAL, "not_asked", id="no login wanted"),
         pytest.param(lambda request: Reply(status=404), CREDENTIAL, "registry.not_a_registry", id="no registry"),
     ],
 )
 async def test_a_login_is_checked(
-    authority: Authority, registry: Handler, credential: RegistryCredential, code: str | None
+    authority: Authority, registry: Handler, credential: RegistryCredential, code: str
 ) -> None:
     async with serving(authority, registry) as (_, settings):
         with registries(settings) as client:
             finding = await client.check_login(credential)
-    assert (finding.code if finding else None) == code
+    assert (finding.code if isinstance(finding, Finding) else finding) == code
 
 
 async def test_a_login_at_a_name_that_does_not_resolve() -> None:
     http = GuardedHTTP(QUICK, resolver=lambda name, port: [])
     finding = await RegistryHTTP(http).check_login(CREDENTIAL)
     http.close()
-    assert finding is not None
+    assert isinstance(finding, Finding)
     assert finding.code == "registry.name_unknown"
 
 
@@ -535,8 +536,8 @@ async def test_the_real_docker_registry(tmp_path: Path, user: str, password: str
     if code:
         assert isinstance(result, ImageRefused)
         assert result.finding.code == code
-        assert (login is None) is (password == CANARY and user == "ana") or user == ""
+        assert (login is LoginProof.CHECKED) is (password == CANARY and user == "ana") or user == ""
     else:
         assert isinstance(result, ResolvedImage)
         assert result.image.digest == Digest.of(MANIFEST)
-        assert login is None
+        assert login is LoginProof.CHECKED

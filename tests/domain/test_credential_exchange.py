@@ -2,21 +2,14 @@
 
 import base64
 import json
-from collections.abc import Generator
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from berth.domain.credential_exchange import (
-    ExchangeFailure,
-    ExchangePolicy,
-    LoggedIn,
-    Resolved,
-    login_exchange,
-    pull_exchange,
-)
+from berth.domain.credential_exchange import Resolved, pull_exchange
 from berth.domain.exchange_message import ExchangeRequest, ExchangeResponse, RateLimit
+from berth.domain.exchange_session import ExchangeFailure, ExchangePolicy
 from berth.domain.image_reference import Digest, DigestAlgorithm, ImageReference, parse_image_reference
 from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
@@ -69,7 +62,7 @@ class Story:
     """What was asked, and what it ended in."""
 
     asked: list[ExchangeRequest]
-    result: Resolved | LoggedIn | ExchangeFailure
+    result: Resolved | ExchangeFailure
 
     @property
     def code(self) -> str:
@@ -83,16 +76,11 @@ class Story:
 def play(
     *answers: ExchangeResponse,
     credential: RegistryCredential | Anonymous = CREDENTIAL,
-    image: ImageReference | None = IMAGE,
+    image: ImageReference = IMAGE,
     policy: ExchangePolicy = POLICY,
 ) -> Story:
     """Play the answers in order; all must be used."""
-    exchange: Generator[ExchangeRequest, ExchangeResponse, Resolved | LoggedIn | ExchangeFailure]
-    if image is not None:
-        exchange = pull_exchange(image, credential, policy, "amd64")
-    else:
-        assert isinstance(credential, RegistryCredential)
-        exchange = login_exchange(credential, policy)
+    exchange = pull_exchange(image, credential, policy, "amd64")
     asked: list[ExchangeRequest] = []
     left = list(answers)
     try:
@@ -563,26 +551,6 @@ def test_one_login_at_most() -> None:
     story = play(BEARER_401, TOKEN, BEARER_401)
     assert story.code == "image.denied"
     assert [r.phase for r in story.asked].count("token") == 1
-
-
-@pytest.mark.parametrize(
-    "answers,code",
-    [
-        pytest.param([BEARER_401, TOKEN, OPEN], "", id="Bearer accepted"),
-        pytest.param([BASIC_401, OPEN], "", id="Basic accepted"),
-        pytest.param([OPEN], "", id="nothing asked for"),
-        pytest.param([BASIC_401, BASIC_401], "image.unauthorized", id="Basic rejected"),
-        pytest.param([BEARER_401, answer(401)], "image.unauthorized", id="token refused"),
-        pytest.param([BEARER_401, TOKEN, answer(401)], "image.unauthorized", id="token not accepted"),
-        pytest.param([answer(302)], "registry.not_a_registry", id="a redirect to a login page"),
-        pytest.param([answer(404)], "registry.not_a_registry", id="no registry"),
-        pytest.param([REALM_ELSEWHERE], "registry.realm_elsewhere", id="C7 a realm elsewhere"),
-    ],
-)
-def test_a_login_is_checked(answers: list[ExchangeResponse], code: str) -> None:
-    story = play(*answers, image=None)
-    assert story.code == code
-    assert isinstance(story.result, LoggedIn) is (not code)
 
 
 def test_no_value_of_the_exchange_shows_the_password() -> None:

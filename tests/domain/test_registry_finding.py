@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from berth.domain.credential_exchange import ExchangeFailure
 from berth.domain.exchange_message import ExchangeRequest, Phase, RateLimit
+from berth.domain.exchange_session import ExchangeFailure
 from berth.domain.finding import Fixer
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.problem import UpstreamFailed

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import Digest, ImageReference
+from berth.domain.login_exchange import LoginProof
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
 from berth.services.ports import FetchedFeature, ImageRefused, ResolvedImage
@@ -21,6 +22,7 @@ class FakeRegistryClient:
     public: set[str] = field(default_factory=set)  # given to anonymous callers; a bad password is refused all the same
     scheme: str = "basic"  # bearer; or empty: it asks for no login
     digest: Digest = DIGEST
+    proof: LoginProof = LoginProof.CHECKED  # what a login is worth that is not refused; `passwords` has hosts, too
     refusal: str = ""  # the code of every refusal; empty: as the credential deserves
     tokens: int = 0
     on_ask: Callable[[RegistryCredential | Anonymous], Awaitable[None]] | None = None
@@ -63,5 +65,11 @@ class FakeRegistryClient:
         code = self.refusal or ("image.credential_missing" if shown is None else "image.unauthorized")
         return ImageRefused(Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence=SEEN))
 
-    async def check_login(self, credential: RegistryCredential) -> Finding | None:
-        return None
+    async def check_login(self, credential: RegistryCredential) -> LoginProof | Finding:
+        self.asked.append((credential.host, credential))
+        if self.on_ask is not None:
+            await self.on_ask(credential)
+        shown = credential.password.reveal()
+        if self.refusal or self.passwords.get(credential.host) not in {None, shown}:
+            return self._refuse(shown).finding
+        return self.proof

@@ -1,4 +1,5 @@
-"""The RegistryClient port over HTTP: drives the exchange of `domain/credential_exchange.py` through the guarded client.
+"""The RegistryClient port over HTTP: drives the exchanges of `domain/credential_exchange.py` and `domain/login_exchange.py`
+through the guarded client.
 
 The built-in registry is asked like any other, by its own address: what an engine will see is what was checked.
 
@@ -15,16 +16,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from berth.adapters.guarded_http import GuardedHTTP, GuardedRequest, GuardedSession
-from berth.domain.credential_exchange import (
-    ExchangeFailure,
-    ExchangePolicy,
-    feature_exchange,
-    login_exchange,
-    pull_exchange,
-)
+from berth.domain.credential_exchange import feature_exchange, pull_exchange
 from berth.domain.exchange_message import ExchangeRequest, ExchangeResponse
+from berth.domain.exchange_session import ExchangeFailure, ExchangePolicy
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference
+from berth.domain.login_exchange import LoginProof, login_exchange
 from berth.domain.problem import Invalid, UpstreamFailed
 from berth.domain.registry_challenge import TOKEN_REALMS
 from berth.domain.registry_credential import Anonymous, RegistryCredential
@@ -95,12 +92,10 @@ class RegistryHTTP:
             return ImageRefused(explain_failure(result, credential, feature, kind="the Feature "))
         return FetchedFeature(feature=feature.pinned(result.digest), archive=result.archive)
 
-    async def check_login(self, credential: RegistryCredential) -> Finding | None:
-        """See RegistryClient. A registry that asks for no login takes every credential."""
+    async def check_login(self, credential: RegistryCredential) -> LoginProof | Finding:
+        """See RegistryClient."""
         result = await self._drive(login_exchange(credential, self._policy), credential.host, credential)
-        if isinstance(result, ExchangeFailure):
-            return explain_failure(result, credential)
-        return result if isinstance(result, Finding) else None
+        return explain_failure(result, credential) if isinstance(result, ExchangeFailure) else result
 
     async def _drive(
         self,

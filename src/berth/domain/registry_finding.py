@@ -8,8 +8,8 @@
 
 from collections.abc import Mapping
 
-from berth.domain.credential_exchange import ExchangeFailure
 from berth.domain.exchange_message import ExchangeRequest, RateLimit
+from berth.domain.exchange_session import ExchangeFailure
 from berth.domain.failure_row import ANY_REFUSAL, Sight, Text
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference

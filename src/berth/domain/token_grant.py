@@ -14,18 +14,28 @@ def grants_pull(token: SecretText, scope: str) -> bool | None:
 
     Source: distribution "Token Authentication Implementation", the claim `access`.
     """
-    parts = token.reveal()[:_MAX_TOKEN_LENGTH].split(".")
-    if len(parts) != 3:
-        return None
-    try:
-        claims = json_object(base64.urlsafe_b64decode(f"{parts[1]}{'=' * (-len(parts[1]) % 4)}"))
-    except (binascii.Error, ValueError):
-        return None
-    access = claims.get("access")
+    access = _claims(token).get("access")
     if not isinstance(access, list):
         return None
     name = scope.removeprefix("repository:").removesuffix(":pull")
     return any(_allows(entry, name) for entry in access)
+
+
+def token_subject(token: SecretText) -> str | None:
+    """Whose token a JWT says that it is; empty: nobody's, None: it does not say. The claim `sub`; never to be shown."""
+    subject = _claims(token).get("sub")
+    return subject if isinstance(subject, str) else None
+
+
+def _claims(token: SecretText) -> dict[str, object]:
+    """What a JWT says; nothing where it is none."""
+    parts = token.reveal()[:_MAX_TOKEN_LENGTH].split(".")
+    if len(parts) != 3:
+        return {}
+    try:
+        return json_object(base64.urlsafe_b64decode(f"{parts[1]}{'=' * (-len(parts[1]) % 4)}"))
+    except (binascii.Error, ValueError):
+        return {}
 
 
 def _allows(entry: object, name: str) -> bool:

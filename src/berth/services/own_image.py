@@ -13,9 +13,9 @@ from berth.adapters.store.manifest import StoredManifest
 from berth.adapters.store.package import Asker
 from berth.domain.access import Subject
 from berth.domain.access_token import TokenKind
-from berth.domain.credential_exchange import ExchangeFailure
 from berth.domain.doctor import Outcome, Pulled
 from berth.domain.exchange_message import ExchangeResponse, Phase
+from berth.domain.exchange_session import ExchangeFailure
 from berth.domain.finding import Finding
 from berth.domain.image_manifest import choose_platform, read_image_manifest, read_manifest
 from berth.domain.image_reference import ImageReference

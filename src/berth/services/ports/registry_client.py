@@ -5,6 +5,7 @@ from typing import Protocol
 
 from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference
+from berth.domain.login_exchange import LoginProof
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
 
@@ -53,6 +54,6 @@ class RegistryClient(Protocol):
         """Get a Feature with this credential, and check its digests. Like `resolve` in all else."""
         ...
 
-    async def check_login(self, credential: RegistryCredential) -> Finding | None:
-        """Whether the registry takes the credential; None if it does. Never raises."""
+    async def check_login(self, credential: RegistryCredential) -> LoginProof | Finding:
+        """Whether the registry takes the credential, and what that is worth. One login attempt at most. Never raises."""
         ...
