@@ -13,7 +13,7 @@ from berth.domain.dev_container_keys import REFUSED
 from berth.domain.engine_request import Rule as EngineRule
 from berth.domain.package_access import PackageAction
 from berth.domain.problem import Problem
-from berth.domain.registry_credential import _BROKEN
+from berth.domain.registry_credential import BROKEN
 from berth.domain.registry_finding import CONNECTION, TEXTS
 from berth.domain.role import Role
 from berth.rest.codespace_exec import socket_routes
@@ -90,7 +90,7 @@ def all_codes() -> set[str]:
     found = {code for _, tree in sources() for code in codes_in(tree)}
     found |= {kind.code for kind in all_problems()} - {Problem.code}  # that one is never raised itself
     found |= set(TEXTS) | set(CONNECTION) | set(ecr_finding.TEXTS)
-    found |= {str(rule) for rule in _BROKEN} | {refused.code for refused in REFUSED.values()}
+    found |= {str(rule) for rule in BROKEN} | {refused.code for refused in REFUSED.values()}
     found |= {refused.code for refused in compose_keys.SERVICE.refused.values()}
     return found
 

@@ -23,6 +23,7 @@ from berth.domain.registry_provider import Provider
 from berth.domain.registry_triple import assemble
 from berth.domain.secret import LevelledSecret, SecretLevel
 from berth.domain.secret_text import SecretText
+from berth.domain.unshared_triple import UnsharedTriple
 
 IMAGE = parse_image_reference("ghcr.io/acme/app:1")
 PULLED = Pulled(digest=Digest.of(b"x"))
@@ -179,7 +180,7 @@ def test_c5_keys_that_were_swapped_are_told_and_no_warning(rule: CredentialRule,
     credential = check_of(diagnose(told), CheckID.CREDENTIAL)
     assert credential.sentence.endswith("The keys were swapped.")
     assert credential.state is state
-    elsewhere = replace(told, unshared=(CHOSEN.credential.source,))
+    elsewhere = replace(told, unshared=(UnsharedTriple(source=CHOSEN.credential.source, host="ghcr.io"),))
     assert check_of(diagnose(elsewhere), CheckID.CREDENTIAL).state is CheckState.WARNING
 
 

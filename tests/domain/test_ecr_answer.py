@@ -283,9 +283,14 @@ def test_what_else_an_unknown_key_may_mean() -> None:
 
 def test_an_expired_ready_token() -> None:
     ready = RegistryCredential(
-        host=HOST, user="AWS", password=SecretText("p"), source=KEYS.source, kind=CredentialKind.ECR_READY
+        host=HOST,
+        user="AWS",
+        password=SecretText("p"),
+        source=KEYS.source,
+        kind=CredentialKind.ECR_READY,
+        expires_at=NOW,
     )
-    finding = explain_expired(ready, NOW)
+    finding = explain_expired(ready)
     assert (finding.code, finding.fixer, finding.evidence["expired_at"]) == (
         "ecr.token_expired",
         LEVEL,

@@ -300,6 +300,7 @@ async def test_registries(api: API) -> None:
     assert first == {
         "server": "reg.example.com", "level": "repository", "prefix": "X", "kind": "basic",
         "expires_at": None, "shadowed": False, "incomplete": False, "warnings": [],
+        "reason": "reg.example.com is served by X_CONTAINER_REGISTRY_… (repository).",
     }  # fmt: skip
     assert (second["server"], second["level"], second["kind"], second["incomplete"]) == (
         None, "organization", None, True,
@@ -307,7 +308,10 @@ async def test_registries(api: API) -> None:
     assert built_in == {
         "server": "berth.test:8080", "level": None, "prefix": None, "kind": "codespace",
         "expires_at": None, "shadowed": False, "incomplete": False, "warnings": [],
+        "reason": "berth.test:8080 is this server's own registry; it is opened by the codespace's own token.",
     }  # fmt: skip
+    assert "no value for Y_CONTAINER_REGISTRY_SERVER" in second["reason"]
+    assert (answer["unshared"], answer["withheld_reason"]) == ([], None)
     withheld = (await api("GET", "/repos/acme/web/codespaces/registries", "rita")).json()
     assert (withheld["registries"], bool(withheld["withheld_reason"])) == ([built_in], True)
     assert (await api("GET", "/repos/acme/web/codespaces/registries", "otto")).status_code == 404

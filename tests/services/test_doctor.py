@@ -20,6 +20,7 @@ from berth.adapters.store.tables import audit_log
 from berth.domain.codespace_policy import CodespacePolicy
 from berth.domain.doctor import CheckID, CheckState, Diagnosis
 from berth.domain.ecr_answer import EcrFailure
+from berth.domain.finding import Fixer
 from berth.domain.image_reference import Digest
 from berth.domain.manifest import parse_pushed_manifest
 from berth.domain.media_type import MANIFEST_TYPES
@@ -188,6 +189,45 @@ async def test_s3_a_triple_of_one_s_own_that_does_not_select_the_repository(
         name = f"W_CONTAINER_REGISTRY_{part}"
         await world.secrets.put("wim", MINE, name, None, repositories=("acme/site", "acme/web"))
     assert (await examine(login="wim")).is_healthy
+
+
+@pytest.mark.parametrize(
+    "visibility,repositories,repository,said",
+    [
+        (SecretVisibility.SELECTED, ("acme/site",), "web", "do not select this repository"),
+        (SecretVisibility.PRIVATE, None, "site", "are for private repositories only"),
+    ],
+    ids=["selected", "private"],
+)
+async def test_s3_a_triple_of_the_organization_is_told_to_who_is_shown_its_secrets(
+    world: CodespaceWorld,
+    examine: Examine,
+    visibility: SecretVisibility,
+    repositories: tuple[str, ...] | None,
+    repository: str,
+    said: str,
+) -> None:
+    name, reach = "CORP_CONTAINER_REGISTRY_SERVER", {"visibility": visibility, "repositories": repositories}
+    await world.secrets.put("olga", ACME, name, f"https://{HOST}/", **reach)  # type: ignore[arg-type]
+    owner = await examine(login="olga", repository=repository)
+    assert owner.finding is not None
+    assert (code(owner), owner.finding.fixer) == ("credential.not_shared", Fixer.ORGANIZATION_OWNER)
+    assert said in owner.finding.sentence
+    assert state(owner, CheckID.CREDENTIAL) is CheckState.WARNING
+    service, members = doctor_of(world, probe_timeout_s=30), world.secrets
+    for subject in (
+        members.subject("wim"),
+        members.subject("rita") if repository == "web" else members.subject("otto"),
+        members.subject("olga", scopes=frozenset({Scope.REPO, Scope.CODESPACE})),
+        members.subject("olga", scopes=frozenset({Scope.REPO}), codespace_of=f"acme/{repository}"),
+    ):
+        told = await service.examine(subject, "acme", repository, IMAGE)
+        assert (code(told), "CORP" in repr(told)) == ("image.credential_missing", False), "A13"
+    reach = {"visibility": SecretVisibility.ALL, "repositories": None}
+    await world.secrets.put("olga", ACME, name, None, **reach)  # type: ignore[arg-type]
+    assert code(await examine(login="olga", repository=repository)) == "credential.incomplete", (
+        "it reaches the repository"
+    )
 
 
 async def test_c11_an_incomplete_triple_is_found_and_not_taken_for_none(

@@ -45,6 +45,23 @@ async def put_triple(world: SecretWorld, place: SecretPlace, prefix: str, host: 
         await world.put("olga", place, name, value, visibility=visibility, repositories=repositories)
 
 
+async def test_s3_what_is_stored_and_not_for_the_repository_is_told_to_who_may_know_it(
+    world: SecretWorld, service: RegistryCredentialService
+) -> None:
+    one, other = "MINE_CONTAINER_REGISTRY_SERVER", "CORP_CONTAINER_REGISTRY_SERVER"
+    await world.put("wim", MINE, one, "https://GHCR.io", repositories=("acme/site",))
+    await world.put("olga", ACME, other, "quay.io", visibility=SecretVisibility.SELECTED, repositories=("acme/site",))
+
+    async def unshared(login: str) -> list[str]:
+        found = await service.list_for(world.subject(login), "acme", "web")
+        return [f"{triple.source.prefix} {triple.host}" for triple in found.unshared]
+
+    assert await unshared("wim") == ["MINE ghcr.io"]
+    assert await unshared("olga") == ["CORP quay.io"]
+    await world.put("rita", MINE, one, "ghcr.io", repositories=())
+    assert await unshared("rita") == [], "she may not write: nothing of hers would reach it (S6)"
+
+
 async def test_registries_are_told_without_values(world: SecretWorld, service: RegistryCredentialService) -> None:
     await put_triple(world, MINE, "HUB", "hub.example.com")
     await put_triple(world, ACME, "OLD", "hub.example.com")
@@ -57,6 +74,11 @@ async def test_registries_are_told_without_values(world: SecretWorld, service: R
         BUILT_IN,
     ]
     assert [bool(entry.warnings) for entry in found.entries] == [False, True, True, False]
+    mine, half, old, built_in = (entry.reason for entry in found.entries)
+    assert "is served by HUB_CONTAINER_REGISTRY_… (user)" in mine
+    assert "no value for HALF_CONTAINER_REGISTRY_USER" in half
+    assert "The user level comes before the organization level." in old
+    assert "codespace's own token" in built_in
     assert not found.withheld_reason
     assert "canary" not in repr(found)
 

@@ -29,7 +29,7 @@ from berth.domain.registry_credential import (
     NoCredential,
 )
 from berth.domain.registry_provider import Provider, provider_of_host
-from berth.domain.unshared_triple import explain_unshared
+from berth.domain.unshared_triple import UnsharedTriple, explain_unshared
 
 USUAL_ARCHITECTURE = "amd64"  # where the engine does not say
 
@@ -100,9 +100,7 @@ class Facts:
     architecture: str | None
     decided: bool = False
     policy: Finding | None = None  # why the organization does not allow it
-    unshared: tuple[
-        CredentialSource, ...
-    ] = ()  # of the caller's own triples for this host: they do not reach the repository
+    unshared: tuple[UnsharedTriple, ...] = ()  # for this host, which the caller may know of
     is_alone: bool = False  # no server was asked: the triples are those of this machine's environment
 
     @property
@@ -219,7 +217,7 @@ def diagnose(facts: Facts) -> Diagnosis:
         open_to_anybody = isinstance(facts.anonymous, Pulled)
         finding = explain_pull(outcome, choice, facts.image, open_to_anybody=open_to_anybody)
         if facts.unshared and isinstance(choice, NoCredential) and finding.code == "image.credential_missing":
-            finding = explain_unshared(finding, facts.unshared[0], facts.image)
+            finding = explain_unshared(finding, facts.unshared[0])
     return Diagnosis(
         image=facts.image,
         provider=provider_of_host(facts.image.host),
@@ -293,7 +291,7 @@ def _credential(facts: Facts) -> Check:
     if isinstance(choice, Failed):
         return _failed(CheckID.CREDENTIAL, choice.finding)
     notes = [note.text for note in choice.notes if note.rule is not CredentialRule.CHOSEN]
-    notes += [f"Your secrets {source} name it, but do not select this repository." for source in facts.unshared]
+    notes += [triple.sentence for triple in facts.unshared]
     said = " ".join(notes)
     if isinstance(choice, NoCredential):
         said = f"{choice.withheld_reason} {said}".strip()

@@ -5,7 +5,6 @@ or a text of AWS's.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from berth.domain.ecr_answer import EcrFailure
 from berth.domain.ecr_key import AwsKeys
@@ -57,12 +56,12 @@ TEXTS: Mapping[str, tuple[str, Fixer | None, str]] = {
     "ecr.throttled": (
         "AWS limits how often it may be asked for tokens, and the limit is reached. The keys of {source} are not the cause.",
         Fixer.DEVELOPER,
-        "Start the codespace again in a minute.",
+        "Try again in a minute.",
     ),
     "ecr.server_error": (
         "AWS failed to make a token{status}. The keys of {source} are not the cause.",
         Fixer.REGISTRY,
-        "Start the codespace again; if it stays, look at the AWS health dashboard for {region}.",
+        "Try again; if it stays, look at the AWS health dashboard for {region}.",
     ),
     "ecr.unreachable": (
         "AWS was not asked for a token: {reason}",
@@ -116,10 +115,10 @@ def explain_failure(failure: EcrFailure, keys: UnswappedKeys) -> Finding:
     )
 
 
-def explain_expired(credential: RegistryCredential, expired_at: datetime) -> Finding:
+def explain_expired(credential: RegistryCredential) -> Finding:
     """The finding for a ready token that is too old."""
     source: CredentialSource = credential.source
-    at = f"{expired_at:%Y-%m-%d %H:%M} UTC"
+    at = f"{credential.expires_at:%Y-%m-%d %H:%M} UTC" if credential.expires_at else "an unknown time"
     return Finding(
         code="ecr.token_expired",
         sentence=f"The token of {source} for {credential.host} expired at {at}: one lives for 12 hours.",

@@ -25,7 +25,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from berth.domain.ecr_host import EcrRegistry
-from berth.domain.ecr_key import AwsKeys
+from berth.domain.ecr_key import TOKEN_USER, AwsKeys
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
 from berth.domain.registry_host import normalise_registry_host
@@ -73,7 +73,7 @@ class CredentialRule(StrEnum):
     REFRESH_FAILED = "credential.refresh_failed"
 
 
-_BROKEN = frozenset(
+BROKEN = frozenset(
     {
         CredentialRule.INCOMPLETE,
         CredentialRule.AMBIGUOUS,
@@ -81,7 +81,7 @@ _BROKEN = frozenset(
         CredentialRule.AWS_KEYS_REFUSED,
     }
 )
-_LOST = _BROKEN | {CredentialRule.SERVER_REFUSED, CredentialRule.SWAP_FAILED}
+_LOST = BROKEN | {CredentialRule.SERVER_REFUSED, CredentialRule.SWAP_FAILED}
 _GOOD = frozenset({CredentialRule.CHOSEN, CredentialRule.SWAPPED})
 
 
@@ -135,6 +135,9 @@ class RegistryCredential:
     aliases: tuple[str, ...] = ()  # the host with `:443`, if the user wrote that
     expires_at: datetime | None = None  # None: it does not expire, or nobody says when
 
+    def has_expired(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnswappedKeys:
@@ -149,6 +152,18 @@ class UnswappedKeys:
     @property
     def kind(self) -> CredentialKind:
         return CredentialKind.ECR
+
+    def swapped_for(self, token: SecretText, expires_at: datetime | None) -> RegistryCredential:
+        """What logs in in their place (C5)."""
+        return RegistryCredential(
+            host=self.host,
+            user=TOKEN_USER,
+            password=token,
+            source=self.source,
+            kind=self.kind,
+            aliases=self.aliases,
+            expires_at=expires_at,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +239,7 @@ class RegistryCredentials:
             return Failed(self.failed[host])
         if host in self.unswapped:
             return Failed(_not_swapped(self.unswapped[host]))
-        broken = [note for note in notes if note.rule in _BROKEN]
+        broken = [note for note in notes if note.rule in BROKEN]
         if broken:
             return Failed(_finding(min(broken, key=lambda note: note.source.order)))
         notes = tuple(note for note in self.trail if not note.host)

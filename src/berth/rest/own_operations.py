@@ -105,8 +105,10 @@ _REGISTRY = closed(
     expires_at=_MAYBE_TIME,
     shadowed=_YES,
     incomplete=_YES,
+    reason=_TEXT,
     warnings=_list(_TEXT),
 )
+_UNSHARED = closed(server=_TEXT, level=_words(SecretLevel), prefix=_TEXT, reason=_TEXT, next_step=_TEXT)
 _DIAGNOSIS = closed(
     image=_TEXT,
     provider=_words(Provider),
@@ -189,7 +191,9 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
     "GET /repos/{owner}/{repo}/codespaces/registries": OwnOperation(
         id="berth/list-registries",
         summary="List the registries that your codespace would be logged in to",
-        answer=closed(total_count=_NUMBER, registries=_list(_REGISTRY), withheld_reason=_MAYBE_TEXT),
+        answer=closed(
+            total_count=_NUMBER, registries=_list(_REGISTRY), unshared=_list(_UNSHARED), withheld_reason=_MAYBE_TEXT
+        ),
     ),
     "POST /repos/{owner}/{repo}/codespaces/doctor": OwnOperation(
         id="berth/diagnose-image",

@@ -19,12 +19,24 @@ async def list_registries(call: Call) -> Response:
             "expires_at": maybe_timestamp(entry.expires_at),
             "shadowed": entry.shadowed,
             "incomplete": entry.incomplete,
+            "reason": entry.reason,
             "warnings": entry.warnings,
         }
         for entry in found.entries
     ]
+    unshared = [
+        {
+            "server": triple.host,
+            "level": triple.source.level,
+            "prefix": triple.source.prefix,
+            "reason": triple.sentence,
+            "next_step": triple.next_step,
+        }
+        for triple in found.unshared
+    ]
     # The list stands right behind the count: octokit's paginate takes the first key after it as the items.
-    body = {"total_count": len(registries), "registries": registries, "withheld_reason": found.withheld_reason or None}
+    body = {"total_count": len(registries), "registries": registries, "unshared": unshared}
+    body["withheld_reason"] = found.withheld_reason or None
     return json_response(body)
 
 

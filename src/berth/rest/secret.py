@@ -7,20 +7,19 @@ import msgspec
 from starlette.responses import Response
 
 from berth.domain.problem import Invalid
-from berth.domain.scope import Scope
 from berth.domain.secret import SecretLevel, SecretVisibility
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler, json_response, no_content
 from berth.rest.views import minimal_repository, timestamp
 from berth.services.secret import SecretView
-from berth.services.secret_access import SecretPlace
+from berth.services.secret_access import SCOPES, SecretPlace
 from berth.services.secret_change import SecretChange
 
-# The path of each level's secrets, and the scopes of which a token needs one.
-_LEVELS: dict[SecretLevel, tuple[str, frozenset[Scope]]] = {
-    SecretLevel.USER: ("/user/codespaces/secrets", frozenset({Scope.CODESPACE_SECRETS})),
-    SecretLevel.ORGANIZATION: ("/orgs/{org}/codespaces/secrets", frozenset({Scope.ADMIN_ORG})),
-    SecretLevel.REPOSITORY: ("/repos/{owner}/{repo}/codespaces/secrets", frozenset({Scope.REPO})),
+# The path of each level's secrets. What a token needs there: SCOPES.
+PATHS: dict[SecretLevel, str] = {
+    SecretLevel.USER: "/user/codespaces/secrets",
+    SecretLevel.ORGANIZATION: "/orgs/{org}/codespaces/secrets",
+    SecretLevel.REPOSITORY: "/repos/{owner}/{repo}/codespaces/secrets",
 }
 
 
@@ -54,7 +53,8 @@ class Selection(msgspec.Struct, kw_only=True):
     selected_repository_ids: list[int | str]
 
 
-def _place(call: Call, level: SecretLevel) -> SecretPlace:
+def place_of(call: Call, level: SecretLevel) -> SecretPlace:
+    """Where the path says that the secrets are."""
     match level:
         case SecretLevel.USER:
             return SecretPlace(level=level)
@@ -114,38 +114,38 @@ def _body(call: Call, level: SecretLevel, secret: SecretView) -> dict[str, Any]:
     if secret.visibility is not None:
         body["visibility"] = secret.visibility
     if secret.visibility is SecretVisibility.SELECTED:
-        path = _LEVELS[level][0].format(**call.request.path_params)
+        path = PATHS[level].format(**call.request.path_params)
         body["selected_repositories_url"] = call.links.api(f"{path}/{secret.name}/repositories")
     return body
 
 
 def _routes(level: SecretLevel) -> tuple[Route, ...]:
     """The operations that all levels have."""
-    base, scopes = _LEVELS[level]
+    base, scopes = PATHS[level], frozenset({SCOPES[level]})
     one = f"{base}/{{secret_name}}"
 
     async def list_secrets(call: Call) -> Response:
         page = call.page()
         found, total = await call.services.secrets.list_names(
-            call.user, _place(call, level), limit=page.limit, offset=page.offset
+            call.user, place_of(call, level), limit=page.limit, offset=page.offset
         )
         return call.list_response([_body(call, level, secret) for secret in found], total, page, key="secrets")
 
     async def public_key(call: Call) -> Response:
-        key_id, key = await call.services.secrets.public_key(call.user, _place(call, level))
+        key_id, key = await call.services.secrets.public_key(call.user, place_of(call, level))
         return json_response({"key_id": key_id, "key": key})
 
     async def get(call: Call) -> Response:
-        secret = await call.services.secrets.get(call.user, _place(call, level), call.path("secret_name"))
+        secret = await call.services.secrets.get(call.user, place_of(call, level), call.path("secret_name"))
         return json_response(_body(call, level, secret))
 
     async def put(call: Call) -> Response:
         change = await _change(call, level)
-        created = await call.services.secrets.put(call.user, _place(call, level), call.path("secret_name"), change)
+        created = await call.services.secrets.put(call.user, place_of(call, level), call.path("secret_name"), change)
         return json_response({}, 201) if created else no_content()
 
     async def delete(call: Call) -> Response:
-        await call.services.secrets.delete(call.user, _place(call, level), call.path("secret_name"))
+        await call.services.secrets.delete(call.user, place_of(call, level), call.path("secret_name"))
         return no_content()
 
     return (
@@ -159,32 +159,32 @@ def _routes(level: SecretLevel) -> tuple[Route, ...]:
 
 def _selection_routes(level: SecretLevel) -> tuple[Route, ...]:
     """The operations on the selected repositories, which a repository's own secret does not have."""
-    base, scopes = _LEVELS[level]
+    base, scopes = PATHS[level], frozenset({SCOPES[level]})
     all_of = f"{base}/{{secret_name}}/repositories"
     one_of = f"{all_of}/{{repository_id}}"
 
     async def list_repositories(call: Call) -> Response:
         page = call.page()
         found, total = await call.services.secrets.list_repositories(
-            call.user, _place(call, level), call.path("secret_name"), limit=page.limit, offset=page.offset
+            call.user, place_of(call, level), call.path("secret_name"), limit=page.limit, offset=page.offset
         )
         bodies = [minimal_repository(call.links, repository) for repository in found]
         return call.list_response(bodies, total, page, key="repositories")
 
     async def set_repositories(call: Call) -> Response:
         ids = _ids((await call.json(Selection)).selected_repository_ids) or ()
-        await call.services.secrets.set_repositories(call.user, _place(call, level), call.path("secret_name"), ids)
+        await call.services.secrets.set_repositories(call.user, place_of(call, level), call.path("secret_name"), ids)
         return no_content()
 
     async def add_repository(call: Call) -> Response:
         await call.services.secrets.add_repository(
-            call.user, _place(call, level), call.path("secret_name"), call.path_id("repository_id")
+            call.user, place_of(call, level), call.path("secret_name"), call.path_id("repository_id")
         )
         return no_content()
 
     async def remove_repository(call: Call) -> Response:
         await call.services.secrets.remove_repository(
-            call.user, _place(call, level), call.path("secret_name"), call.path_id("repository_id")
+            call.user, place_of(call, level), call.path("secret_name"), call.path_id("repository_id")
         )
         return no_content()
 

@@ -28,11 +28,13 @@ from berth.domain.registry_credential import (
     RegistryCredentials,
     add_codespace_token,
 )
+from berth.domain.registry_host import normalise_registry_host
 from berth.domain.registry_triple import assemble
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
 from berth.services.account import get_account, require_site_admin
+from berth.services.account_turn import AccountTurns
 from berth.services.codespace_policy import require_images
 from berth.services.image_probe import ImageProbe, Known
 from berth.services.launch_failure import LaunchFailed
@@ -67,7 +69,7 @@ class DoctorService:
         self._refusals = refusals
         self._own_images = OwnImages(store=store)
         self._own_host = own_host
-        self._busy: set[int] = set()
+        self._turns = AccountTurns()
 
     async def examine(
         self, subject: Subject, owner: str, repository: str, image: str, *, login: str | None = None
@@ -79,17 +81,14 @@ class DoctorService:
         reference = parse_image_reference(image)
         examined = await self._examined(subject, login)
         known, opened = await self._credentials.open_for(examined, owner, repository)
-        if subject.account_id in self._busy:
-            text = "Another diagnosis of yours is still running."
-            raise LimitReached(text, code="doctor.busy", retry_after_s=int(self._probe.probe_s))
-        self._busy.add(subject.account_id)
-        try:
-            async with asyncio.timeout(self._probe.total_s):
-                diagnosis = diagnose(await self._gather(examined, known, opened, reference))
-        except TimeoutError:
-            diagnosis = give_up(reference, self._probe.total_s)
-        finally:
-            self._busy.discard(subject.account_id)
+        text = "Another diagnosis of yours is still running."
+        busy = LimitReached(text, code="doctor.busy", retry_after_s=int(self._probe.probe_s))
+        with self._turns.take(subject, busy):
+            try:
+                async with asyncio.timeout(self._probe.total_s):
+                    diagnosis = diagnose(await self._gather(examined, known, opened, reference))
+            except TimeoutError:
+                diagnosis = give_up(reference, self._probe.total_s)
         await self._record(subject, examined, known, diagnosis)
         return diagnosis
 
@@ -116,10 +115,11 @@ class DoctorService:
         self, subject: Subject, repository: Repository, opened: OpenedSecrets, image: ImageReference
     ) -> Facts:
         withheld = bool(opened.withheld_reason)  # then nothing of his reaches it, whatever he selects
+        host = normalise_registry_host(image.host).host
         known = Known(
             image=image,
             policy=await self._policy(repository, image),
-            unshared=() if withheld else await self._credentials.find_unshared(subject, repository, image),
+            unshared=() if withheld else await self._credentials.find_unshared(subject, repository, host),
         )
 
         def use(credential: RegistryCredential, architecture: str) -> Awaitable[Outcome]:

@@ -21,7 +21,6 @@ from berth.domain.pull_finding import TOKEN_EXPIRED
 from berth.domain.registry_credential import (
     Anonymous,
     Choice,
-    CredentialSource,
     Failed,
     Found,
     RegistryCredential,
@@ -29,6 +28,7 @@ from berth.domain.registry_credential import (
 )
 from berth.domain.registry_finding import explain_connection
 from berth.domain.registry_host import normalise_registry_host
+from berth.domain.unshared_triple import UnsharedTriple
 from berth.services.ports import Engine, ImageRefused, RegistryClient
 from berth.services.registry_credential_swap import Owners, RegistryCredentialSwap
 
@@ -49,7 +49,7 @@ class Known:
 
     image: ImageReference
     policy: Finding | None = None
-    unshared: tuple[CredentialSource, ...] = ()
+    unshared: tuple[UnsharedTriple, ...] = ()
     is_alone: bool = False  # no server was asked
 
 
@@ -90,7 +90,7 @@ class ImageProbe:
     ) -> Facts:
         """`use` is asked for a credential that there is; `decided` says of which one it is our own decision (Facts)."""
         image = known.image
-        opened, architecture = await asyncio.gather(credentials, self._architecture())
+        opened, architecture = await asyncio.gather(credentials, self.architecture())
         probed = architecture or USUAL_ARCHITECTURE
         anonymous, (choice, used) = await asyncio.gather(
             self.ask(image, Anonymous(), probed), self._use(image, opened, probed, use)
@@ -158,7 +158,8 @@ class ImageProbe:
             return answer.finding
         return Pulled(digest=answer.image.digest)
 
-    async def _architecture(self) -> str | None:
+    async def architecture(self) -> str | None:
+        """What the engine runs; None if it does not say."""
         try:
             async with asyncio.timeout(self._patience.engine_s):
                 return await self._engine.architecture()

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject, decide_repository
-from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Denied
 from berth.domain.registry_credential import (
+    BROKEN,
     CODESPACE_TOKEN,
     CredentialKind,
     CredentialRule,
@@ -18,19 +18,21 @@ from berth.domain.registry_credential import (
 )
 from berth.domain.registry_triple import assemble
 from berth.domain.repository import Repository
-from berth.domain.unshared_triple import SERVER_ENDING, find_unshared
+from berth.domain.unshared_triple import SERVER_ENDING, UnsharedServer, UnsharedTriple, find_unshared
 from berth.services.registry_credential_swap import Owners, RegistryCredentialSwap
 from berth.services.secret import OpenedSecrets, SecretService
 from berth.services.secret_access import find_visible_repository
 
 _LOSES = frozenset({CredentialRule.SHADOWED, CredentialRule.DUPLICATE_HOST})
+# The notes that say what became of a triple; others say what else is to be known of it.
+_DECIDES = _LOSES | BROKEN | {CredentialRule.CHOSEN, CredentialRule.SERVER_REFUSED, CredentialRule.NAME_WITHOUT_PREFIX}
 
 
 @dataclass(slots=True, kw_only=True)
 class RegistryEntry:
     """One triple, complete or not, or the codespace's token, and what became of it.
 
-    `kind` is None unless the codespace is logged in with it.
+    `kind` is None unless the codespace is logged in with it. `reason` says why it is, or is not.
     """
 
     source: CredentialSource
@@ -39,14 +41,19 @@ class RegistryEntry:
     expires_at: datetime | None = None  # of a token, as far as that is known without asking anybody
     shadowed: bool = False
     incomplete: bool = False
+    reason: str = ""
     warnings: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryList:
-    """All that reaches the codespace. `withheld_reason` says why there are no triples, where that is not by chance."""
+    """All that reaches the codespace, and what the caller may know of that does not, since the repository lacks it.
+
+    `withheld_reason` says why there are no triples, where that is not by chance.
+    """
 
     entries: tuple[RegistryEntry, ...]
+    unshared: tuple[UnsharedTriple, ...]
     withheld_reason: str
 
 
@@ -62,17 +69,20 @@ class RegistryCredentialService:
 
     async def list_for(self, subject: Subject, owner: str, repository: str) -> RegistryList:
         """What the caller's codespace of this repository would be logged in to. Raises NotFound; Denied by the token."""
-        _, opened = await self.open_for(subject, owner, repository)
+        known, opened = await self.open_for(subject, owner, repository)
         credentials = assemble(opened.secrets)
         entries = list_registry_entries(credentials, self._own_host, self._expiries(credentials, opened.owners))
-        return RegistryList(entries=entries, withheld_reason=opened.withheld_reason)
+        withheld = opened.withheld_reason  # then nothing of his reaches it, whatever he selects
+        unshared = () if withheld else await self.find_unshared(subject, known)
+        return RegistryList(entries=entries, unshared=unshared, withheld_reason=withheld)
 
     async def find_unshared(
-        self, subject: Subject, repository: Repository, image: ImageReference
-    ) -> tuple[CredentialSource, ...]:
-        """The caller's own triples for the image's host that do not reach the repository."""
-        servers = await self._secrets.open_unselected(subject.account_id, repository.id, ending=SERVER_ENDING)
-        return find_unshared(servers, image)
+        self, subject: Subject, repository: Repository, host: str | None = None
+    ) -> tuple[UnsharedTriple, ...]:
+        """The triples that do not reach the repository, as far as the caller may know of them; for one normal host."""
+        found = await self._secrets.open_unshared(subject, repository, ending=SERVER_ENDING)
+        servers = [UnsharedServer(secret=secret, visibility=visibility) for secret, visibility in found]
+        return find_unshared(servers, host)
 
     async def open_for(self, subject: Subject, owner: str, repository: str) -> tuple[Repository, OpenedSecrets]:
         """The secrets of his codespace, for what tells of them without a value. Raises NotFound; Denied by the token."""
@@ -114,6 +124,8 @@ def list_registry_entries(
         told.server = told.server or note.host
         told.shadowed |= note.rule in _LOSES
         told.incomplete |= note.rule is CredentialRule.INCOMPLETE
+        if note.rule in _DECIDES:
+            told.reason = told.reason or note.text
         if note.rule is not CredentialRule.CHOSEN:
             told.warnings.append(note.text)
     return tuple(sorted(entries.values(), key=lambda one: one.source.order))

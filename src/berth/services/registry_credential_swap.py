@@ -19,10 +19,9 @@ from datetime import datetime, timedelta
 
 from berth.domain.ecr_answer import EcrFailure
 from berth.domain.ecr_finding import explain_expired, explain_failure
-from berth.domain.ecr_key import TOKEN_USER, EcrToken
+from berth.domain.ecr_key import EcrToken
 from berth.domain.finding import Finding
 from berth.domain.registry_credential import (
-    CredentialKind,
     CredentialNote,
     CredentialRule,
     RegistryCredential,
@@ -85,11 +84,12 @@ class RegistryCredentialSwap:
                 failed[keys.host] = explain_failure(outcome, keys)
                 trail.append(_lament(failed[keys.host], keys))
             else:
-                chosen[keys.host] = _logged_in(keys, outcome)
+                chosen[keys.host] = keys.swapped_for(outcome.token.password, outcome.expires_at)
                 trail.append(_tell(keys, outcome))
+        now = self._clock.now()
         for credential in credentials.chosen.values():
-            if credential.expires_at is not None and credential.expires_at <= self._clock.now():
-                failed[credential.host] = explain_expired(credential, credential.expires_at)
+            if credential.has_expired(now):
+                failed[credential.host] = explain_expired(credential)
                 trail.append(_lament(failed[credential.host], credential))
                 del chosen[credential.host]
         swapped = {**credentials.swapped, **credentials.unswapped}
@@ -206,18 +206,6 @@ class RegistryCredentialSwap:
 def _keep(token: EcrToken, now: datetime, *, share: float) -> _Kept:
     expires_at = token.expires_at or now
     return _Kept(token=token, expires_at=expires_at, refresh_at=now + (expires_at - now) * share)
-
-
-def _logged_in(keys: UnswappedKeys, kept: _Kept) -> RegistryCredential:
-    return RegistryCredential(
-        host=keys.host,
-        user=TOKEN_USER,
-        password=kept.token.password,
-        source=keys.source,
-        kind=CredentialKind.ECR,
-        aliases=keys.aliases,
-        expires_at=kept.expires_at,
-    )
 
 
 def _tell(keys: UnswappedKeys, kept: _Kept) -> CredentialNote:

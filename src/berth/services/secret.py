@@ -30,7 +30,7 @@ from berth.domain.secret import (
     parse_secret_name,
 )
 from berth.services.ports import Clock, Sealer
-from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, not_found
+from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, may_list_of_organization, not_found
 from berth.services.secret_change import SecretChange, check_change, check_count, check_value
 from berth.services.secret_selection import check_selection, check_selection_size, find_selectable, reaches
 
@@ -212,11 +212,20 @@ class SecretService:
             owners={stored.level: stored.owner_id for stored in found},
         )
 
-    async def open_unselected(self, user_id: int, repository_id: int, *, ending: str) -> tuple[LevelledSecret, ...]:
-        """The user's own that end so and do not select the repository: to tell him of them. Raises as above."""
+    async def open_unshared(
+        self, subject: Subject, repository: Repository, *, ending: str
+    ) -> tuple[tuple[LevelledSecret, SecretVisibility | None], ...]:
+        """Those that end so and do not reach the repository, to tell the subject of them: his own, and the organization's.
+
+        The latter only if he is shown the organization's secrets (A13). Raises as above.
+        """
         async with self._store.read() as connection:
-            found = await rows.list_unselected_values(connection, user_id, repository_id, ending=ending)
-        return tuple(self._open(stored) for stored in found)
+            found = await rows.list_unselected_values(connection, subject.account_id, repository.id, ending=ending)
+            if await may_list_of_organization(connection, subject, repository.owner_login):
+                theirs = await rows.list_organization_values(connection, repository.id, ending=ending)
+                is_public = repository.visibility is Visibility.PUBLIC
+                found += [one for one in theirs if not reaches(one, repository_is_public=is_public)]
+        return tuple((self._open(stored), stored.visibility) for stored in found)
 
     async def rewrap_all(self) -> RewrapReport:
         """Wrap every row's data key with the newest master key. May be killed and run again, and run while others write."""

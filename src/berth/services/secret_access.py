@@ -9,6 +9,7 @@
    workflow's token does not even list them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -20,7 +21,15 @@ from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.access_token import TokenKind
 from berth.domain.account import AccountType
 from berth.domain.problem import Denied, NotFound
+from berth.domain.scope import Scope
 from berth.domain.secret import SecretLevel
+
+# What a token needs to list and to change the secrets of a level (A6).
+SCOPES: Mapping[SecretLevel, Scope] = {
+    SecretLevel.USER: Scope.CODESPACE_SECRETS,
+    SecretLevel.ORGANIZATION: Scope.ADMIN_ORG,
+    SecretLevel.REPOSITORY: Scope.REPO,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,18 @@ async def find_owner(connection: AsyncConnection, subject: Subject, place: Secre
             return await _find_organization(connection, subject, place.owner)
         case _:
             assert_never(place.level)
+
+
+async def may_list_of_organization(connection: AsyncConnection, subject: Subject, login: str) -> bool:
+    """Whether the caller is shown this organization's secrets; of an account that is none there are none."""
+    place = SecretPlace(level=SecretLevel.ORGANIZATION, owner=login)
+    if SCOPES[place.level] not in subject.scopes:
+        return False
+    try:
+        await find_owner(connection, subject, place, write=False)
+    except (Denied, NotFound):
+        return False
+    return True
 
 
 async def find_visible_repository(

@@ -215,6 +215,26 @@ async def list_unselected_values(
     return [_to_value(row) for row in await connection.execute(statement.order_by(secrets.c.name))]
 
 
+async def list_organization_values(
+    connection: AsyncConnection, repository_id: int, *, ending: str
+) -> list[StoredValue]:
+    """The secrets of the repository's organization whose names end so, and whether they select it; by name."""
+    selection = and_(
+        secret_repositories.c.secret_id == secrets.c.id, secret_repositories.c.repository_id == repository_id
+    )
+    owner = select(repositories.c.owner_id).where(repositories.c.id == repository_id).scalar_subquery()
+    statement: Select[Any] = (
+        select(*_VALUE, secret_repositories.c.secret_id.is_not(None).label("selected"))
+        .outerjoin(secret_repositories, selection)
+        .where(
+            secrets.c.level == SecretLevel.ORGANIZATION,
+            secrets.c.account_id == owner,
+            secrets.c.name.endswith(ending, autoescape=True),
+        )
+    )
+    return [_to_value(row) for row in await connection.execute(statement.order_by(secrets.c.name))]
+
+
 async def list_values(connection: AsyncConnection, *, after: int, limit: int) -> list[StoredValue]:
     """All rows with their values, page by page: those with an id greater than `after`."""
     statement: Select[Any] = select(*_VALUE, false().label("selected")).where(secrets.c.id > after)
