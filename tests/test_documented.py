@@ -15,6 +15,7 @@ from berth.domain.package_access import PackageAction
 from berth.domain.problem import Problem
 from berth.domain.registry_credential import BROKEN
 from berth.domain.registry_finding import CONNECTION, TEXTS
+from berth.domain.registry_login import UNPROVEN
 from berth.domain.role import Role
 from berth.rest.codespace_exec import socket_routes
 from berth.rest.routes import ROUTES
@@ -89,7 +90,7 @@ def all_problems(kind: type[Problem] = Problem) -> Iterator[type[Problem]]:
 def all_codes() -> set[str]:
     found = {code for _, tree in sources() for code in codes_in(tree)}
     found |= {kind.code for kind in all_problems()} - {Problem.code}  # that one is never raised itself
-    found |= set(TEXTS) | set(CONNECTION) | set(ecr_finding.TEXTS)
+    found |= set(TEXTS) | set(CONNECTION) | set(ecr_finding.TEXTS) | set(UNPROVEN)
     found |= {str(rule) for rule in BROKEN} | {refused.code for refused in REFUSED.values()}
     found |= {refused.code for refused in compose_keys.SERVICE.refused.values()}
     return found

@@ -22,7 +22,7 @@ from tests.rest.berth_api import Berth, make_berth
 from tests.rest.seeded import EVERYTHING, Seeded, make_pull_request, make_seeded, seal
 from tests.rest.test_operations import ROWS as OPERATIONS
 from tests.rest.test_operations import Row as Operation
-from tests.rest.test_operations import row_key
+from tests.rest.test_operations import as_login, row_key, secrets_of
 from tests.sqlite_here import StoreHere
 
 from berth.adapters.store.tables import access_tokens, codespaces
@@ -145,6 +145,9 @@ class World:
         if operation.sealed:
             secrets = self.seeded.fill(route.path.rpartition("/")[0], **values)
             body = {**(body or {}), **self.sealed[login if secrets.startswith("/user/") else "", secrets]}
+        if operation.login:
+            secrets = secrets_of(path)
+            body = {**(body or {}), **as_login(self.sealed[login if secrets.startswith("/user/") else "", secrets])}
         return await client.request(route.method, f"{path}?{operation.query}" if operation.query else path, json=body)
 
     def _body(self, operation: Operation, row: Row, place: str, login: str) -> dict[str, Any] | None:

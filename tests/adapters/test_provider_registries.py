@@ -15,7 +15,9 @@ from tests.fakes.providers import BROKEN_HARBOR, PROGRAMS
 
 from berth.adapters.registry_http import RegistryHTTP
 from berth.domain.doctor import CheckID, CheckState, Diagnosis, Facts, Outcome, Pulled, diagnose
+from berth.domain.finding import Finding
 from berth.domain.image_reference import ImageReference, parse_image_reference
+from berth.domain.login_exchange import LoginProof
 from berth.domain.registry_credential import (
     Anonymous,
     CredentialSource,
@@ -25,6 +27,7 @@ from berth.domain.registry_credential import (
     RegistryCredentials,
 )
 from berth.domain.registry_host import parse_web_address
+from berth.domain.registry_login import LoginOutcome, judge_login
 from berth.domain.registry_provider import Provider
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
@@ -90,6 +93,26 @@ async def test_every_provider_is_logged_in_to_once_and_nobody_else_sees_the_pass
     if program.realm:
         assert [f"https://{asked.headers['host']}{asked.path}" for asked in basic] == [program.realm]
     assert {asked.headers["host"] for asked in server.asked} <= set(program.names)
+
+
+@pytest.mark.parametrize("provider", PROGRAMS, ids=str)
+async def test_a_login_without_an_image_is_told_from_a_wrong_one(authority: Authority, provider: Provider) -> None:
+    """Each of them refuses a wrong login: what `login_exchange.py` takes for known."""
+    program = PROGRAMS[provider]
+    credential = RegistryCredential(host=program.host, user="ana", password=SecretText(PASSWORD), source=SOURCE)
+    async with (
+        HTTPServer.run(program, tls=authority.server_context(*names_of(program))) as server,
+        client_of(authority, dict.fromkeys(names_of(program), server)) as client,
+    ):
+        good = await client.check_login(credential)
+        asked = len(server.asked)
+        wrong = await client.check_login(replace(credential, password=SecretText(WRONG)))
+    assert good is LoginProof.CHECKED
+    assert isinstance(wrong, Finding)
+    verdict = judge_login(credential, wrong)
+    assert (verdict.outcome, wrong.code) == (LoginOutcome.REFUSED, REJECTED)
+    assert asked == (3 if program.realm else 2), "nobody is asked a second time"
+    assert WRONG not in repr(verdict)
 
 
 async def test_a_harbor_that_falls_back_to_basic_is_told_without_its_name(authority: Authority) -> None:

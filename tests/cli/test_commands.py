@@ -10,6 +10,8 @@ from tests.cli.conftest import Berth
 from tests.fakes.github_like import CODESPACE, GitHubLike
 
 from berth.cli.problems import EXIT_CODES, exit_code_of
+from berth.cli.registry import show_registries
+from berth.client import RegistryLogin, RegistryLogins, UnsharedLogin
 from berth.domain.problem import Problem
 
 SECRETS = "/orgs/acme/codespaces/secrets"
@@ -131,7 +133,7 @@ def test_a_registry_is_three_secrets_server_last(berth: Berth, server: GitHubLik
     )
     assert berth(*ADD, stdin="other").exit_code == 1
     assert server.values()[TRIPLE[2]] == "hunter2"
-    assert berth("registry", "remove", "registry.example.com", "--org", "acme").exit_code == 0
+    assert berth("registry", "remove", "registry.example.com", "--org", "acme", "--yes").exit_code == 0
     assert server.secrets == {}
 
 
@@ -155,16 +157,109 @@ def test_a_registry_is_stored_whole_or_not_at_all(
         (("docker.io", "--username", "ana@example.com"), "c4nary", 0, "Warning: The user name is an e-mail"),
         (("docker.io", "--username", "ana"), "c4nary", 0, ""),
     ],
-    ids=["refused", "a warning", "control"],
+    ids=["refused", "a warning", "one of the server's"],
 )
 def test_a_form_is_checked_before_it_is_stored(
     berth: Berth, server: GitHubLike, argv: tuple[str, ...], password: str, code: int, said: str
 ) -> None:
+    server.login["warnings"] = ["The user name is an e-mail address; Docker Hub wants the Docker ID."]
     result = berth("registry", "add", *argv, "--org", "acme", stdin=password)
     assert (result.exit_code, bool(server.secrets)) == (code, code == 0)
     assert said in result.stderr
-    assert ("Warning" in result.stderr) is said.startswith("Warning")
+    assert result.stderr.count("Warning: The user name is an e-mail") == (code == 0), "said once"
     assert "c4nary" not in result.output
+
+
+REFUSED_LOGIN = {
+    "outcome": "refused",
+    "sentence": "registry.example.com rejected the credential.",
+    "finding": {
+        "code": "image.unauthorized",
+        "sentence": "registry.example.com rejected the credential.",
+        "fixer": "organization_owner",
+        "next_step": "Make a new password.",
+        "evidence": {"status": "401"},
+    },
+}
+UNKNOWN_LOGIN = {
+    "outcome": "unknown",
+    "sentence": "The name is not known.",
+    "finding": {**REFUSED_LOGIN["finding"], "code": "registry.name_unknown"},  # type: ignore[dict-item]
+}
+
+
+@pytest.mark.parametrize(
+    "where, path",
+    [
+        (("--org", "acme"), "/orgs/acme/codespaces/registries/check"),
+        (("--repo", "acme/shop"), "/repos/acme/shop/codespaces/registries/check"),
+        (("--user",), "/user/codespaces/registries/check"),
+    ],
+    ids=["organization", "repository", "user"],
+)
+def test_a_login_is_tried_sealed_before_it_is_stored(
+    berth: Berth, server: GitHubLike, where: tuple[str, ...], path: str
+) -> None:
+    server.login["warnings"] = ["The token is short-lived."]
+    add = ("registry", "add", "https://r.example.com/", "--username", "robot", "--image", "r.example.com/a/b", *where)
+    result = berth(*add, "--json", stdin="hunter2")
+    assert result.exit_code == 0, result.output
+    ((at, body),) = server.checks
+    assert (at, body["server"], body["prefix"], body["image"]) == (
+        path,
+        "r.example.com",
+        "R_EXAMPLE_COM",
+        "r.example.com/a/b",
+    )
+    assert (body["encrypted_username"], body["encrypted_password"]) == ("robot", "hunter2")
+    changes = [request.partition(" ")[0] for request in server.requests if not request.startswith("GET")]
+    assert changes == ["POST", "PUT", "PUT", "PUT"]
+    printed = json.loads(result.stdout)
+    assert (printed["login"]["outcome"], len(printed["secrets"])) == ("accepted", 3)
+    assert "It takes the login." in result.stderr
+    assert "Warning: The token is short-lived." in result.stderr
+
+
+@pytest.mark.parametrize("login, said", [(REFUSED_LOGIN, "Nothing was stored"), (UNKNOWN_LOGIN, "--unchecked")])
+@pytest.mark.parametrize("options", [(), ("--replace",)], ids=["new", "replaced"])
+def test_a_login_that_is_not_accepted_changes_nothing(
+    berth: Berth, server: GitHubLike, login: dict[str, Any], said: str, options: tuple[str, ...]
+) -> None:
+    if options:
+        berth(*ADD, stdin="old")
+    before = dict(server.values())
+    server.login = login
+    result = berth(*ADD, *options, "--json", stdin="c4nary")
+    assert (result.exit_code, server.values()) == (1, before)
+    for text in (said, login["finding"]["code"], "Make a new password.", "an owner of the organization"):
+        assert text in result.stderr
+    assert json.loads(result.stdout)["secrets"] == []
+    assert "c4nary" not in result.output
+    unchecked = berth(*ADD, *options, "--unchecked", stdin="c4nary")
+    assert (unchecked.exit_code, server.values()[TRIPLE[2]], len(server.checks)) == (0, "c4nary", 1 + len(options))
+    assert "without trying it" in unchecked.stderr
+
+
+@pytest.mark.parametrize(
+    "options", [("--image", "other.example/a"), ("--image", "registry.example.com/a", "--unchecked")]
+)
+def test_an_image_that_does_not_fit_is_wrong_usage(berth: Berth, server: GitHubLike, options: tuple[str, ...]) -> None:
+    assert berth(*ADD, *options, stdin="x").exit_code == 2
+    assert (server.checks, server.secrets) == ([], {})
+
+
+def test_who_may_not_is_told_before_anything_is_stored(berth: Berth, server: GitHubLike) -> None:
+    server.answers["POST /orgs/acme/codespaces/registries/check"] = (403, {"message": "Must be an owner."})
+    result = berth(*ADD, stdin="x")
+    assert (result.exit_code, server.secrets) == (1, {})
+    assert "Must be an owner." in result.stderr
+
+
+def test_a_login_is_removed_only_if_that_is_meant(berth: Berth, server: GitHubLike) -> None:
+    berth(*ADD, stdin="x")
+    result = berth("registry", "remove", "registry.example.com", "--org", "acme")
+    assert (result.exit_code, len(server.secrets)) == (2, 3)
+    assert "--yes" in result.stderr
 
 
 def test_a_replaced_server_never_meets_the_new_password(berth: Berth, server: GitHubLike) -> None:
@@ -172,7 +267,8 @@ def test_a_replaced_server_never_meets_the_new_password(berth: Berth, server: Gi
     server.requests.clear()
     assert berth(*ADD, "--replace", stdin="new").exit_code == 0
     changes = [request for request in server.requests if not request.startswith("GET")]
-    assert changes == [f"DELETE {TRIPLE[0]}", *(f"PUT {path}" for path in TRIPLE[::-1])]
+    tried = "POST /orgs/acme/codespaces/registries/check"
+    assert changes == [tried, f"DELETE {TRIPLE[0]}", *(f"PUT {path}" for path in TRIPLE[::-1])]
 
 
 def test_a_session_token_is_a_fourth_secret_and_goes_with_its_keys(
@@ -186,7 +282,7 @@ def test_a_session_token_is_a_fourth_secret_and_goes_with_its_keys(
     assert berth(*ADD, "--replace", stdin="new").exit_code == 0
     assert list(server.values()) == TRIPLE[::-1]
     berth(*ADD, "--replace", "--session-token-file", str(tmp_path / "session"), stdin="s")
-    assert berth("registry", "remove", "registry.example.com", "--org", "acme").exit_code == 0
+    assert berth("registry", "remove", "registry.example.com", "--org", "acme", "--yes").exit_code == 0
     assert server.secrets == {}
 
 
@@ -204,7 +300,9 @@ def test_the_version_is_printed(anonymous: Berth) -> None:
 
 
 def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike) -> None:
-    server.registries = [{"server": "r.example.com", "level": "user", "prefix": "R", "kind": "basic", "shadowed": True}]
+    shadowed = {"server": "r.example.com", "level": "user", "prefix": "R", "kind": "basic", "shadowed": True}
+    server.registries = [{**shadowed, "reason": "that one.", "warnings": ["that one.", "Two of them."]}]
+    server.unshared = [{"server": "f.example.com", "level": "user", "prefix": "F", "reason": "It does not select it."}]
     server.registries.append({"server": "berth.example", "level": None, "prefix": None, "kind": "codespace"})
     ecr = {
         "server": "e.example.com",
@@ -219,11 +317,42 @@ def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike)
     result = berth("registry", "list", "--repo", "acme/shop")
     assert "may not write" in result.stderr
     assert result.stdout.splitlines() == [
-        "r.example.com\tno, shadowed\tuser\tR\tbasic\t",
+        "r.example.com\tno, another one is used\tuser\tR\tbasic\tthat one.; Two of them.",
         "berth.example\tyes\t\t\tcodespace\t",
         "e.example.com\tyes, until 2026-01-01T12:00:00Z\tuser\tE\tecr\t",
-        "e.example.com\tno\tuser\tE\t\tE_…_USER is no access key id.",
+        "e.example.com\tno, not usable\tuser\tE\t\tE_…_USER is no access key id.",
+        "f.example.com\tno, not shared\tuser\tF\t\tIt does not select it.",
     ]
+
+
+def test_a_list_without_a_repository_says_what_it_depends_on(berth: Berth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
+    result = berth("registry", "list")
+    assert result.exit_code == 2
+    for text in ("its organization's", "--repo OWNER/REPO", "berth secret list"):
+        assert text in result.stderr
+    monkeypatch.setenv("GITHUB_REPOSITORY", "acme/shop")
+    assert berth("registry", "list").exit_code == 0
+
+
+def test_on_a_terminal_the_reasons_stand_below_the_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command as a person sees it; a runner's stdout is no terminal."""
+    reason = "there is no R_…_USER."
+    login = RegistryLogin(level="user", prefix="R", incomplete=True, reason=reason, warnings=[reason, "White space."])
+    logins = RegistryLogins(
+        registries=[login],
+        unshared=[
+            UnsharedLogin(server="f.example.com", level="user", prefix="F", reason="Not selected.", next_step="Do.")
+        ],
+    )
+    show_registries(logins)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-8:] == [
+        "", "R: no, incomplete", "  there is no R_…_USER.", "  White space.",
+        "", "f.example.com: no, not shared", "  Not selected.", "  Do.",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

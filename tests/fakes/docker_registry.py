@@ -1,4 +1,4 @@
-"""Debian's docker-registry (CNCF distribution 2.8) as a process of its own, with or without htpasswd."""
+"""Debian's docker-registry (CNCF distribution 2.8) as a process of its own, with htpasswd or any other `auth`."""
 
 import asyncio
 import json
@@ -34,17 +34,24 @@ MANIFEST = json.dumps(
 @asynccontextmanager
 async def run_docker_registry(folder: Path, user: str, password: str) -> AsyncIterator[str]:
     """Its host:port, with acme/app:1 pushed. Fails if the program is not installed; `make setup` installs it."""
-    program = shutil.which(PROGRAM)
-    assert program, f"{PROGRAM} is not installed; run: make setup"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
     (folder / "htpasswd").write_text(f"{user}:{hashed}\n")
+    async with start_docker_registry(folder, f"htpasswd: {{realm: test, path: {folder}/htpasswd}}") as address:
+        async with httpx.AsyncClient(base_url=f"http://{address}", auth=(user, password), trust_env=False) as client:
+            await _push(client)
+        yield address
+
+
+@asynccontextmanager
+async def start_docker_registry(folder: Path, auth: str) -> AsyncIterator[str]:
+    """An empty one with this `auth` in its configuration; its host:port."""
+    program = shutil.which(PROGRAM)
+    assert program, f"{PROGRAM} is not installed; run: make setup"
+    address = f"127.0.0.1:{free_port()}"
     (folder / "config.yml").write_text(
         f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
         f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\nhttp: {{addr: '{address}'}}\n"
-        f"auth: {{htpasswd: {{realm: test, path: {folder}/htpasswd}}}}\n"
+        f"auth: {{{auth}}}\n"
     )
     process = await asyncio.create_subprocess_exec(
         program,
@@ -54,13 +61,18 @@ async def run_docker_registry(folder: Path, user: str, password: str) -> AsyncIt
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://{address}", auth=(user, password), trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False) as client:
             await _wait(client)
-            await _push(client)
         yield address
     finally:
         process.terminate()
         await process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 async def _wait(client: httpx.AsyncClient) -> None:

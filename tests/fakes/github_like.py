@@ -51,7 +51,12 @@ class GitHubLike:
     answers: dict[str, Answer] = field(default_factory=dict)  # `METHOD path` → what to answer instead
     requests: list[str] = field(default_factory=list)
     registries: list[dict[str, Any]] = field(default_factory=list)
+    unshared: list[dict[str, Any]] = field(default_factory=list)
     withheld: str | None = None
+    login: dict[str, Any] = field(default_factory=lambda: {"outcome": "accepted", "sentence": "It takes the login."})
+    checks: list[tuple[str, dict[str, Any]]] = field(
+        default_factory=list
+    )  # path and opened body, of logins that were tried
     exports: list[dict[str, Any]] = field(
         default_factory=list
     )  # what each look at the export answers; the last one stays
@@ -109,6 +114,7 @@ class GitHubLike:
             (r"PUT (/.*codespaces/secrets/\w+)", self._put_secret),
             (r"DELETE (/.*codespaces/secrets/\w+)", self._delete_secret),
             (r"GET /repos/acme/shop/codespaces/registries", self._list_registries),
+            (r"POST (/.*codespaces/registries/check)", self._check_login),
             (r"POST /repos/acme/shop/codespaces", self._create),
             (r"GET /user/codespaces", lambda _: (200, {"total_count": 1, "codespaces": [self.codespace()]})),
             (f"GET {one}", lambda _: (200, self.codespace())),
@@ -164,10 +170,17 @@ class GitHubLike:
     def _delete_secret(self, _: Any, path: str) -> Answer:
         return (404, {"message": "Not Found"}) if self.secrets.pop(path, None) is None else (204, None)
 
+    def _check_login(self, body: dict[str, Any], path: str) -> Answer:
+        box, sealed = SealedBox(self.key), {name for name in body if name.startswith("encrypted_")}
+        opened = {name: box.decrypt(base64.b64decode(body[name])).decode() for name in sealed}
+        self.checks.append((path, body | opened))
+        return 200, {"server": body["server"], "finding": None, "warnings": [], **self.login}
+
     def _list_registries(self, _: Any) -> Answer:
         return 200, {
             "total_count": len(self.registries),
             "registries": self.registries,
+            "unshared": self.unshared,
             "withheld_reason": self.withheld,
         }
 

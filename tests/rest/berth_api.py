@@ -55,7 +55,9 @@ from berth.services.package_version import PackageVersionService
 from berth.services.password import PasswordService
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
+from berth.services.registry_check import RegistryCheckService
 from berth.services.registry_credential import RegistryCredentialService
+from berth.services.registry_login import RegistryLogins
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
@@ -126,7 +128,8 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
     git = BareGitRepositories(folder / "repositories")
     repositories = RepositoryService(store=store, clock=clock, git=git)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
-    secrets = SecretService(store=store, sealer=Sealer(folder / "key", clock), clock=clock)
+    sealer = Sealer(folder / "key", clock)
+    secrets = SecretService(store=store, sealer=sealer, clock=clock)
     activity = CodespaceActivity(store=store, clock=clock)
     codespaces = CodespaceService(
         store=store,
@@ -143,6 +146,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
     hasher = Argon2Passwords()
     sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
     registry_credentials = RegistryCredentialService(store=store, secrets=secrets, swaps=swaps, own_host=OWN_HOST)
+    probe = ImageProbe(registry=FakeRegistryClient(), engine=FakeEngine(), swaps=swaps)
     services = Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -158,10 +162,16 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         passwords=PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions),
         secrets=secrets,
         registry_credentials=registry_credentials,
+        registry_checks=RegistryCheckService(
+            store=store,
+            clock=clock,
+            sealer=sealer,
+            logins=RegistryLogins(registry=FakeRegistryClient(), probe=probe, ecr=FakeEcrAPI(), clock=clock),
+        ),
         doctor=DoctorService(
             store=store,
             clock=clock,
-            probe=ImageProbe(registry=FakeRegistryClient(), engine=FakeEngine(), swaps=swaps),
+            probe=probe,
             credentials=registry_credentials,
             refusals=PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST),
             own_host=OWN_HOST,

@@ -38,6 +38,7 @@ class Row:
     phase: Phase | None = None
     keeps: str = ""
     sealed: bool = False
+    login: bool = False
     admin: bool = False
 
 
@@ -87,6 +88,10 @@ ROWS: dict[str, Row] = {
             f"DELETE {base}/codespaces/secrets/{{secret_name}}/repositories/{{repository_id}}": Row(),
             f"DELETE {base}/codespaces/secrets/{{secret_name}}": Row(),
         }.items()
+    },
+    **{
+        f"POST {base}/codespaces/registries/check": Row(body={"server": "r.example.com"}, status=200, login=True)
+        for base in ("/user", "/repos/{owner}/{repo}", "/orgs/{org}")
     },
     "POST /repos/{owner}/{repo}/codespaces/doctor": Row(body={"image": "ghcr.io/acme/app"}, status=200),
     "DELETE /repos/{owner}/{repo}/codespaces/secrets/{secret_name}": Row(),
@@ -170,6 +175,17 @@ def in_order() -> list[Route]:
     return [*reads, *sorted(changes, key=lambda route: order[row_key(route)])]
 
 
+def secrets_of(path: str) -> str:
+    """Where the secrets are of the level whose login is tried there."""
+    return path.replace("/registries/check", "/secrets")
+
+
+def as_login(sealed: dict[str, str]) -> dict[str, str]:
+    """A sealed value as the user and the password of a login."""
+    value = sealed["encrypted_value"]
+    return {"key_id": sealed["key_id"], "encrypted_username": value, "encrypted_password": value}
+
+
 async def succeed(seeded: Seeded, route: Route) -> httpx.Response:
     row = ROWS.get(row_key(route), Row(status=200))
     if row.phase is not None:
@@ -178,6 +194,8 @@ async def succeed(seeded: Seeded, route: Route) -> httpx.Response:
     body = row.body
     if row.sealed:
         body = {**(body or {}), **seeded.sealed[path.rpartition("/")[0]]}
+    if row.login:
+        body = {**(body or {}), **as_login(seeded.sealed[secrets_of(path)])}
     if body == {"repository_id": "{repository_id}"}:
         body = {"repository_id": int(seeded.values["repository_id"])}
     client = seeded.berth.admin if row.admin else seeded.octo
@@ -239,7 +257,8 @@ async def test_what_is_not_there_fails_as_described(berth: Berth) -> None:
             continue  # that one would be made
         absent = {name: "999999" if name.endswith(("id", "number")) else "absent" for name in parameters}
         path = seeded.fill(route.path, **absent)
-        body = {**(row.body or {}), **(seeded.sealed["/user/codespaces/secrets"] if row.sealed else {})}
+        mine = seeded.sealed["/user/codespaces/secrets"]
+        body = {**(row.body or {}), **(mine if row.sealed else as_login(mine) if row.login else {})}
         client = berth.admin if row.admin else seeded.octo
         url = f"{path}?{row.query}" if row.query else path
         answer = await client.request(route.method, url, json=body or None)

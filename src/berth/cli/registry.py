@@ -5,9 +5,11 @@
 2. If a step fails, what was stored is deleted again: all or none. Nobody can read an old value back, so a failed
    `--replace` ends with none, and says so.
 3. A session token, of temporary AWS keys, is a fourth secret. One that is not given anew goes when its keys are replaced.
+4. The server tries the login before anything is stored or deleted: codespaces will reach the registry from there, not from
+   here. What is not accepted is not stored. `--unchecked` stores without a try.
 """
 
-import re
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 from berth.cli.hosts import connect
+from berth.cli.launch_progress import show_finding
 from berth.cli.options import (
     AsJSON,
     OfOrganization,
@@ -22,18 +25,29 @@ from berth.cli.options import (
     OfUser,
     Repositories,
     SecretVisibility,
+    Yes,
     choose_owner,
+    confirm,
     read_secret,
     say_if_unusable,
     secret_fields,
 )
-from berth.cli.terminal import clean, clean_line, out_json, out_table, say
-from berth.client import Client, RegistryLogin, SecretOwner
+from berth.cli.problems import FAILED
+from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say
+from berth.client import Client, LoginVerdict, RegistryLogin, RegistryLogins, SecretOwner
 from berth.domain.credential_form import refuse_bad_form
-from berth.domain.problem import Conflict, NotFound, Problem
+from berth.domain.image_reference import parse_image_reference
+from berth.domain.problem import Conflict, Invalid, NotFound, Problem
 from berth.domain.registry_host import normalise_registry_host
-from berth.domain.secret import parse_secret_name
+from berth.domain.registry_triple import prefix_of, triple_names
 from berth.domain.secret_text import SecretText
+
+_KINDS = {
+    "basic": "user and password",
+    "ecr": "AWS keys",
+    "ecr_token": "ready token of AWS",
+    "codespace": "codespace's token",
+}
 
 app = typer.Typer(help="Logins to image registries for codespaces.", no_args_is_help=True)
 
@@ -57,35 +71,92 @@ def add(
     session_token_file: Annotated[
         Path | None, typer.Option("--session-token-file", help="Of temporary AWS keys (ASIA…).")
     ] = None,
+    image: Annotated[str | None, typer.Option("--image", help="Try the login by asking for this image.")] = None,
+    unchecked: Annotated[bool, typer.Option("--unchecked", help="Store the login without trying it.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the secrets if they exist.")] = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Store a registry's login as three secrets. The password comes from stdin, a file or a prompt; it is not tried.
+    """Try a registry's login, and store it as three secrets. The password comes from stdin, a file or a prompt.
 
-    What cannot be a login there is refused.
+    What is refused is not stored; nor what could not be tried, unless --unchecked is given.
     """
     owner = choose_owner(of_user, repository, organization)
     host = normalise_registry_host(server)
     for repair in host.repairs:
         say(repair)
-    names = _names(prefix or _prefix_of(host.host))
+    names = triple_names(prefix or prefix_of(host.host))
+    _check_image(image, host.host, unchecked=unchecked)
     with connect() as client:
         fields = secret_fields(client, organization, visibility, repositories, of_user=of_user)
         existing = {each.name for each in client.list_secrets(owner)} & set(names)
         if existing and not replace:
             text = f"There already: {', '.join(sorted(existing))} of {owner.words}."
             raise Conflict(text, code="cli.registry_exists", remedy="Overwrite with --replace, or choose a --prefix.")
-        password = read_secret("Password", password_file)
-        for note in refuse_bad_form(host.host, username, password):
-            say(f"Warning: {note.text}")
-        values = dict(zip(names[:3], (SecretText(host.host), SecretText(username), password), strict=True))
-        if session_token_file is not None:
-            values[names[-1]] = read_secret("Session token", session_token_file)
+        given = _Given(host.host, username, password_file, session_token_file)
+        verdict = None if unchecked else given.check(client, owner, names[0], image, as_json=as_json)
+        values = dict(zip(names, given.values, strict=False))
         _store(client, owner, values, fields, existing)
     if as_json:
-        out_json({"server": host.host, "secrets": list(values)})
-    say(f"Stored the login to {host.host} at {owner.words}: {', '.join(values)}.")
+        out_json({"server": host.host, "secrets": list(values), "login": verdict})
+    how = " without trying it" if unchecked else ""
+    say(f"Stored the login to {host.host} at {owner.words}{how}: {', '.join(values)}.")
     say_if_unusable(of_user, fields)
+
+
+class _Given:
+    """The values to store, in the order of their names. Raises Invalid for what cannot be a login there."""
+
+    def __init__(self, host: str, username: str, password_file: Path | None, session_token_file: Path | None) -> None:
+        password = read_secret("Password", password_file)
+        self.warnings = [note.text for note in refuse_bad_form(host, username, password)]
+        for warning in self.warnings:
+            say(f"Warning: {warning}")
+        self.values = [SecretText(host), SecretText(username), password]
+        if session_token_file is not None:
+            self.values.append(read_secret("Session token", session_token_file))
+        self._host = host
+
+    def check(
+        self, client: Client, owner: SecretOwner, server_name: str, image: str | None, *, as_json: bool
+    ) -> LoginVerdict:
+        """Have it tried; the program ends here unless it is accepted (rule 4)."""
+        prefix = server_name.removesuffix("_CONTAINER_REGISTRY_SERVER")
+        verdict = client.check_registry(owner, self._host, *self.values[1:], prefix=prefix, image=image or "")
+        for warning in verdict.warnings:
+            if warning not in self.warnings:
+                say(f"Warning: {clean_line(warning)}")
+        _require_accepted(verdict, as_json=as_json)
+        return verdict
+
+
+def _check_image(image: str | None, host: str, *, unchecked: bool) -> None:
+    """Before a password is asked for. Raises Invalid."""
+    if image is None:
+        return
+    if unchecked:
+        raise Invalid("--image says how the login is tried, --unchecked that it is not.", code="cli.options")
+    if normalise_registry_host(parse_image_reference(image).host).host != host:
+        raise Invalid(
+            f"{image} is not at {host}.", code="registry_login.other_host", remedy="Name an image of that registry."
+        )
+
+
+def _require_accepted(verdict: LoginVerdict, *, as_json: bool) -> None:
+    """Tell what was found; the program ends here unless the login was accepted (rule 4)."""
+    if verdict.accepted:
+        say(clean_line(verdict.sentence))
+        return
+    if as_json:
+        out_json({"server": verdict.server, "secrets": [], "login": verdict})
+    if verdict.finding is not None:
+        show_finding(verdict.finding)
+    if verdict.outcome == "refused":
+        say("Nothing was stored or changed.")
+    else:
+        say(
+            "Nothing was stored or changed: it is not known whether the login is right. --unchecked stores it all the same."
+        )
+    raise typer.Exit(FAILED)
 
 
 def _store(
@@ -125,37 +196,63 @@ def _undo(client: Client, owner: SecretOwner, names: list[str]) -> list[str]:
 
 @app.command("list")
 def list_registries(
-    repository: Annotated[str, typer.Option("--repo", metavar="OWNER/REPO", help="Whose codespaces.")],
+    repository: Annotated[
+        str | None,
+        typer.Option("--repo", metavar="OWNER/REPO", help="Whose codespaces; inside of one, its own if not given."),
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
     """Show which registries your codespaces of a repository would be logged in to, and why. Never a password."""
+    name = repository or os.environ.get("GITHUB_REPOSITORY", "")
+    if not name:
+        text = "Which logins are used depends on the repository: on its own secrets, its organization's, and those of yours"
+        remedy = "Add --repo OWNER/REPO. What is stored, used or not: berth secret list --user, --repo or --org."
+        raise Invalid(f"{text} that select it.", code="cli.no_repository", remedy=remedy)
     with connect() as client:
-        found = client.list_registries(repository)
+        found = client.list_registries(name)
     if as_json:
         out_json(found)
-        return
-    rows = [
-        (each.server or "?", _state(each), each.level or "", each.prefix or "", each.kind or "")
-        for each in found.registries
-    ]
-    if sys.stdout.isatty():  # sentences below the table: a column would be too narrow for them
-        out_table(("server", "login", "level", "prefix", "kind"), rows)
-        for each in found.registries:
-            for warning in each.warnings:
-                say(f"{clean_line(each.server or each.prefix or '?')}: {clean_line(warning)}")
+    elif sys.stdout.isatty():
+        show_registries(found)
     else:
-        out_table((), [(*row, "; ".join(each.warnings)) for row, each in zip(rows, found.registries, strict=True)])
+        rows = [(*_row(each), "; ".join(_reasons(each))) for each in found.registries]
+        rows += [(each.server, "no, not shared", each.level, each.prefix, "", each.reason) for each in found.unshared]
+        out_table((), rows)
     if found.withheld_reason:
         say(clean(found.withheld_reason))
+
+
+def show_registries(found: RegistryLogins) -> None:
+    """A table, and the reasons below it: a column would be too narrow for them."""
+    rows = [(*_row(each)[:-1], _KINDS.get(each.kind or "", each.kind or "")) for each in found.registries]
+    rows += [(each.server, "no, not shared", each.level, each.prefix, "") for each in found.unshared]
+    out_table(("server", "logged in", "level", "prefix", "kind"), rows)
+    for each in found.registries:
+        out(f"\n{clean_line(each.server or each.prefix or '?')}: {clean_line(_state(each))}")
+        for reason in _reasons(each):
+            out(f"  {clean_line(reason)}")
+    for other in found.unshared:
+        out(
+            f"\n{clean_line(other.server)}: no, not shared\n  {clean_line(other.reason)}\n  {clean_line(other.next_step)}"
+        )
+
+
+def _row(login: RegistryLogin) -> tuple[str, ...]:
+    return login.server or "?", _state(login), login.level or "", login.prefix or "", login.kind or ""
+
+
+def _reasons(login: RegistryLogin) -> list[str]:
+    """Why it is used, or is not; and what else is to be known of it."""
+    return [text for text in (login.reason, *(each for each in login.warnings if each != login.reason)) if text]
 
 
 def _state(login: RegistryLogin) -> str:
     if login.incomplete:
         return "no, incomplete"
     if login.shadowed:
-        return "no, shadowed"
+        return "no, another one is used"
     if login.kind is None and login.level is not None:
-        return "no"
+        return "no, not usable"
     return f"yes, until {login.expires_at}" if login.expires_at else "yes"
 
 
@@ -166,30 +263,20 @@ def remove(
     of_user: OfUser = False,
     repository: OfRepository = None,
     organization: OfOrganization = None,
+    yes: Yes = False,
 ) -> None:
-    """Delete the secrets of a registry's login."""
+    """Delete the secrets of a registry's login. Nobody can read them back, so it asks before."""
     owner = choose_owner(of_user, repository, organization)
-    chosen = prefix or _prefix_of(normalise_registry_host(server).host)
+    chosen = prefix or prefix_of(normalise_registry_host(server).host)
     with connect() as client:
         existing = {each.name for each in client.list_secrets(owner)}
-        names = [name for name in _names(chosen) if name in existing]
+        names = [name for name in triple_names(chosen) if name in existing]
         if not names:
             text = f"{owner.words} has no login with the prefix {chosen}."
             where = "--user" if of_user else f"--repo {repository}" if repository else f"--org {organization}"
             remedy = f"It may have another one: berth secret list {where}, then --prefix PREFIX."
             raise NotFound(text, code="cli.registry_missing", remedy=remedy)
+        confirm(f"Delete {', '.join(names)} of {owner.words}?", yes)
         for name in names:
             client.delete_secret(owner, name)
     say(f"Deleted {', '.join(names)} of {owner.words}.")
-
-
-def _prefix_of(host: str) -> str:
-    """`registry.example.com:5000` → `REGISTRY_EXAMPLE_COM_5000`; never a reserved or impossible name."""
-    text = re.sub(r"[^A-Z0-9]+", "_", host.upper()).strip("_")
-    return f"R_{text}" if text[:1].isdigit() or text.startswith("GITHUB_") else text
-
-
-def _names(prefix: str) -> tuple[str, ...]:
-    """Of SERVER, USER and PASSWORD, and of the session token that AWS keys may have."""
-    parts = ("SERVER", "USER", "PASSWORD", "SESSION_TOKEN")
-    return tuple(parse_secret_name(f"{prefix}_CONTAINER_REGISTRY_{part}") for part in parts)

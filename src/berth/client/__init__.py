@@ -35,7 +35,7 @@ from berth.client.package import (
 )
 from berth.client.prebuild import Prebuild, PrebuildVersion
 from berth.client.repository import Repository
-from berth.client.secret import RegistryLogin, RegistryLogins, Secret, SecretOwner
+from berth.client.secret import LoginVerdict, RegistryLogin, RegistryLogins, Secret, SecretOwner, UnsharedLogin
 
 __all__ = [
     "AccessToken",
@@ -48,6 +48,7 @@ __all__ = [
     "Finding",
     "GitStatus",
     "LogEntry",
+    "LoginVerdict",
     "Package",
     "PackageAccess",
     "PackageDecision",
@@ -66,6 +67,7 @@ __all__ = [
     "Repository",
     "Secret",
     "SecretOwner",
+    "UnsharedLogin",
     "User",
     "parse_events",
 ]

@@ -21,10 +21,11 @@ from berth.domain.registry_credential import (
     UnswappedKeys,
 )
 from berth.domain.registry_host import normalise_registry_host
-from berth.domain.secret import LevelledSecret
+from berth.domain.secret import LevelledSecret, parse_secret_name
 from berth.domain.secret_text import SecretText
 
 _NAME = re.compile(r"(.*)_CONTAINER_REGISTRY_(SERVER|USER|PASSWORD|SESSION_TOKEN)")
+_NO_NAME = re.compile(r"[^A-Z0-9]+")
 _PARTS = ("SERVER", "USER", "PASSWORD")
 _WITHOUT_PREFIX = frozenset(f"CONTAINER_REGISTRY_{part}" for part in _PARTS)
 
@@ -67,6 +68,17 @@ def assemble(secrets: Iterable[LevelledSecret], *, withheld_reason: str = "") ->
         trail=tuple(trail),
         withheld_reason=withheld_reason,
     )
+
+
+def prefix_of(host: str) -> str:
+    """A prefix for this host: `registry.example.com:5000` → `REGISTRY_EXAMPLE_COM_5000`; never an impossible name (S1)."""
+    text = _NO_NAME.sub("_", host.upper()).strip("_")
+    return f"R_{text}" if text[:1].isdigit() or text.startswith("GITHUB_") else text
+
+
+def triple_names(prefix: str) -> tuple[str, ...]:
+    """Of SERVER, USER and PASSWORD, and of the session token that AWS keys may have. Raises Invalid."""
+    return tuple(parse_secret_name(f"{prefix}_CONTAINER_REGISTRY_{part}") for part in (*_PARTS, "SESSION_TOKEN"))
 
 
 def is_of_triple(name: str) -> bool:

@@ -11,6 +11,7 @@ from berth.domain.doctor import CheckID, CheckState
 from berth.domain.package_access import PackageAction
 from berth.domain.package_settings import MAX_RETENTION_DAYS
 from berth.domain.registry_credential import CredentialKind
+from berth.domain.registry_login import LoginOutcome
 from berth.domain.registry_provider import Provider
 from berth.domain.repository import Visibility
 from berth.domain.scope import Scope
@@ -39,6 +40,7 @@ from berth.rest.operation_schema import words as _words
 from berth.rest.package_grant import SetRole
 from berth.rest.package_settings import ChangePolicy, ChangeSettings
 from berth.rest.prebuild_operations import PREBUILD_OPERATIONS
+from berth.rest.registry_check import CheckLogin
 from berth.rest.workflow_token import CreateWorkflowToken
 
 __all__ = ["FAILED_HOOK", "FINDING", "OWN_OPERATIONS", "OwnOperation", "closed", "request_schema"]
@@ -109,6 +111,17 @@ _REGISTRY = closed(
     warnings=_list(_TEXT),
 )
 _UNSHARED = closed(server=_TEXT, level=_words(SecretLevel), prefix=_TEXT, reason=_TEXT, next_step=_TEXT)
+_LOGIN = closed(
+    server=_TEXT,
+    provider=_words(Provider),
+    kind=_words(CredentialKind, null=True),
+    outcome=_words(LoginOutcome),
+    sentence=_TEXT,
+    finding={"anyOf": [FINDING, {"type": "null"}]},
+    warnings=_list(_TEXT),
+    expires_at=_MAYBE_TIME,
+    digest=_MAYBE_TEXT,
+)
 _DIAGNOSIS = closed(
     image=_TEXT,
     provider=_words(Provider),
@@ -195,6 +208,19 @@ OWN_OPERATIONS: dict[str, OwnOperation] = {
             total_count=_NUMBER, registries=_list(_REGISTRY), unshared=_list(_UNSHARED), withheld_reason=_MAYBE_TEXT
         ),
     ),
+    **{
+        f"POST {base}/codespaces/registries/check": OwnOperation(
+            id=f"berth/check-registry-login-of-{level}",
+            summary=f"Try a registry's login before it is stored as secrets of {words}",
+            answer=_LOGIN,
+            request=CheckLogin,
+        )
+        for base, level, words in (
+            ("/user", "user", "your account"),
+            ("/repos/{owner}/{repo}", "repository", "a repository"),
+            ("/orgs/{org}", "organization", "an organization"),
+        )
+    },
     "POST /repos/{owner}/{repo}/codespaces/doctor": OwnOperation(
         id="berth/diagnose-image",
         summary="Say why your codespaces do not get an image",

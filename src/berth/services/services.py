@@ -27,6 +27,7 @@ from berth.services.package_version import PackageVersionService
 from berth.services.password import PasswordService
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
+from berth.services.registry_check import RegistryCheckService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
@@ -54,6 +55,7 @@ class Services:
     passwords: PasswordService
     secrets: SecretService
     registry_credentials: RegistryCredentialService
+    registry_checks: RegistryCheckService
     doctor: DoctorService
     codespaces: CodespaceService
     codespace_activity: CodespaceActivity

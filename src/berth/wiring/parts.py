@@ -22,7 +22,7 @@ from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_token import CodespaceTokens
 from berth.services.credential_refresh import ask_for_refresh
 from berth.services.launch_credentials import CodespaceCredentials
-from berth.services.ports import BlobStore
+from berth.services.ports import BlobStore, EcrAPI, Sealer
 from berth.services.registry_credential_swap import RegistryCredentialSwap
 from berth.services.secret import SecretService
 from berth.settings import Settings
@@ -43,8 +43,10 @@ class Parts:
     engine: DockerEngine
     git: BareGitRepositories
     blobs: BlobStore
+    sealer: Sealer
     secrets: SecretService
     tokens: AccessTokenService
+    ecr: EcrAPI
     swaps: RegistryCredentialSwap
     executor: CodespaceExec
     installer: CodespaceInstaller
@@ -69,6 +71,7 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
     blobs = await resources.enter_async_context(open_blob_store(settings.blobs or data / "blobs"))
     engine = DockerEngine(settings.docker_host)
     ecr = make_ecr_client(settings, clock, resources)
+    sealer = make_sealer(settings)
     swaps = RegistryCredentialSwap(ecr=ecr, clock=clock, entropy=entropy, replaced=partial(ask_for_refresh, store))
     resources.push_async_callback(swaps.close)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
@@ -82,8 +85,10 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
         engine=engine,
         git=BareGitRepositories(data / "repositories"),
         blobs=blobs,
-        secrets=SecretService(store=store, sealer=make_sealer(settings), clock=clock),
+        sealer=sealer,
+        secrets=SecretService(store=store, sealer=sealer, clock=clock),
         tokens=tokens,
+        ecr=ecr,
         swaps=swaps,
         executor=CodespaceExec(engine),
         installer=CodespaceInstaller(engine),

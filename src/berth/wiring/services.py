@@ -30,7 +30,9 @@ from berth.services.password import PasswordService
 from berth.services.ports import RegistryClient
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
+from berth.services.registry_check import RegistryCheckService
 from berth.services.registry_credential import RegistryCredentialService
+from berth.services.registry_login import RegistryLogins
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.services import Services
@@ -66,6 +68,7 @@ def make_services(
         passwords=passwords,
         secrets=parts.secrets,
         registry_credentials=_make_registry_credentials(parts),
+        registry_checks=_make_registry_checks(parts, asked),
         doctor=_make_doctor(parts, asked),
         codespaces=codespaces,
         codespace_activity=activity,
@@ -105,6 +108,15 @@ def _make_registry_credentials(parts: Parts) -> RegistryCredentialService:
     )
 
 
+def _make_registry_checks(parts: Parts, asked: RegistryClient) -> RegistryCheckService:
+    return RegistryCheckService(
+        store=parts.store,
+        clock=parts.clock,
+        sealer=parts.sealer,
+        logins=RegistryLogins(registry=asked, probe=_make_probe(parts, asked), ecr=parts.ecr, clock=parts.clock),
+    )
+
+
 def _make_codespaces(parts: Parts, activity: CodespaceActivity, wake: Callable[[], None]) -> CodespaceService:
     return CodespaceService(
         store=parts.store,
@@ -119,11 +131,15 @@ def _make_codespaces(parts: Parts, activity: CodespaceActivity, wake: Callable[[
     )
 
 
+def _make_probe(parts: Parts, asked: RegistryClient) -> ImageProbe:
+    return ImageProbe(registry=asked, engine=parts.engine, swaps=parts.swaps)
+
+
 def _make_doctor(parts: Parts, asked: RegistryClient) -> DoctorService:
     return DoctorService(
         store=parts.store,
         clock=parts.clock,
-        probe=ImageProbe(registry=asked, engine=parts.engine, swaps=parts.swaps),
+        probe=_make_probe(parts, asked),
         credentials=_make_registry_credentials(parts),
         refusals=PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=parts.own.host),
         own_host=parts.own.host,
