@@ -36,6 +36,14 @@ async def test_a13_memberships_are_for_members_with_a_token_that_may_read_them(a
         name: (await service.list_members(accounts.who(name), "acme", None, limit=9, offset=0))[1] for name in expected
     }
     assert counts == expected
+    for name, count in expected.items():
+        look = await outcome(service.list_memberships(accounts.who(name), "acme", limit=9, offset=0))
+        assert look == ("ok" if count else MISSING)
+    memberships, total = await service.list_memberships(accounts.who("mia"), "acme", limit=1, offset=0)
+    assert ([(one.organization.login, one.user.login, one.role) for one in memberships], total) == (
+        [("acme", "olga", ADMIN)],
+        3,
+    )
     owners, _total = await service.list_members(accounts.who("mia"), "acme", ADMIN, limit=9, offset=0)
     assert [user.login for user in owners] == ["olga"]
     got = {

@@ -31,6 +31,7 @@ async def test_a13_members_look_at_teams(accounts: AccountWorld) -> None:
         lambda who: service.list_members(who, "acme", "writers", limit=9, offset=0),
         lambda who: service.get_member(who, "acme", "writers", "wim"),
         lambda who: service.list_repositories(who, "acme", "writers", limit=9, offset=0),
+        lambda who: service.list_grants(who, "acme", "writers", limit=9, offset=0),
     ):
         assert await outcomes({name: look(accounts.who(name)) for name in LOOKS}) == LOOKS
     view = await service.get(accounts.who("mia"), "acme", "writers")
@@ -47,6 +48,14 @@ async def test_a_teams_list_shows_the_repositories_that_the_token_may_read(accou
         found, _total = await service.list_repositories(accounts.who(name), "acme", "writers", limit=9, offset=0)
         seen[name] = [known.repository.name for known in found]
     assert seen == {"wim": ["docs", "site", "web"], "wim:read:org": ["site"], "wim@acme/web": ["site", "web"]}
+
+
+async def test_a_teams_members_and_grants_come_with_their_roles(accounts: AccountWorld) -> None:
+    service = accounts.services.teams
+    members, _total = await service.list_members(accounts.who("mia"), "acme", "writers", limit=9, offset=0)
+    assert [(user.login, role) for user, role in members] == [("wim", "member")]
+    grants, total = await service.list_grants(accounts.who("wim"), "acme", "writers", limit=2, offset=0)
+    assert ([(each.name, role) for each, role in grants], total) == ([("docs", Role.PUSH), ("site", Role.PUSH)], 3)
 
 
 async def test_owners_make_and_change_teams(accounts: AccountWorld) -> None:

@@ -75,10 +75,10 @@ async def delete(call: Call) -> Response:
 
 async def list_members(call: Call) -> Response:
     page = call.page()
-    found, total = await call.services.teams.list_members(
+    members, total = await call.services.teams.list_members(
         call.user, *_place(call), limit=page.limit, offset=page.offset
     )
-    return call.list_response([simple_user(call.links, user) for user in found], total, page)
+    return call.list_response([simple_user(call.links, user) for user, _role in members], total, page)
 
 
 def _member(call: Call, role: str) -> dict[str, Any]:

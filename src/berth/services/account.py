@@ -139,7 +139,17 @@ class AccountService:
             except NotFound:
                 await get_account(connection, organization, AccountType.ORGANIZATION)
                 return [], 0
-            return await rows.list_members(connection, found.id, role, limit=limit, offset=offset)
+            members, total = await rows.list_members(connection, found.id, role, limit=limit, offset=offset)
+        return [member for member, _role in members], total
+
+    async def list_memberships(
+        self, subject: Subject, organization: str, *, limit: int, offset: int
+    ) -> tuple[list[MembershipView], int]:
+        """All members and what each is. Raises NotFound for who is none himself."""
+        async with self._store.read() as connection:
+            found, _facts = await organization_of_member(connection, subject, organization)
+            members, total = await rows.list_members(connection, found.id, None, limit=limit, offset=offset)
+        return [MembershipView(organization=found, user=user, role=role) for user, role in members], total
 
     async def get_membership(self, subject: Subject, organization: str, login: str) -> MembershipView:
         """Raises NotFound where there is none, or the subject may not know."""

@@ -1,5 +1,7 @@
 """Who may have codespaces of an organization's repositories: asked of the store, and set by its owners."""
 
+from dataclasses import dataclass
+
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import account as account_rows
@@ -28,6 +30,14 @@ async def find_access_decision(connection: AsyncConnection, user_id: int, reposi
     return decide_access(await rows.find_access(connection, user_id, repository_id), facts)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessSetting:
+    """What an organization said: `visibility` is None where it said nothing; `logins` are the list, by name."""
+
+    visibility: str | None
+    logins: tuple[str, ...]
+
+
 class CodespaceAccessService:
     """An organization's setting; for owners with the scope admin:org."""
 
@@ -40,6 +50,13 @@ class CodespaceAccessService:
         async with self._store.read() as connection:
             decision = await find_access_decision(connection, subject.account_id, repository.id)
         require_access(decision, repository.owner_login)
+
+    async def get(self, subject: Subject, organization: str) -> AccessSetting:
+        """Raises NotFound, Denied."""
+        async with self._store.read() as connection:
+            found = await organization_of_owner(connection, subject, organization)
+            visibility = await rows.find_visibility(connection, found.id)
+            return AccessSetting(visibility=visibility, logins=tuple(await rows.list_users(connection, found.id)))
 
     async def set_visibility(self, subject: Subject, organization: str, word: str, usernames: list[str] | None) -> None:
         """Replace the setting and the list of users, whom only `selected_members` needs. Raises Invalid."""

@@ -13,6 +13,7 @@ from berth.adapters.store.repository import KnownRepository
 from berth.domain.access import Subject
 from berth.domain.account import Account, AccountType, Team, team_slug
 from berth.domain.problem import Denied, Invalid, NotFound
+from berth.domain.repository import Repository
 from berth.domain.role import Role, find_role
 from berth.domain.scope import Scope
 from berth.services.account import get_account, organization_of_member, organization_of_owner, require_personal
@@ -118,7 +119,8 @@ class TeamService:
 
     async def list_members(
         self, subject: Subject, organization: str, slug: str, *, limit: int, offset: int
-    ) -> tuple[list[Account], int]:
+    ) -> tuple[list[tuple[Account, str]], int]:
+        """With what each is in the team: `member` or `maintainer`."""
         async with self._store.read() as connection:
             view = await self._find(connection, subject, organization, slug)
             return await rows.list_team_members(connection, view.team.id, limit=limit, offset=offset)
@@ -180,6 +182,19 @@ class TeamService:
             return await repository_rows.list_known(
                 connection, subject, team_id=view.team.id, limit=limit, offset=offset
             )
+
+    async def list_grants(
+        self, subject: Subject, organization: str, slug: str, *, limit: int, offset: int
+    ) -> tuple[list[tuple[Repository, Role]], int]:
+        """The team's repositories that the subject may read, with what the team may do there."""
+        async with self._store.read() as connection:
+            view = await self._find(connection, subject, organization, slug)
+            known, total = await repository_rows.list_known(
+                connection, subject, team_id=view.team.id, limit=limit, offset=offset
+            )
+            found = [each.repository for each in known]
+            roles = await rows.find_granted_roles(connection, view.team.id, [each.id for each in found])
+        return [(each, roles.get(each.id, Role.NONE)) for each in found], total
 
     async def set_repository(
         self, subject: Subject, organization: str, slug: str, owner: str, name: str, permission: str

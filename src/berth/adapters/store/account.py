@@ -110,12 +110,19 @@ async def list_organizations_of(
     return [to_account(row) for row in rows], total
 
 
+async def list_organizations(connection: AsyncConnection, *, limit: int, offset: int) -> tuple[list[Account], int]:
+    """All organizations, oldest first."""
+    statement = select(*_COLUMNS).where(accounts.c.type == AccountType.ORGANIZATION).order_by(accounts.c.id)
+    rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
+    return [to_account(row) for row in rows], total
+
+
 async def list_members(
     connection: AsyncConnection, organization_id: int, role: OrganizationRole | None, *, limit: int, offset: int
-) -> tuple[list[Account], int]:
+) -> tuple[list[tuple[Account, OrganizationRole]], int]:
     """The members of an organization, or only those of one role."""
     statement = (
-        select(*_COLUMNS)
+        select(*_COLUMNS, memberships.c.role)
         .join(memberships, memberships.c.user_id == accounts.c.id)
         .where(memberships.c.organization_id == organization_id)
         .order_by(accounts.c.id)
@@ -123,7 +130,7 @@ async def list_members(
     if role is not None:
         statement = statement.where(memberships.c.role == role)
     rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
-    return [to_account(row) for row in rows], total
+    return [(to_account(row), OrganizationRole(row.role)) for row in rows], total
 
 
 async def find_membership(

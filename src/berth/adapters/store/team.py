@@ -1,6 +1,6 @@
 """Queries on teams, their members and the repositories granted to them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -98,16 +98,27 @@ async def count_contents(connection: AsyncConnection, team_id: int) -> tuple[int
 
 async def list_team_members(
     connection: AsyncConnection, team_id: int, *, limit: int, offset: int
-) -> tuple[list[Account], int]:
+) -> tuple[list[tuple[Account, str]], int]:
+    """With their roles: `member` or `maintainer`."""
     columns = [column for column in accounts.c if column.name != "login_key"]
     statement = (
-        select(*columns)
+        select(*columns, team_members.c.role)
         .join(team_members, team_members.c.user_id == accounts.c.id)
         .where(team_members.c.team_id == team_id)
         .order_by(accounts.c.id)
     )
     rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
-    return [to_account(row) for row in rows], total
+    return [(to_account(row), str(row.role)) for row in rows], total
+
+
+async def find_granted_roles(
+    connection: AsyncConnection, team_id: int, repository_ids: Collection[int]
+) -> dict[int, Role]:
+    """What the team may do with each of these that are granted to it."""
+    statement = select(team_repositories.c.repository_id, team_repositories.c.role).where(
+        team_repositories.c.team_id == team_id, team_repositories.c.repository_id.in_(repository_ids)
+    )
+    return {row.repository_id: Role(row.role) for row in await connection.execute(statement)}
 
 
 async def find_team_role(connection: AsyncConnection, team_id: int, user_id: int) -> str | None:
