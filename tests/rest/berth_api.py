@@ -16,6 +16,7 @@ from tests.fakes.registry_client import FakeRegistryClient
 from tests.rest.schema import check_response
 
 from berth.adapters.clock_system import SystemClock
+from berth.adapters.disk_folder import FolderDisk
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.git_http_backend import GitHTTPBackend
 from berth.adapters.git_repositories import BareGitRepositories
@@ -63,6 +64,7 @@ from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
 from berth.services.services import Services
 from berth.services.session import SessionService
+from berth.services.site import SiteService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 
@@ -197,6 +199,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         package_policies=PackagePolicyService(store=store, clock=clock),
         package_explanations=PackageExplanationService(store=store),
         audit=AuditService(store=store),
+        site=SiteService(store=store, engine=FakeEngine(), disk=FolderDisk(folder)),
     )
     token = await tokens.ensure_site_admin()
     assert token is not None

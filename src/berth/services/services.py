@@ -33,6 +33,7 @@ from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
 from berth.services.session import SessionService
+from berth.services.site import SiteService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 
@@ -74,3 +75,4 @@ class Services:
     package_policies: PackagePolicyService
     package_explanations: PackageExplanationService
     audit: AuditService
+    site: SiteService

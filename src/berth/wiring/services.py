@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from berth.adapters.disk_folder import FolderDisk
 from berth.adapters.password_argon2 import Argon2Passwords
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
@@ -37,6 +38,7 @@ from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.services import Services
 from berth.services.session import SessionService
+from berth.services.site import SiteService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 from berth.wiring.codespace import make_limits
@@ -93,6 +95,7 @@ def make_services(
         package_policies=PackagePolicyService(store=store, clock=clock),
         package_explanations=PackageExplanationService(store=store),
         audit=AuditService(store=store),
+        site=SiteService(store=store, engine=parts.engine, disk=FolderDisk(parts.data)),
     )
 
 

@@ -7,6 +7,7 @@ nothing but `Problem`s, translated at the boundary; what they return is a value 
 from berth.services.ports.blob_store import BlobStore, StoredBlob, UploadState, UploadWriter
 from berth.services.ports.clock import Clock, Entropy, Sealer
 from berth.services.ports.dev_container import DevContainers, UpRequest, UpResult, Workspaces
+from berth.services.ports.disk import Disk, DiskSpace
 from berth.services.ports.ecr import EcrAPI
 from berth.services.ports.engine import (
     Container,
@@ -34,6 +35,8 @@ __all__ = [
     "Container",
     "ContainerStatus",
     "DevContainers",
+    "Disk",
+    "DiskSpace",
     "EcrAPI",
     "Engine",
     "Entropy",
