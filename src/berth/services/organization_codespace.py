@@ -39,17 +39,18 @@ class OrganizationCodespaceService:
 
     async def stop(self, subject: Subject, organization: str, login: str, name: str) -> CodespaceView:
         """Ask for it to stop; nothing happens if that was asked already."""
-        view = await self._find(subject, organization, login, name)
+        view = await self.get(subject, organization, login, name)
         if view.codespace.desired is Desired.STOPPED:
             return view
         return await self._codespaces.request(subject, view, Desired.STOPPED, "codespace.stop")
 
     async def delete(self, subject: Subject, organization: str, login: str, name: str) -> None:
         """Ask for it to go."""
-        view = await self._find(subject, organization, login, name)
+        view = await self.get(subject, organization, login, name)
         await self._codespaces.request(subject, view, Desired.DELETED, "codespace.delete")
 
-    async def _find(self, subject: Subject, organization: str, login: str, name: str) -> CodespaceView:
+    async def get(self, subject: Subject, organization: str, login: str, name: str) -> CodespaceView:
+        """One of them. Raises NotFound, Denied."""
         async with self._store.read() as connection:
             found = await organization_of_owner(connection, subject, organization)
             user = await get_account(connection, login, AccountType.USER)

@@ -19,6 +19,7 @@ class Entry:
     label: str
     path: str
     site_admin: bool = False
+    owner: bool = False  # of the organization
 
 
 NAVIGATION = (
@@ -36,6 +37,22 @@ SETTINGS = (
     Entry("Your events", "/settings/events"),
 )
 ORGANIZATION = "/orgs/{org}"
+ORGANIZATION_PAGES = (
+    Entry("Overview", ORGANIZATION),
+    Entry("People", "/orgs/{org}/people"),
+    Entry("Teams", "/orgs/{org}/teams"),
+    Entry("Packages", "/orgs/{org}/packages"),
+    Entry("Codespaces", "/orgs/{org}/codespaces", owner=True),
+    Entry("Secrets", "/orgs/{org}/settings/secrets", owner=True),
+    Entry("Registries", "/orgs/{org}/settings/registries", owner=True),
+    Entry("Policies", "/orgs/{org}/settings/policies", owner=True),
+    Entry("Audit log", "/orgs/{org}/audit", owner=True),
+)
+SITE_PAGES = (
+    Entry("Overview", "/site"),
+    Entry("Users", "/site/users"),
+    Entry("Organizations", "/site/organizations"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,17 @@
 """Every page of the console, in one table. The first path that fits answers: what is fixed stands before what is not."""
 
-from berth.ui import access_token, home, password, session
+from berth.ui import (
+    access_token,
+    audit,
+    codespace_policy,
+    home,
+    organization,
+    organization_codespace,
+    password,
+    session,
+    site,
+    team,
+)
 from berth.ui.app import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -8,4 +19,10 @@ ROUTES: tuple[Route, ...] = (
     *session.ROUTES,
     *password.ROUTES,
     *access_token.ROUTES,
+    *organization.ROUTES,
+    *team.ROUTES,
+    *codespace_policy.ROUTES,
+    *organization_codespace.ROUTES,
+    *audit.ROUTES,
+    *site.ROUTES,
 )
