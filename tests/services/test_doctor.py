@@ -18,7 +18,7 @@ from berth.adapters.store import package as package_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import audit_log
 from berth.domain.codespace_policy import CodespacePolicy
-from berth.domain.doctor import CheckID, CheckState, Diagnosis
+from berth.domain.doctor import Check, CheckID, CheckState, Diagnosis
 from berth.domain.ecr_answer import EcrFailure
 from berth.domain.finding import Fixer
 from berth.domain.image_reference import Digest
@@ -96,6 +96,17 @@ async def test_a_private_image_with_its_credential(world: CodespaceWorld, examin
     assert sorted(type(one).__name__ for one in shown) == ["Anonymous", "RegistryCredential"], "one login, one look"
     await give_triple_of(world, "wrong")
     assert code(await examine()) == "image.unauthorized"
+
+
+async def test_checks_are_told_as_they_finish(world: CodespaceWorld) -> None:
+    """What is told early is what the diagnosis says in the end."""
+    await world.give_triple()
+    service, olga = doctor_of(world, probe_timeout_s=30), world.secrets.subject("olga")
+    told: list[tuple[Check, ...]] = []
+    diagnosis = await service.examine(olga, "acme", "web", IMAGE, seen=told.append)
+    assert [len(checks) for checks in told] == [1, 4]
+    for checks in told:
+        assert checks == diagnosis.checks[: len(checks)]
 
 
 async def give_triple_of(world: CodespaceWorld, password: str) -> None:

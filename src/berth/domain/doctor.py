@@ -86,27 +86,33 @@ Outcome = Pulled | Finding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What was seen. `used` is with the credential that a launch uses; None where there is none by failure (C11).
-
-    `anonymous` is without any; where a launch uses none, both are one. `decided`: `used` is our own decision about the
-    built-in registry, which was not asked with it. `architecture` is None if the engine did not say.
-    """
+class Outset:
+    """What is known before the registry is asked. `architecture` is None if the engine did not say."""
 
     image: ImageReference
     choice: Choice
-    used: Outcome | None
-    anonymous: Outcome
     architecture: str | None
-    decided: bool = False
     policy: Finding | None = None  # why the organization does not allow it
     unshared: tuple[UnsharedTriple, ...] = ()  # for this host, which the caller may know of
     is_alone: bool = False  # no server was asked: the triples are those of this machine's environment
 
     @property
     def probed(self) -> str:
-        """The architecture that the image was asked for."""
+        """The architecture that the image is asked for."""
         return self.architecture or USUAL_ARCHITECTURE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts(Outset):
+    """What was seen. `used` is with the credential that a launch uses; None where there is none by failure (C11).
+
+    `anonymous` is without any; where a launch uses none, both are one. `decided`: `used` is our own decision about the
+    built-in registry, which was not asked with it.
+    """
+
+    used: Outcome | None
+    anonymous: Outcome
+    decided: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,14 +275,22 @@ def _word(outcome: Outcome) -> str:
     return "pulled" if isinstance(outcome, Pulled) else outcome.code
 
 
-def _before(facts: Facts) -> Iterator[Check]:
-    """What is known before the registry is asked."""
-    if facts.policy is not None:
-        yield _failed(CheckID.POLICY, facts.policy)
-    elif facts.is_alone:
-        yield _passed(CheckID.POLICY, "No server was asked, so no organization's policy is known.")
-    else:
-        yield _passed(CheckID.POLICY, "No policy of the organization stands against the image.")
+def check_policy(policy: Finding | None, *, is_alone: bool = False) -> Check:
+    """The first of all checks; `policy` is why the organization does not allow the image."""
+    if policy is not None:
+        return _failed(CheckID.POLICY, policy)
+    if is_alone:
+        return _passed(CheckID.POLICY, "No server was asked, so no organization's policy is known.")
+    return _passed(CheckID.POLICY, "No policy of the organization stands against the image.")
+
+
+def checks_before(outset: Outset) -> tuple[Check, ...]:
+    """Those whose answers are known before the registry is asked; `diagnose` says the same of them."""
+    return tuple(_before(outset))
+
+
+def _before(facts: Outset) -> Iterator[Check]:
+    yield check_policy(facts.policy, is_alone=facts.is_alone)
     if facts.architecture is None:
         text = f"The engine does not answer: the image was looked at as for {facts.probed}."
         yield Check(id=CheckID.ENGINE, state=CheckState.WARNING, sentence=text)
@@ -286,7 +300,7 @@ def _before(facts: Facts) -> Iterator[Check]:
     yield _form(facts.choice)
 
 
-def _credential(facts: Facts) -> Check:
+def _credential(facts: Outset) -> Check:
     choice, host = facts.choice, facts.image.host
     if isinstance(choice, Failed):
         return _failed(CheckID.CREDENTIAL, choice.finding)
@@ -303,7 +317,7 @@ def _credential(facts: Facts) -> Check:
     return Check(id=CheckID.CREDENTIAL, state=state, sentence=text)
 
 
-def _is_good_news(facts: Facts) -> bool:
+def _is_good_news(facts: Outset) -> bool:
     """Whether all that is said of the credential is that AWS keys were swapped, as they should be."""
     if facts.unshared or not isinstance(facts.choice, Found):
         return False

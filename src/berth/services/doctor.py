@@ -36,7 +36,7 @@ from berth.domain.secret_text import SecretText
 from berth.services.account import get_account, require_site_admin
 from berth.services.account_turn import AccountTurns
 from berth.services.codespace_policy import require_images
-from berth.services.image_probe import ImageProbe, Known
+from berth.services.image_probe import ImageProbe, Known, Seen
 from berth.services.launch_failure import LaunchFailed
 from berth.services.own_image import OwnImages
 from berth.services.package_refusal import PackageRefusals
@@ -72,9 +72,16 @@ class DoctorService:
         self._turns = AccountTurns()
 
     async def examine(
-        self, subject: Subject, owner: str, repository: str, image: str, *, login: str | None = None
+        self,
+        subject: Subject,
+        owner: str,
+        repository: str,
+        image: str,
+        *,
+        login: str | None = None,
+        seen: Seen = lambda _: None,
     ) -> Diagnosis:
-        """For the caller, or for the user `login` (policy 5).
+        """For the caller, or for the user `login` (policy 5). `seen` is told of checks as they finish (image_probe.py).
 
         Raises NotFound; Denied by the token; Invalid for what is no image's name; LimitReached (policy 3).
         """
@@ -86,7 +93,7 @@ class DoctorService:
         with self._turns.take(subject, busy):
             try:
                 async with asyncio.timeout(self._probe.total_s):
-                    diagnosis = diagnose(await self._gather(examined, known, opened, reference))
+                    diagnosis = diagnose(await self._gather(examined, known, opened, reference, seen))
             except TimeoutError:
                 diagnosis = give_up(reference, self._probe.total_s)
         await self._record(subject, examined, known, diagnosis)
@@ -112,7 +119,7 @@ class DoctorService:
         )
 
     async def _gather(
-        self, subject: Subject, repository: Repository, opened: OpenedSecrets, image: ImageReference
+        self, subject: Subject, repository: Repository, opened: OpenedSecrets, image: ImageReference, seen: Seen
     ) -> Facts:
         withheld = bool(opened.withheld_reason)  # then nothing of his reaches it, whatever he selects
         host = normalise_registry_host(image.host).host
@@ -125,7 +132,7 @@ class DoctorService:
         def use(credential: RegistryCredential, architecture: str) -> Awaitable[Outcome]:
             return self._use(subject, repository, image, credential, architecture)
 
-        return await self._probe.gather(known, self._open(subject, opened, image), use, _is_of_codespace)
+        return await self._probe.gather(known, self._open(subject, opened, image), use, _is_of_codespace, seen)
 
     async def _open(self, subject: Subject, opened: OpenedSecrets, image: ImageReference) -> RegistryCredentials:
         """As for a launch (services/launch_credentials.py)."""

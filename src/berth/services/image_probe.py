@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
-from berth.domain.doctor import USUAL_ARCHITECTURE, Facts, Outcome, Pulled
+from berth.domain.doctor import Check, Facts, Outcome, Outset, Pulled, check_policy, checks_before
 from berth.domain.ecr_answer import EcrFailure
 from berth.domain.ecr_finding import explain_failure
 from berth.domain.exchange_message import ExchangeRequest
@@ -53,6 +53,8 @@ class Known:
     is_alone: bool = False  # no server was asked
 
 
+# What is shown while it goes on.
+Seen = Callable[[tuple[Check, ...]], None]
 # With the credential that a launch uses, for that architecture; and whether that was our own decision.
 Use = Callable[[RegistryCredential, str], Awaitable[Outcome]]
 
@@ -87,13 +89,26 @@ class ImageProbe:
         credentials: Awaitable[RegistryCredentials],
         use: Use,
         decided: Callable[[RegistryCredential], bool] = lambda _: False,
+        seen: Seen = lambda _: None,
     ) -> Facts:
-        """`use` is asked for a credential that there is; `decided` says of which one it is our own decision (Facts)."""
+        """`use` is asked for a credential that there is; `decided` says of which one it is our own decision (Facts).
+
+        `seen` is told the first checks, each time all that are known so far.
+        """
         image = known.image
+        seen((check_policy(known.policy, is_alone=known.is_alone),))
         opened, architecture = await asyncio.gather(credentials, self.architecture())
-        probed = architecture or USUAL_ARCHITECTURE
+        outset = Outset(
+            image=image,
+            choice=opened.for_image(image),
+            architecture=architecture,
+            policy=known.policy,
+            unshared=known.unshared,
+            is_alone=known.is_alone,
+        )
+        seen(checks_before(outset))
         anonymous, (choice, used) = await asyncio.gather(
-            self.ask(image, Anonymous(), probed), self._use(image, opened, probed, use)
+            self.ask(image, Anonymous(), outset.probed), self._use(image, opened, outset.probed, use)
         )
         return Facts(
             image=image,
