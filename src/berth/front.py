@@ -1,9 +1,9 @@
 """One origin: which edge answers a request (DESIGN section 3).
 
 `/api/v3/…` and `/api/graphql`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
-the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` says what each error's code means; `/healthz` says
-that the process lives, `/readyz` that its database and its engine answer. Everything else is the web console's. Only
-REST has WebSockets.
+the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` and `/docs/access-rules` say
+what codes and rules mean; `/healthz` says that the process lives, `/readyz` that its database and its engine answer.
+Everything else is the web console's. Only REST has WebSockets.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,7 +36,7 @@ def make_front(
     ui: ASGIApp = _not_found,
 ) -> ASGIApp:
     """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
-    errors = errors_page.read_errors_page()
+    documents = errors_page.read_documents()
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -54,8 +54,8 @@ def make_front(
             await git(scope, receive, send)
         elif path == "/healthz":
             await PlainTextResponse("ok\n")(scope, receive, send)
-        elif path == errors_page.PATH:
-            await HTMLResponse(errors, headers=errors_page.HEADERS)(scope, receive, send)
+        elif path in documents:
+            await HTMLResponse(documents[path], headers=errors_page.HEADERS)(scope, receive, send)
         elif path == "/readyz":
             await (await _ready(checks))(scope, receive, send)
         else:

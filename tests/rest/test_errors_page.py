@@ -1,17 +1,20 @@
-"""What an error's documentation_url leads to."""
+"""What an error's documentation_url leads to, and where the console's trails do."""
 
 import re
 from pathlib import Path
 
-from berth.rest.errors_page import make_errors_page, read_errors_page
+import pytest
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "errors.md"
+from berth.rest.errors_page import DOCUMENTS, make_errors_page, read_documents
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_every_code_is_an_anchor() -> None:
-    codes = re.findall(r"^\| `([^`]+)` \|", DOCUMENT.read_text(), re.MULTILINE)
-    page = read_errors_page()
-    assert len(codes) > 200
+@pytest.mark.parametrize(("path", "least"), [("/docs/errors", 200), ("/docs/access-rules", 50)])
+def test_every_code_is_an_anchor(path: str, least: int) -> None:
+    codes = re.findall(r"^\| `([^`]+)` \|", (DOCS / DOCUMENTS[path]).read_text(), re.MULTILINE)
+    page = read_documents()[path]
+    assert len(codes) > least
     assert [code for code in codes if f'<tr id="{code}">' not in page] == []
     assert "`" not in page
     assert "**" not in page

@@ -1,4 +1,6 @@
-"""The page that an error's `documentation_url` leads to: docs/errors.md as HTML, each row with its code as the anchor."""
+"""The documents that the server shows itself, as HTML: docs/errors.md, which an error's `documentation_url` leads to, and
+docs/access-rules.md. Each row of a table has its first word (a code, a rule) as the anchor.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 PATH = "/docs/errors"
+DOCUMENTS = {PATH: "errors.md", "/docs/access-rules": "access-rules.md"}
 _STYLE = (
     "body{font:16px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.3rem .6rem;text-align:left;vertical-align:top}"
@@ -19,12 +22,14 @@ HEADERS = {
 }
 
 
-def read_errors_page() -> str:
-    """The page of the document that came with the program: in a wheel it is beside the code, else in the checkout."""
-    packaged = Path(__file__).parents[1] / "docs" / "errors.md"
-    return make_errors_page(
-        (packaged if packaged.exists() else Path(__file__).parents[3] / "docs" / "errors.md").read_text()
-    )
+def read_documents() -> dict[str, str]:
+    """The pages by their paths, of the documents that came with the program: in a wheel they are beside the code."""
+    return {path: make_errors_page(_read(name)) for path, name in DOCUMENTS.items()}
+
+
+def _read(name: str) -> str:
+    packaged = Path(__file__).parents[1] / "docs" / name
+    return (packaged if packaged.exists() else Path(__file__).parents[3] / "docs" / name).read_text()
 
 
 def make_errors_page(markdown: str) -> str:
