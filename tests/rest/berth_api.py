@@ -15,6 +15,7 @@ from tests.fakes.engine import FakeEngine
 from tests.fakes.registry_client import FakeRegistryClient
 from tests.rest.schema import check_response
 
+from berth.adapters.blobs_directory import DirectoryBlobStore
 from berth.adapters.clock_system import SystemClock
 from berth.adapters.disk_folder import FolderDisk
 from berth.adapters.entropy_system import SystemEntropy
@@ -46,6 +47,7 @@ from berth.services.former_name import FormerNameService
 from berth.services.image_probe import ImageProbe
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
+from berth.services.package_content import PackageContentService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
 from berth.services.package_policy import PackagePolicyService
@@ -126,7 +128,7 @@ class Berth:
 
 @asynccontextmanager
 async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
-    clock, entropy = SystemClock(), SystemEntropy()
+    clock, entropy, blobs = SystemClock(), SystemEntropy(), DirectoryBlobStore(folder / "blobs")
     git = BareGitRepositories(folder / "repositories")
     repositories = RepositoryService(store=store, clock=clock, git=git)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
@@ -193,6 +195,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         prebuilds=PrebuildService(store=store, clock=clock, git=git, wake=lambda: None),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
+        package_contents=PackageContentService(store=store, blobs=blobs),
         package_settings=PackageSettingsService(store=store, clock=clock),
         package_grants=PackageGrantService(store=store, clock=clock),
         package_repositories=PackageRepositoryService(store=store, clock=clock),
@@ -213,4 +216,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         admin_token=token.reveal(),
     )
     berth.admin = berth.client(berth.admin_token)
-    yield berth
+    try:
+        yield berth
+    finally:
+        blobs.close()

@@ -86,6 +86,88 @@ async def test_a6_a7_a8_tokens_see_no_more_than_the_decision_lets_them(packages:
     assert {who: sorted(await listed(packages, who)) for who in expected} == expected
 
 
+async def test_own_packages_are_those_of_ones_organizations_too(packages: PackageWorld) -> None:
+    await packages.package("acme/closed")
+    await packages.package("acme/xinside", Visibility.INTERNAL)
+    await packages.package("olga/own")
+    await packages.package("otto/open", Visibility.PUBLIC)
+
+    async def own(who: str, text: str = "", visibility: Visibility | None = None) -> list[str]:
+        found, total = await packages.services.packages.list_own(
+            packages.who(who), text, visibility, limit=100, offset=0
+        )
+        assert total == len(found)
+        return names(found)
+
+    assert {who: await own(who) for who in EVERYBODY} == {
+        "olga": ["own", "xinside", "closed"],
+        "mia": ["xinside"],
+        "wim": ["xinside"],
+        "rita": [],
+        "adam": [],
+        "otto": ["open"],
+    }
+    assert await own("olga", "CME/x") == ["xinside"]
+    assert await own("olga", "%") == []
+    assert await own("olga", visibility=Visibility.PRIVATE) == ["own", "closed"]
+    assert await own("olga:repo") == []  # no scope for packages, and none is public
+
+
+async def test_a13_packages_of_a_repository_are_for_who_reads_it(packages: PackageWorld) -> None:
+    await packages.package("acme/app", Visibility.PUBLIC, linked="acme/web")
+    await packages.package("acme/closed", linked="acme/web")
+    await packages.package("acme/other", Visibility.PUBLIC)
+
+    async def linked(who: str) -> list[str]:
+        found, total = await packages.services.packages.list_linked(
+            packages.who(who), "acme", "web", limit=100, offset=0
+        )
+        assert total == len(found)
+        return names(found)
+
+    assert await linked("olga") == ["closed", "app"]
+    assert await linked("rita") == ["app"]
+    assert await outcome(linked("otto")) == "NotFound repository.not_found"
+
+
+async def test_what_was_deleted_is_listed_for_the_account_owner_for_as_long_as_it_can_come_back(
+    packages: PackageWorld,
+) -> None:
+    for name in ("acme/app", "acme/old", "acme/here", "mia/own"):
+        await packages.package(name)
+    await packages.package("acme/name", published=False)
+    for who, name in (("olga", "acme/app"), ("olga", "acme/old"), ("mia", "mia/own")):
+        await packages.services.packages.delete(packages.who(who), packages.place(name))
+    await packages.age("acme/old", 31)
+
+    async def deleted(who: str) -> list[str]:
+        found, total = await packages.services.packages.list_deleted(packages.who(who), limit=100, offset=0)
+        assert total == len(found)
+        return [package.full_name for package in found]
+
+    assert {who: await deleted(who) for who in EVERYBODY} == {
+        **{who: [] for who in EVERYBODY},
+        "olga": ["acme/app"],
+        "mia": ["mia/own"],
+    }
+    for token in ("olga:read:packages", "olga@acme/web", "olga job acme/web"):
+        assert await outcome(deleted(token)) == DENIED
+
+
+async def test_what_one_may_do_is_what_the_decision_allows(packages: PackageWorld) -> None:
+    await packages.package("acme/app", Visibility.INTERNAL)
+    await packages.grant("acme/app", "wim", PackageRole.WRITE)
+
+    async def actions(who: str) -> set[str]:
+        return set(await packages.services.packages.list_actions(packages.who(who), packages.place("acme/app")))
+
+    assert await actions("olga") == {"pull", "push", "delete", "administer"}
+    assert await actions("wim") == {"pull", "push"}
+    assert await actions("mia") == {"pull"}
+    assert await actions("olga:read:packages") == {"pull"}
+    assert await outcome(actions("otto")) == MISSING
+
+
 async def test_an_unpublished_name_is_nobodys_package(packages: PackageWorld) -> None:
     await packages.package("acme/app", published=False)
     assert await listed(packages, "olga") == []

@@ -65,7 +65,7 @@ _SCHEMA_1_TYPES = frozenset(
     }
 )
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
-_PLATFORM_WORD = re.compile(r"[A-Za-z0-9._-]{0,64}")
+PLATFORM_WORD = re.compile(r"[A-Za-z0-9._-]{0,64}")
 
 
 def _by_fold(names: Iterable[str]) -> dict[str, str]:
@@ -268,7 +268,7 @@ def _platform(value: object, where: str) -> str:
         raise _refusal("descriptor", f"The `platform` of {where} is not an object.")
     _check_case(value, _PLATFORM_KEYS, f"The `platform` of {where}")
     words = [_given(value, key, "") for key in ("os", "architecture", "variant")]
-    if not all(isinstance(word, str) and _PLATFORM_WORD.fullmatch(word) for word in words):
+    if not all(isinstance(word, str) and PLATFORM_WORD.fullmatch(word) for word in words):
         raise _refusal("descriptor", f"The `platform` of {where} is not made of short words.")
     return "/".join(str(word) for word in words if word)
 

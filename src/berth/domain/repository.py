@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from berth.domain.account import is_login
 from berth.domain.problem import Invalid
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -70,6 +71,14 @@ def parse_repository_name(text: str, *, field: str = "name") -> str:
 
 
 _BRANCH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/-]{0,243}")
+
+
+def parse_full_name(text: str) -> tuple[str, str]:
+    """`owner/name` of a repository. Raises Invalid; never repeats the text."""
+    owner, _, name = text.partition("/")
+    if not (is_login(owner) and name):
+        raise Invalid("A repository is named owner/name.", field="repository", code="package.repository")
+    return owner, parse_repository_name(name, field="repository")
 
 
 def parse_branch_name(text: str, *, field: str = "ref") -> str:

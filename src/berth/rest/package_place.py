@@ -3,10 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from berth.domain.account import AccountType, is_login
+from berth.domain.account import AccountType
 from berth.domain.package import find_package_name
-from berth.domain.problem import Invalid
-from berth.domain.repository import parse_repository_name
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler
@@ -62,11 +60,3 @@ def place_of(call: Call) -> PackagePlace:
     owner, kind = owner_of(call)
     name = find_package_name(f"{owner}/{call.path('package_name')}".lower())
     return PackagePlace(name, of_organization=kind is AccountType.ORGANIZATION)
-
-
-def parse_full_name(text: str) -> tuple[str, str]:
-    """`owner/name` of a repository. Raises Invalid; never repeats the text."""
-    owner, _, name = text.partition("/")
-    if not (is_login(owner) and name):
-        raise Invalid("A repository is named owner/name.", field="repository", code="package.repository")
-    return owner, parse_repository_name(name, field="repository")

@@ -6,10 +6,11 @@ from starlette.responses import Response
 from berth.domain.package import parse_visibility
 from berth.domain.package_settings import SettingsChange
 from berth.domain.problem import Invalid
+from berth.domain.repository import parse_full_name
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.package_place import WRITE, Operation, package_routes, parse_full_name, place_of
+from berth.rest.package_place import WRITE, Operation, package_routes, place_of
 from berth.rest.package_views import explanation_body, policy_body, settings_body
 from berth.services.package_explanation import parse_action
 

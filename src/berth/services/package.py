@@ -23,7 +23,7 @@ from berth.adapters.store.package_list import PackageFilter
 from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.account import AccountType
 from berth.domain.package import RESTORE_WITHIN, Package, PackageName
-from berth.domain.package_access import PackageAction, decide_package
+from berth.domain.package_access import PackageAction, decide_package, limit_of_token
 from berth.domain.problem import Conflict, NotFound
 from berth.domain.repository import Repository, Visibility
 from berth.services.account import get_account
@@ -38,6 +38,7 @@ from berth.services.package_access import (
 )
 from berth.services.ports import Clock
 from berth.services.registry_access import asker_of
+from berth.services.repository import find_decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +73,39 @@ class PackageService:
             wanted = PackageFilter(owner_id=account.id, visibility=visibility)
             found, total = await list_rows.list_packages(connection, subject, wanted, limit=limit, offset=offset)
             return await view_packages(connection, subject, found), total
+
+    async def list_own(
+        self, subject: Subject, text: str, visibility: Visibility | None, *, limit: int, offset: int
+    ) -> tuple[list[PackageView], int]:
+        """The same of the subject and all organizations that he belongs to; `text` is a part of `owner/name`."""
+        wanted = PackageFilter(member_id=subject.account_id, text=text, visibility=visibility)
+        async with self._store.read() as connection:
+            found, total = await list_rows.list_packages(connection, subject, wanted, limit=limit, offset=offset)
+            return await view_packages(connection, subject, found), total
+
+    async def list_linked(
+        self, subject: Subject, owner: str, name: str, *, limit: int, offset: int
+    ) -> tuple[list[PackageView], int]:
+        """The same of those that are linked to a repository. Raises NotFound for one that the subject may not read."""
+        async with self._store.read() as connection:
+            known = await find_decided(connection, subject, owner, name, Action.READ)
+            wanted = PackageFilter(repository_id=known.repository.id)
+            found, total = await list_rows.list_packages(connection, subject, wanted, limit=limit, offset=offset)
+            return await view_packages(connection, subject, found), total
+
+    async def list_deleted(self, subject: Subject, *, limit: int, offset: int) -> tuple[list[Package], int]:
+        """What can be restored, of the subject and of the organizations that he owns; the last one first. Raises Denied."""
+        if limit_of_token(subject, PackageAction.ADMINISTER) is not None:
+            raise refusal(subject, PackageAction.ADMINISTER)
+        after = self._clock.now() - RESTORE_WITHIN
+        async with self._store.read() as connection:
+            return await list_rows.list_deleted(connection, subject.account_id, after, limit=limit, offset=offset)
+
+    async def list_actions(self, subject: Subject, place: PackagePlace) -> frozenset[PackageAction]:
+        """What the subject may do with it. Raises NotFound."""
+        async with self._store.read() as connection:
+            facts = (await find_allowed(connection, subject, place, PackageAction.PULL)).facts
+        return frozenset(action for action in PackageAction if decide_package(subject, facts, action))
 
     async def check_owner(self, owner: str, kind: AccountType | None) -> None:
         """Raises NotFound for an unknown account."""

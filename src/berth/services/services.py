@@ -18,6 +18,7 @@ from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
+from berth.services.package_content import PackageContentService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
 from berth.services.package_policy import PackagePolicyService
@@ -69,6 +70,7 @@ class Services:
     prebuilds: PrebuildService
     packages: PackageService
     package_versions: PackageVersionService
+    package_contents: PackageContentService
     package_settings: PackageSettingsService
     package_grants: PackageGrantService
     package_repositories: PackageRepositoryService

@@ -20,6 +20,7 @@ from berth.services.former_name import FormerNameService
 from berth.services.image_probe import ImageProbe
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
+from berth.services.package_content import PackageContentService
 from berth.services.package_explanation import PackageExplanationService
 from berth.services.package_grant import PackageGrantService
 from berth.services.package_policy import PackagePolicyService
@@ -89,6 +90,7 @@ def make_services(
         prebuilds=PrebuildService(store=store, clock=clock, git=git, wake=wake_prebuilds),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
+        package_contents=PackageContentService(store=store, blobs=parts.blobs),
         package_settings=PackageSettingsService(store=store, clock=clock),
         package_grants=PackageGrantService(store=store, clock=clock),
         package_repositories=PackageRepositoryService(store=store, clock=clock),

@@ -4,6 +4,7 @@ A test holds the two together: for every package and every kind of caller, the l
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, false, func, or_, select
@@ -49,6 +50,9 @@ class PackageFilter:
 
     owner_id: int | None = None
     visibility: Visibility | None = None
+    member_id: int | None = None  # those of this user, and of the organizations that he belongs to
+    repository_id: int | None = None  # those that are linked to it
+    text: str = ""  # a part of `owner/name`
 
 
 async def list_packages(
@@ -60,6 +64,35 @@ async def list_packages(
         statement = statement.where(packages.c.owner_id == wanted.owner_id)
     if wanted.visibility is not None:
         statement = statement.where(packages.c.visibility == wanted.visibility)
+    if wanted.member_id is not None:
+        joined = select(memberships.c.organization_id).where(memberships.c.user_id == wanted.member_id)
+        statement = statement.where(or_(packages.c.owner_id == wanted.member_id, packages.c.owner_id.in_(joined)))
+    if wanted.repository_id is not None:
+        statement = statement.where(packages.c.repository_id == wanted.repository_id)
+    if wanted.text:
+        full_name = accounts.c.login_key + "/" + packages.c.name
+        statement = statement.where(full_name.contains(wanted.text.lower(), autoescape=True))
+    rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
+    return [to_package(row) for row in rows], total
+
+
+async def list_deleted(
+    connection: AsyncConnection, owner_of: int, after: datetime, *, limit: int, offset: int
+) -> tuple[list[Package], int]:
+    """Packages that were deleted after that time, of this user and of the organizations that he owns; the last one first."""
+    owned = select(memberships.c.organization_id).where(
+        memberships.c.user_id == owner_of, memberships.c.role == OrganizationRole.ADMIN
+    )
+    statement = (
+        select(*PACKAGE_COLUMNS)
+        .select_from(_WITH_OWNER)
+        .where(
+            packages.c.deleted_at > after,
+            packages.c.published_at.is_not(None),
+            or_(packages.c.owner_id == owner_of, packages.c.owner_id.in_(owned)),
+        )
+        .order_by(packages.c.deleted_at.desc(), packages.c.id.desc())
+    )
     rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
     return [to_package(row) for row in rows], total
 

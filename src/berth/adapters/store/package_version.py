@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, select, update
+from sqlalchemy import ColumnElement, Row, Select, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.package_tables import blobs, manifest_references, manifests, package_blobs, tags
@@ -28,11 +28,23 @@ def _is_restorable(after: datetime) -> ColumnElement[bool]:
 
 
 async def list_versions(
-    connection: AsyncConnection, package_id: int, *, deleted_after: datetime | None, limit: int, offset: int
+    connection: AsyncConnection,
+    package_id: int,
+    *,
+    deleted_after: datetime | None,
+    limit: int,
+    offset: int,
+    tagged: bool | None = None,
 ) -> tuple[list[PackageVersion], int]:
-    """A page of the live versions, or of those that were deleted after a time; newest first. Three queries."""
+    """A page of the live versions, or of those that were deleted after a time; newest first. Three queries.
+
+    `tagged` leaves only those that have a tag, or only those that have none.
+    """
     wanted = manifests.c.deleted_at.is_(None) if deleted_after is None else _is_restorable(deleted_after)
     statement = _versions(package_id).where(wanted).order_by(manifests.c.id.desc())
+    if tagged is not None:
+        has_tag = exists(select(tags.c.name).where(tags.c.manifest_id == manifests.c.id))
+        statement = statement.where(has_tag if tagged else ~has_tag)
     rows, total = await fetch_page(connection, statement, limit=limit, offset=offset)
     return await _with_tags(connection, rows), total
 
