@@ -81,6 +81,13 @@ def refusal(subject: Subject, action: PackageAction, decision: Decision | None =
     return Denied(text, code="package.denied", remedy="Ask an administrator of the package, or use another token.")
 
 
+def unknown_repository() -> Invalid:
+    """Of a repository that a request names: one that is missing, and one that may not be read (A13)."""
+    return Invalid(
+        "There is no such repository, or you may not read it.", field="repository", code="package.repository_unknown"
+    )
+
+
 def parse_role(word: str) -> PackageRole:
     """A role that a request names. Raises Invalid."""
     role = find_package_role(word)

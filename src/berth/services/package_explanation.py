@@ -23,7 +23,7 @@ from berth.domain.package_access import PackageAction, PackageFacts, decide_pack
 from berth.domain.problem import Invalid
 from berth.domain.scope import Scope, expand_scopes
 from berth.domain.workflow_permissions import WorkflowPermission, WorkflowPermissions
-from berth.services.package_access import PackagePlace, find_allowed
+from berth.services.package_access import PackagePlace, find_allowed, unknown_repository
 
 _ALL_SCOPES = expand_scopes(frozenset({Scope.WRITE_PACKAGES, Scope.DELETE_PACKAGES}))
 _TOKEN = 0  # no token's id: nobody logs in with it
@@ -80,11 +80,7 @@ class PackageExplanationService:
             package = (await find_allowed(connection, subject, place, PackageAction.ADMINISTER)).package
             found = await repository_rows.find_known(connection, subject.account_id, owner, name)
             if found is None or not decide_repository(subject, found.facts, Action.READ):
-                raise Invalid(
-                    "There is no such repository, or you may not read it.",
-                    field="repository",
-                    code="package.repository_unknown",
-                )
+                raise unknown_repository()
             repository = found.repository
             known = await rows.get_known_package_by_id(connection, Asker(None, repository.id), package.id)
         by_codespace = action is PackageAction.PULL

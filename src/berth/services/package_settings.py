@@ -17,9 +17,16 @@ from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.package import Package
 from berth.domain.package_access import PackageAction, limit_of_policy
 from berth.domain.package_settings import SettingsChange, SettingsPlan, plan_settings
-from berth.domain.problem import Denied, Invalid, NotFound
+from berth.domain.problem import Denied, NotFound
 from berth.domain.repository import Repository, Visibility
-from berth.services.package_access import AllowedPackage, PackagePlace, find_allowed, lock_allowed, record
+from berth.services.package_access import (
+    AllowedPackage,
+    PackagePlace,
+    find_allowed,
+    lock_allowed,
+    record,
+    unknown_repository,
+)
 from berth.services.ports import Clock
 from berth.services.registry_access import asker_of
 from berth.services.repository import find_locked
@@ -70,11 +77,7 @@ async def _find_link(connection: AsyncConnection, subject: Subject, name: tuple[
     try:
         return (await find_locked(connection, subject, *name, Action.WRITE)).repository
     except NotFound:
-        raise Invalid(
-            "There is no such repository, or you may not read it.",
-            field="repository",
-            code="package.repository_unknown",
-        ) from None
+        raise unknown_repository() from None
 
 
 async def _current_link(connection: AsyncConnection, package: Package, change: SettingsChange) -> Repository | None:
