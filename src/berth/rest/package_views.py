@@ -31,7 +31,8 @@ def _api_url(links: Links, package: Package) -> str:
 
 
 def _web_url(links: Links, package: Package) -> str:
-    return links.web(f"{_path(package)}/package/{quote(package.name, safe='')}")
+    """The console's page."""
+    return links.web(f"/packages/{package.full_name}")
 
 
 def package_body(links: Links, view: PackageView) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def version_body(links: Links, view: VersionView) -> dict[str, Any]:
         "name": version.digest,
         "url": f"{_api_url(links, package)}/versions/{version.id}",
         "package_html_url": package_url,
-        "html_url": f"{package_url}/{version.id}",
+        "html_url": f"{package_url}/-/versions/{version.id}",
         "created_at": timestamp(version.created_at),
         "updated_at": timestamp(version.updated_at),
         "metadata": {"package_type": PACKAGE_TYPE, "container": {"tags": list(version.tags)}},

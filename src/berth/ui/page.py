@@ -168,11 +168,27 @@ class Page:
         self._cookies.end_remark(self.request, response)
         return response
 
-    async def confirm(self, *, title: str, text: str, action: str, button: str, back: str, typed: str = "") -> Response:
+    async def confirm(
+        self,
+        *,
+        title: str,
+        text: str,
+        action: str,
+        button: str,
+        back: str,
+        typed: str = "",
+        problem: Problem | None = None,
+    ) -> Response:
         """A page that asks once more; its form posts to `action`. `typed`: what has to be typed for it, in the field `typed`."""
-        return await self.render(
-            "confirm.html", title=title, text=text, action=action, button=button, back=back, typed=typed
-        )
+        values: dict[str, Any] = {
+            "title": title,
+            "text": text,
+            "action": action,
+            "button": button,
+            "back": back,
+            "typed": typed,
+        }
+        return await self.render("confirm.html", problem=problem, **values)
 
     def redirect(self, path: str, remark: str = "") -> Response:
         """To another page of ours; `remark` is said there, once. After a form: nobody sends it twice by reloading."""

@@ -8,6 +8,9 @@ from berth.ui import (
     home,
     organization,
     organization_codespace,
+    package,
+    package_access,
+    package_settings,
     password,
     session,
     site,
@@ -27,4 +30,7 @@ ROUTES: tuple[Route, ...] = (
     *organization_codespace.ROUTES,
     *audit.ROUTES,
     *site.ROUTES,
+    *package_settings.ROUTES,
+    *package_access.ROUTES,
+    *package.ROUTES,
 )
