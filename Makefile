@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 BIN := .venv/bin
 ARGS ?=
-WORKERS ?= 3 # of pytest, on two cores: half of what tests do is to wait
+WORKERS ?= 4 # of pytest, on two cores: half of what tests do is to wait
+# Whole files, and in our order (tests/conftest.py), not by how many tests they have: the longest have few.
+PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing bench-prebuild bench-helper bench-doctor clean
 
@@ -17,11 +19,11 @@ demo: ## Show Berth at work: registry, organization, codespace from a private im
 	@$(BIN)/berth demo $(ARGS)
 
 test: check ## All checks, and all tests but the slow ones (ARGS=... for pytest)
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/pytest $(PARALLEL) -m "not slow" $(ARGS)
 
-slow: ## The tests that `make test` leaves out: one more way of what another one shows (minutes)
+slow: ## What `make test` leaves out: one more way of what another test shows, and examples of properties that nobody chose (minutes)
 	@dev/setup test
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile -m slow $(ARGS)
+	BERTH_TEST_DICE=1 $(BIN)/pytest $(PARALLEL) -m "slow or hypothesis" $(ARGS)
 
 check: ## Format, lint and types
 	@dev/setup test
@@ -56,12 +58,12 @@ chaos: ## Kill servers, engine and database while 60 codespaces change, and serv
 	@dev/setup test
 	for round in $$(seq $${ROUNDS:-1}); do \
 	  BERTH_CHAOS_CODESPACES=$${CODESPACES:-60} BERTH_CHAOS_REQUESTS=$${REQUESTS:-200} BERTH_CHAOS_FAULTS=$${FAULTS:-30} \
-	  BERTH_CHAOS_PAUSE_S=4 BERTH_CHAOS_WITHIN_S=$${WITHIN:-10} BERTH_CHAOS_KILLS=$${KILLS:-25} \
+	  BERTH_TEST_DICE=1 BERTH_CHAOS_PAUSE_S=4 BERTH_CHAOS_WITHIN_S=$${WITHIN:-10} BERTH_CHAOS_KILLS=$${KILLS:-25} \
 	  $(BIN)/pytest -s tests/chaos $(ARGS) || exit 1; done
 
 fuzz: ## Send the REST API what its description allows and what it does not, for MINUTES (10) on both databases
 	@dev/setup test
-	BERTH_FUZZ_S=$$(( $${MINUTES:-10} * 30 )) $(BIN)/pytest -s tests/rest/test_fuzz.py $(ARGS)
+	BERTH_TEST_DICE=1 BERTH_FUZZ_S=$$(( $${MINUTES:-10} * 30 )) $(BIN)/pytest -s tests/rest/test_fuzz.py $(ARGS)
 
 bench: ## Measure all that has a bar, beside what it is compared with (minutes)
 	@dev/setup test

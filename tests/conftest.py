@@ -11,6 +11,7 @@ from sqlalchemy import create_engine
 from tests.adapters.postgres import Cluster, in_memory, start_cluster
 from tests.adapters.s3_server import IDENTITY, S3Server, start_s3_server
 from tests.databases import KINDS, new_database
+from tests.dice import load_hypothesis_profile
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, make_world
 
 from berth.adapters.engine_private import PrivateEngine
@@ -18,20 +19,21 @@ from berth.adapters.s3_client import S3Client
 from berth.adapters.store.database import Store, upgrade_tables
 from berth.cli.demo_registry import DemoRegistry
 
-_LONG = frozenset({"api_clients", "chaos", "clients", "main_job"})  # folders with files of minutes, mostly waiting
+load_hypothesis_profile()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """An edge over PostgreSQL once more is slow: what services ask of it is tested there, and `make fuzz` goes through REST.
 
-    Long files come first, so that no worker is left alone with one at the end.
+    Files that wait for an engine come first, so that no worker is left alone with one at the end.
     """
+    waiting = {item.path for item in items if item.get_closest_marker("engine") is not None}
     for item in items:
         callspec = getattr(item, "callspec", None)
         is_postgresql = callspec is not None and "postgresql" in callspec.params.values()
         if is_postgresql and item.path.parent.name in {"rest", "oci", "git", "ui"}:
             item.add_marker(pytest.mark.slow)
-    items.sort(key=lambda item: item.path.parent.name not in _LONG)
+    items.sort(key=lambda item: item.path not in waiting)
 
 
 def pytest_collection_finish() -> None:

@@ -14,6 +14,7 @@ from tests.chaos.check import find_violations, look
 from tests.chaos.faults import Faults, make_faults
 from tests.chaos.requests import Requests, make_plan
 from tests.chaos.world import ChaosWorld, make_chaos_world, until_back
+from tests.dice import seed_from
 
 from berth.adapters.store.database import Store
 from berth.domain.codespace import finding_from_json
@@ -24,7 +25,7 @@ CODESPACES = int(os.environ.get("BERTH_CHAOS_CODESPACES", "3"))
 REQUESTS = int(os.environ.get("BERTH_CHAOS_REQUESTS", "8"))
 FAULTS = int(os.environ.get("BERTH_CHAOS_FAULTS", "3"))
 WITHIN_S = float(os.environ.get("BERTH_CHAOS_WITHIN_S", "0"))  # 0: no bar
-SEED = int(os.environ.get("BERTH_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+SEED = seed_from("BERTH_CHAOS_SEED")
 PAUSE_S = float(os.environ.get("BERTH_CHAOS_PAUSE_S", "0.7"))  # between faults, about
 STARTED_AT_ONCE = 8  # containers that an engine may forget which was killed meanwhile
 LAST = ("stop", "start", "rebuild", "delete")  # under way when the last fault comes

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.dice import seed_from
 from tests.oci.images import Image, image
 from tests.oci.registry_api import OCIClient
 from tests.server import Server
@@ -17,7 +18,7 @@ from berth.domain.image_reference import Digest
 
 CLIENTS = 4
 KILLS = int(os.environ.get("BERTH_CHAOS_KILLS", "2"))  # `make chaos` asks for more
-SEED = int(os.environ.get("BERTH_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+SEED = seed_from("BERTH_CHAOS_SEED")
 
 
 class RegistryServer(Server):

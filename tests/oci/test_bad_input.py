@@ -1,11 +1,11 @@
 """Paths, queries and headers that no client sends: never a 5xx, never a code that is none, nothing of it repeated or stored."""
 
-import os
 import random
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from tests.dice import seed_from
 from tests.oci.images import image
 from tests.oci.registry_api import OCIClient, Registry
 from tests.oci.test_wire import code_in
@@ -16,7 +16,7 @@ from berth.oci.problems import CODES
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DIGEST = Digest.of(b"")
-SEED = int(os.environ.get("BERTH_CHAOS_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+SEED = seed_from("BERTH_CHAOS_SEED")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

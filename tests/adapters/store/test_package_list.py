@@ -1,7 +1,5 @@
 """Lists of packages hold what the decision lets pull, no more and no less (A1, A3 to A8, A12, A13), on both databases."""
 
-import os
-import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,6 +8,7 @@ from typing import cast
 import pytest
 from tests.adapters.postgres import Cluster
 from tests.adapters.store.random_packages import RandomWorld, Row, draw_world, store_world
+from tests.dice import seed_from
 
 from berth.adapters.store import package as rows
 from berth.adapters.store.database import Store
@@ -23,7 +22,7 @@ from berth.domain.package import PackageName
 from berth.domain.package_access import PackageAction, decide_package
 from berth.domain.repository import Visibility
 
-SEED = int(os.environ.get("BERTH_WORLD_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
+SEED = seed_from("BERTH_WORLD_SEED")
 EVERYTHING = PackageFilter()
 
 
