@@ -43,6 +43,7 @@ ALLOWED = {
         "wiring",
     },
     "http_protocol": set(),
+    "event_loop": set(),
     "socket_protocol": set(),
     "server": {
         "domain",
@@ -50,6 +51,7 @@ ALLOWED = {
         "settings",
         "local",
         "wiring",
+        "event_loop",
         "http_protocol",
         "socket_protocol",
         "adapters.log_lines",

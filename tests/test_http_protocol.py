@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 import uvicorn
-import uvloop
 from starlette.types import Receive, Scope, Send
 from tests.fakes.certificates import Authority
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from berth.domain.problem import LimitReached
+from berth.event_loop import EventLoop
 from berth.http_protocol import BODY_EXTENSION, MAX_HEAD_BYTES, BerthConnection
 from berth.oci.exchange import Answer, OCIRequest
 from berth.services.registry_blob import ClientGone
@@ -33,7 +33,7 @@ def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., N
 
     @wraps(test)
     def run(*arguments: Any, **named: Any) -> None:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
             runner.run(test(*arguments, **named))
 
     return run

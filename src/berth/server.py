@@ -13,13 +13,13 @@ from functools import partial
 from pathlib import Path
 
 import uvicorn
-import uvloop
 
 from berth.adapters.log_lines import set_up_logging
 from berth.adapters.sealer import HEADER_BYTES
 from berth.domain.exec_frame import MAX_MESSAGE_BYTES
 from berth.domain.problem import Invalid, Problem, UpstreamFailed
 from berth.domain.secret_text import SecretText
+from berth.event_loop import EventLoop
 from berth.http_protocol import BerthConnection
 from berth.listen_address import TCPAddress, UnixAddress
 from berth.local import open_local
@@ -40,7 +40,7 @@ def serve(settings: Settings) -> None:
     if asyncio.run(_migrate(settings)):
         # The tools for that stay in memory: begin anew without them.
         os.execv(sys.executable, sys.orig_argv)  # noqa: S606
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         runner.run(_serve(settings))
 
 
