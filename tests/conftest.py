@@ -12,6 +12,7 @@ from tests.adapters.postgres import Cluster, in_memory, start_cluster
 from tests.adapters.s3_server import IDENTITY, S3Server, start_s3_server
 from tests.databases import KINDS, new_database
 from tests.dice import load_hypothesis_profile
+from tests.known_statements import share_compiled_statements
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, make_world
 
 from berth.adapters.engine_private import PrivateEngine
@@ -20,6 +21,7 @@ from berth.adapters.store.database import Store, upgrade_tables
 from berth.cli.demo_registry import DemoRegistry
 
 load_hypothesis_profile()
+share_compiled_statements()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -35,6 +35,7 @@ class Cluster:
     folder: Path
     programs: Path
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    _connection: psycopg.Connection | None = None
 
     @property
     def data(self) -> Path:
@@ -46,6 +47,9 @@ class Cluster:
 
     def end(self) -> None:
         """At once, as when its processes are killed: what was committed is there after the next start."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
         _run(self.programs / "pg_ctl", "-D", self.data, "-w", "-m", "immediate", "stop")
 
     def make_template(self) -> None:
@@ -71,8 +75,9 @@ class Cluster:
         self._execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def _execute(self, statement: str) -> None:
-        with psycopg.connect(host=str(self.folder), user=_USER, dbname="postgres", autocommit=True) as connection:
-            connection.execute(statement)
+        if self._connection is None:
+            self._connection = psycopg.connect(host=str(self.folder), user=_USER, dbname="postgres", autocommit=True)
+        self._connection.execute(statement)
 
 
 def find_programs() -> Path | None:
