@@ -5,6 +5,7 @@ ARGS ?=
 WORKERS ?= 4 # of pytest, on two cores: half of what tests do is to wait
 # Whole files, and in our order (tests/conftest.py), not by how many tests they have: the longest have few.
 PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+unexport PYTHONDONTWRITEBYTECODE # collecting the tests takes a third of the time where they are compiled already
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing bench-prebuild bench-helper bench-doctor clean
 

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,12 +22,30 @@ def forms_of_the_password() -> tuple[str, str]:
     return PASSWORD_PREFIX, encoded[: len(f"{REGISTRY_USER}:{PASSWORD_PREFIX}") // 3 * 4]
 
 
+COMMAND = (sys.executable, "-m", "berth", "demo")
+
+
+def environment(docker_host: str, temporary: Path) -> dict[str, str]:
+    return os.environ | {"DOCKER_HOST": docker_host, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+
+
 def run_demo(docker_host: str, temporary: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DOCKER_HOST": docker_host, "TMPDIR": str(temporary)}
     return subprocess.run(
-        [sys.executable, "-m", "berth", "demo"],
-        env=environment, capture_output=True, text=True, check=False, timeout=170,
+        COMMAND,
+        env=environment(docker_host, temporary), capture_output=True, text=True, check=False, timeout=170,
     )  # fmt: skip
+
+
+def run_demo_until(said: str, docker_host: str, temporary: Path) -> tuple[str, int]:
+    """Interrupted as soon as it has said this: what it said, and its exit code."""
+    with subprocess.Popen(COMMAND, env=environment(docker_host, temporary), stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        text = ""
+        for line in demo.stdout:
+            text += line
+            if said in line:
+                demo.send_signal(signal.SIGINT)
+        return text, demo.wait()
 
 
 async def what_is_there(docker_host: str) -> tuple[set[str], set[str]]:
@@ -55,8 +74,20 @@ async def test_the_demo(docker_host: str, tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []  # noqa: PTH208 in an async function
 
 
-async def test_an_engine_that_is_elsewhere_is_named_and_not_used(tmp_path: Path) -> None:
-    done = await asyncio.to_thread(run_demo, "tcp://engine.example:2375", tmp_path)
-    assert "engine.example" in done.stdout
-    assert "another machine" in done.stdout
+ELSEWHERE = "tcp://engine.example:2375"
+
+
+def test_an_engine_that_is_elsewhere_is_named_and_not_used_and_an_interrupt_leaves_nothing(tmp_path: Path) -> None:
+    said, code = run_demo_until("starts one of its own", ELSEWHERE, tmp_path)
+    assert "engine.example" in said
+    assert "another machine" in said
+    assert "started for the demo" in said
+    assert "everything that had been made is gone" in said
+    assert (code, list(tmp_path.iterdir())) == (130, [])
+
+
+@pytest.mark.slow
+async def test_the_demo_with_an_engine_of_its_own(tmp_path: Path) -> None:
+    done = await asyncio.to_thread(run_demo, ELSEWHERE, tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "What was done" in done.stdout

@@ -17,7 +17,14 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("redirect", ["true", "false"], ids=["pulled from the store", "pulled through the server"])
+@pytest.mark.parametrize(
+    "redirect",
+    [
+        pytest.param("true", id="pulled from the store"),
+        # Without an engine: tests/oci/test_s3.py.
+        pytest.param("false", id="pulled through the server", marks=pytest.mark.slow),
+    ],
+)
 async def test_a_codespace_from_an_image_in_s3(
     docker_host: str, registry_host: str, s3_server: S3Server, s3_connection: S3Client, tmp_path: Path, redirect: str
 ) -> None:

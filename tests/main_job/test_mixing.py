@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -55,31 +56,43 @@ async def sink(host: str) -> AsyncIterator[Sink]:
         yield one
 
 
-async def attack(world: World, api: httpx.AsyncClient, one: Sink, levels: tuple[str, str, str]) -> str:
-    """Store the three parts at three levels, launch, and answer the finding's code."""
+@dataclass(frozen=True)
+class Target:
+    """A repository whose image is the sink's; `places` are where its secrets are stored, with what each wants to know."""
+
+    world: World
+    api: httpx.AsyncClient
+    owner: str
+    places: dict[str, tuple[str, dict[str, Any]]]
+
+    async def attack(self, host: str, levels: tuple[str, str, str]) -> str:
+        """Store the three parts at three levels, launch, and answer the finding's code. Afterwards they are gone."""
+        api, prefix = self.api, fresh_name("m").upper()
+        urls = []
+        for part, level, value in zip(PARTS, levels, (host, "mixed-user", "mixed-password"), strict=True):
+            base, body = self.places[level]
+            urls.append(f"{base}/{prefix}_CONTAINER_REGISTRY_{part}")
+            answer = await put_secret(api, urls[-1], value, **body)
+            assert answer.status_code == 201, answer.text
+        name = (await api.post(f"/repos/{self.owner}/r/codespaces", json={})).json()["name"]
+        codespace = await self.world.server.until_at_rest(api, name)
+        for url in (*urls, f"/user/codespaces/{name}"):
+            assert (await api.delete(url)).is_success, url
+        return str(codespace["finding"]["code"])
+
+
+async def make_target(world: World, api: httpx.AsyncClient, one: Sink) -> Target:
     owner = fresh_name("m")
     assert (await api.post("/admin/organizations", json={"login": owner, "admin": "admin"})).status_code == 201
     created = await api.post(f"/orgs/{owner}/repos", json={"name": "r", "private": True})
-    repository_id = created.json()["id"]
     config = json.dumps({"image": f"{one.host}/team/dev:1"})
     await world.commit(api, ".devcontainer/devcontainer.json", config, f"{owner}/r")
-    urls: dict[str, tuple[str, dict[str, Any]]] = {
-        "user": ("/user/codespaces/secrets", {"selected_repository_ids": [repository_id]}),
+    places: dict[str, tuple[str, dict[str, Any]]] = {
+        "user": ("/user/codespaces/secrets", {"selected_repository_ids": [created.json()["id"]]}),
         "repository": (f"/repos/{owner}/r/codespaces/secrets", {}),
         "organization": (f"/orgs/{owner}/codespaces/secrets", {"visibility": "all"}),
     }
-    prefix = owner.upper()
-    for part, level, value in zip(PARTS, levels, (one.host, "mixed-user", "mixed-password"), strict=True):
-        base, body = urls[level]
-        answer = await put_secret(api, f"{base}/{prefix}_CONTAINER_REGISTRY_{part}", value, **body)
-        assert answer.status_code == 201, answer.text
-    name = (await api.post(f"/repos/{owner}/r/codespaces", json={})).json()["name"]
-    codespace = await world.server.until_at_rest(api, name)
-    for part, level in zip(PARTS, levels, strict=True):
-        if level == "user":
-            await api.delete(f"/user/codespaces/secrets/{prefix}_CONTAINER_REGISTRY_{part}")
-    await api.delete(f"/user/codespaces/{name}")
-    return str(codespace["finding"]["code"])
+    return Target(world, api, owner, places)
 
 
 MIXED = [(a, b, c) for a, b, c in product(LEVELS, repeat=3) if not a == b == c]
@@ -88,8 +101,9 @@ MIXED = [(a, b, c) for a, b, c in product(LEVELS, repeat=3) if not a == b == c]
 async def test_c1_no_mixture_of_levels_builds_a_credential(world: World) -> None:
     assert len(MIXED) == 24
     async with sink(world.other_host) as one, world.server.api() as api:
+        target = await make_target(world, api, one)
         for levels in MIXED:
-            code = await attack(world, api, one, levels)
+            code = await target.attack(one.host, levels)
             assert code in {"credential.incomplete", "image.credential_missing"}, levels
         assert not one.credentials
 
@@ -97,6 +111,6 @@ async def test_c1_no_mixture_of_levels_builds_a_credential(world: World) -> None
 @pytest.mark.parametrize("level", LEVELS)
 async def test_the_positive_control_one_level_does_send_its_credential(world: World, level: str) -> None:
     async with sink(world.other_host) as one, world.server.api() as api:
-        code = await attack(world, api, one, (level, level, level))
+        code = await (await make_target(world, api, one)).attack(one.host, (level, level, level))
         assert code == "image.unauthorized"
         assert one.credentials, "the sink sees credentials when there are any"

@@ -233,9 +233,10 @@ async def stop(own: Own, name: str) -> None:
     ("change", "status"),
     [
         pytest.param(unlink, 404, id="A7 b the link is removed"),
-        pytest.param(stop_inheriting, 404, id="A4 inheritance is switched off"),
-        pytest.param(transfer, 404, id="A12 the repository is transferred"),
-        pytest.param(publish_the_repository, 404, id="A7 b the repository becomes public"),
+        # These three without containers: tests/oci/test_remembered.py.
+        pytest.param(stop_inheriting, 404, id="A4 inheritance is switched off", marks=pytest.mark.slow),
+        pytest.param(transfer, 404, id="A12 the repository is transferred", marks=pytest.mark.slow),
+        pytest.param(publish_the_repository, 404, id="A7 b the repository becomes public", marks=pytest.mark.slow),
         pytest.param(stop, 401, id="the codespace stops"),
     ],
 )
