@@ -82,9 +82,7 @@ def make_services(
         codespace_sessions=CodespaceSessionService(
             clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
         ),
-        codespace_policies=CodespacePolicyService(
-            store=store, clock=clock, site_options=parts.settings.dev_container_allowed
-        ),
+        codespace_policies=_make_codespace_policies(parts),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
         prebuilds=PrebuildService(store=store, clock=clock, git=git, wake=wake_prebuilds),
@@ -99,6 +97,11 @@ def make_services(
         audit=AuditService(store=store),
         site=SiteService(store=store, engine=parts.engine, disk=FolderDisk(parts.data)),
     )
+
+
+def _make_codespace_policies(parts: Parts) -> CodespacePolicyService:
+    allowed = parts.settings.dev_container_allowed
+    return CodespacePolicyService(store=parts.store, clock=parts.clock, site_options=allowed)
 
 
 def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService]:
