@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from tests.cli.conftest import Berth
+from tests.domain.test_plain_text import HOSTILE
 from tests.fakes.github_like import CODESPACE, GitHubLike
 
 from berth.cli.terminal import clean, out_table
@@ -134,27 +135,6 @@ def test_ctrl_c_says_how_to_go_on(
     assert result.exit_code == 1
     assert f"berth codespace logs {CODESPACE} --follow" in result.stderr
     assert f"Give it up: berth codespace {give_up} {CODESPACE}" in result.stderr
-
-
-HOSTILE = [
-    ("\x1b]0;owned\x07title", "title"),
-    ("\x1b]8;;http://evil\x1b\\link\x1b]8;;\x1b\\", "link"),
-    ("\x1b[2J\x1b[1;31mred\x1b[0m", "red"),
-    ("\x9b31mC1", "C1"),
-    ("\x1bP1$r\x1b\\dcs", "dcs"),
-    ("\x1bcreset", "reset"),
-    ("over\rwritten", "over\nwritten"),
-    ("back\x08space\x00\x7f", "backspace"),
-    ("\u202egnp.exe", "gnp.exe"),
-    ("zero\u200bwidth", "zerowidth"),
-    ("unfinished\x1b[", "unfinished"),
-    ("tab\tnewline\nä", "tab\tnewline\nä"),
-]
-
-
-@pytest.mark.parametrize("text, expected", HOSTILE, ids=[repr(text) for text, _ in HOSTILE])
-def test_nothing_that_steers_a_terminal_survives(text: str, expected: str) -> None:
-    assert clean(text) == expected
 
 
 HOSTILE_TEXT = "".join(text for text, _ in HOSTILE[:-1]) + "[red]markup[/red]"
