@@ -187,7 +187,12 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
             store=store, clock=clock, git=git, codespaces=codespaces, wake=lambda: None
         ),
         codespace_sessions=CodespaceSessionService(
-            clock=clock, codespaces=codespaces, tokens=tokens, executor=cast("Any", None), activity=activity
+            clock=clock,
+            codespaces=codespaces,
+            tokens=tokens,
+            sessions=sessions,
+            executor=cast("Any", None),
+            activity=activity,
         ),
         codespace_policies=CodespacePolicyService(store=store, clock=clock, site_options=SITE_OPTIONS),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),

@@ -117,6 +117,7 @@ async def world(berth: Berth) -> AsyncIterator[World]:
         clock=SystemClock(),
         codespaces=service,
         tokens=berth.services.access_tokens,
+        sessions=berth.services.sessions,
         executor=executor,
         activity=berth.services.codespace_activity,
         look_every_s=0.05,

@@ -1,6 +1,7 @@
 """Commands that somebody talks to: what ends them when the database or the engine fails, and that a kill is not lost."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from berth.services.access_token import KnownToken
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_session import CodespaceSessionService
+from berth.services.session import KnownSession
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 SH = Start(command=("sh",))
@@ -43,6 +45,16 @@ class _Valid:
         return True
 
 
+class Sessions:
+    """The console's: those that hold, by id."""
+
+    def __init__(self) -> None:
+        self.known: dict[int, KnownSession] = {}
+
+    async def find_by_id(self, session_id: int) -> KnownSession | None:
+        return self.known.get(session_id)
+
+
 class Running:
     """olga's codespace, available, and the service."""
 
@@ -50,11 +62,13 @@ class Running:
         self.world, self.name = world, name
         self.olga = world.secrets.subject("olga")
         self.tokens = Tokens(world, self.olga)
+        self.sessions = Sessions()
         executor = CodespaceExec(world.engine, start_timeout_s=0.2, kill_timeout_s=0.2)
         self.service = CodespaceSessionService(
             clock=world.secrets.clock,
             codespaces=world.service,
             tokens=cast("Any", self.tokens),
+            sessions=cast("Any", self.sessions),
             executor=executor,
             activity=CodespaceActivity(store=world.store, clock=world.secrets.clock),
             look_every_s=0.01,
@@ -162,3 +176,18 @@ async def test_what_is_stopped_while_it_starts_says_so(running: Running) -> None
         with pytest.raises(Problem, match="The codespace was stopped"):
             async with admission.start(SH):
                 pass
+
+
+async def test_a_session_of_the_console_that_is_ended_ends_it(running: Running) -> None:
+    """Policy 1. No token stands behind it."""
+    olga = replace(running.olga, session_id=5, token_id=0)
+    running.sessions.known[5] = KnownSession(subject=olga, session=cast("Any", None))
+    async with running.service.admit(olga, running.name) as admission:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await admission.until_forbidden()
+        assert running.tokens.asked == 0
+        del running.sessions.known[5]
+        async with asyncio.timeout(5):
+            problem = await admission.until_forbidden()
+    assert problem.code == "exec.session_ended"

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from berth.domain.plain_text import clean as clean  # for all that the command line says
-from berth.domain.plain_text import clean_line as clean_line
+from berth.domain.plain_text import clean, clean_line
+
+__all__ = ["clean", "clean_line", "out", "out_json", "out_table", "say"]
 
 
 def say(text: str) -> None:

@@ -1,7 +1,8 @@
 """Commands in a codespace that somebody talks to while they run: who may, how many at once, and when they end.
 
 1. Who may is asked as for every other request, before anything is started, and again every LOOK_EVERY_S: a token that was
-   revoked, a codespace that was stopped, deleted or rebuilt, a right that was lost ends what runs.
+   revoked, a session of the console that was ended, a codespace that was stopped, deleted or rebuilt, a right that was lost
+   ends what runs.
 2. At most MAX_PER_CODESPACE at once in a codespace and MAX_PER_USER of a user, in this process.
 3. When the caller is gone, the command's process group is ended in the container. What ended by itself left behind what it
    wanted to leave behind.
@@ -24,6 +25,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec, StartedCommand
 from berth.services.ports import Clock, ExecOutput
+from berth.services.session import SessionService
 
 LOOK_EVERY_S = 5.0
 MAX_PER_CODESPACE, MAX_PER_USER = 64, 128
@@ -119,6 +121,7 @@ class CodespaceSessionService:
         clock: Clock,
         codespaces: CodespaceService,
         tokens: AccessTokenService,
+        sessions: SessionService,
         executor: CodespaceExec,
         activity: CodespaceActivity,
         look_every_s: float = LOOK_EVERY_S,
@@ -126,6 +129,7 @@ class CodespaceSessionService:
         self._clock = clock
         self._codespaces = codespaces
         self._tokens = tokens
+        self._sessions = sessions
         self.executor = executor
         self._activity = activity
         self.look_every_s = look_every_s
@@ -165,11 +169,9 @@ class CodespaceSessionService:
 
     async def check(self, subject: Subject, codespace: Codespace) -> None:
         """Policy 1. Raises a Problem that says what ended it."""
-        known = await self._tokens.find_by_id(subject.token_id)
-        if known is None or not known.token.is_valid(self._clock.now()) or Scope.CODESPACE not in known.subject.scopes:
-            raise Unauthenticated("The token was revoked, or has expired.", code="exec.token_ended")
+        now = await self._subject_of_now(subject)
         try:
-            view = await self._codespaces.get_running(known.subject, codespace.name)
+            view = await self._codespaces.get_running(now, codespace.name)
         except NotFound:
             raise NotFound(
                 "The codespace was deleted, or you may not use it any more.", code="exec.no_codespace"
@@ -178,6 +180,18 @@ class CodespaceSessionService:
             raise Conflict(f"The codespace was stopped: {problem.message}", code="exec.stopped") from None
         if view.codespace.container_id != codespace.container_id:
             raise Conflict("The codespace has another container now.", code="exec.stopped")
+
+    async def _subject_of_now(self, subject: Subject) -> Subject:
+        """Who he is and what he may, as it is now. Raises Unauthenticated."""
+        if subject.session_id is not None:
+            session = await self._sessions.find_by_id(subject.session_id)
+            if session is None:
+                raise Unauthenticated("You were signed out.", code="exec.session_ended")
+            return session.subject
+        known = await self._tokens.find_by_id(subject.token_id)
+        if known is None or not known.token.is_valid(self._clock.now()) or Scope.CODESPACE not in known.subject.scopes:
+            raise Unauthenticated("The token was revoked, or has expired.", code="exec.token_ended")
+        return known.subject
 
     async def end(self, codespace: Codespace, process_id: int) -> None:
         """Policy 3. What cannot be reached is gone with its container, or goes on until that stops."""

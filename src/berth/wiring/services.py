@@ -79,9 +79,7 @@ def make_services(
         codespace_exports=CodespaceExportService(
             store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
         ),
-        codespace_sessions=CodespaceSessionService(
-            clock=clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
-        ),
+        codespace_sessions=_make_codespace_sessions(parts, codespaces, sessions, activity),
         codespace_policies=_make_codespace_policies(parts),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
@@ -102,6 +100,19 @@ def make_services(
 def _make_codespace_policies(parts: Parts) -> CodespacePolicyService:
     allowed = parts.settings.dev_container_allowed
     return CodespacePolicyService(store=parts.store, clock=parts.clock, site_options=allowed)
+
+
+def _make_codespace_sessions(
+    parts: Parts, codespaces: CodespaceService, sessions: SessionService, activity: CodespaceActivity
+) -> CodespaceSessionService:
+    return CodespaceSessionService(
+        clock=parts.clock,
+        codespaces=codespaces,
+        tokens=parts.tokens,
+        sessions=sessions,
+        executor=parts.executor,
+        activity=activity,
+    )
 
 
 def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService]:
