@@ -3,7 +3,7 @@
 `/api/v3/…` and `/api/graphql`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
 the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` and `/docs/access-rules` say
 what codes and rules mean; `/healthz` says that the process lives, `/readyz` that its database and its engine answer.
-Everything else is the web console's. Only REST has WebSockets.
+Everything else is the web console's. REST and the console have WebSockets.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -23,7 +23,8 @@ _GRAPHQL = "/api/graphql"
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await JSONResponse({"message": "Not Found", "status": "404"}, 404)(scope, receive, send)
+    answer = JSONResponse({"message": "Not Found", "status": "404"}, 404, media_type="application/json; charset=utf-8")
+    await answer(scope, receive, send)
 
 
 def make_front(
@@ -40,8 +41,7 @@ def make_front(
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
-            below = None if "\0" in scope["path"] else _below_api(scope)  # nothing is called so
-            await sockets(below or {**scope, "path": ""}, receive, send)
+            await _answer_socket(sockets, ui, scope, receive, send)
             return
         if scope["type"] != "http":
             raise RuntimeError(f"no edge for {scope['type']}")
@@ -62,6 +62,16 @@ def make_front(
             await ui(scope, receive, send)
 
     return front
+
+
+async def _answer_socket(sockets: ASGIApp, ui: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    below = _below_api(scope)
+    if "\0" in scope["path"]:  # nothing is called so
+        await sockets({**scope, "path": ""}, receive, send)
+    elif below is not None:
+        await sockets(below, receive, send)
+    else:
+        await ui(scope, receive, send)
 
 
 def _below_api(scope: Scope) -> Scope | None:

@@ -17,7 +17,7 @@ from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.store.database import Store
 from berth.front import make_front
 from berth.ui.app import make_ui_app
-from berth.ui.routes import ROUTES
+from berth.ui.routes import ROUTES, SOCKETS
 
 ORIGIN = "https://berth.test"
 PASSWORD = "a long enough sentence"  # the one that all people here have
@@ -122,6 +122,14 @@ class ConsoleWorld:
 @asynccontextmanager
 async def make_console(folder: Path, store: Store, *, origin: str | None = ORIGIN) -> AsyncIterator[ConsoleWorld]:
     async with make_berth(folder, store) as berth:
-        ui = make_ui_app(berth.services, ROUTES, clock=SystemClock(), entropy=SystemEntropy(), external_url=origin)
+        ui = make_ui_app(
+            berth.services,
+            ROUTES,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            external_url=origin,
+            sockets=SOCKETS,
+            node_modules=Path(__file__).parents[2] / "node_modules",
+        )
         app = make_front(rest=berth.rest, sockets=berth.rest, git=berth.git, oci=berth.rest, checks={}, ui=ui)
         yield ConsoleWorld(berth, app)

@@ -8,8 +8,9 @@
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlencode
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.problem import Denied, NotFound, Problem
 from berth.services.ports import Clock, Entropy
@@ -25,6 +27,7 @@ from berth.ui.console import Console
 from berth.ui.form import FORM_WORD, read_form
 from berth.ui.page import Handler, Page
 from berth.ui.problems import status_of, title_of
+from berth.ui.sockets import SocketRoute, make_sockets
 from berth.ui.static_files import PATH as STATIC_PATH
 from berth.ui.static_files import read_static_files
 from berth.ui.templates import make_templates
@@ -55,10 +58,17 @@ class Route:
 
 
 def make_ui_app(
-    services: Services, routes: tuple[Route, ...], *, clock: Clock, entropy: Entropy, external_url: str | None
-) -> Starlette:
-    """The application that serves `routes`, and the static files."""
-    static = read_static_files()
+    services: Services,
+    routes: tuple[Route, ...],
+    *,
+    clock: Clock,
+    entropy: Entropy,
+    external_url: str | None,
+    sockets: tuple[SocketRoute, ...] = (),
+    node_modules: Path | None = None,
+) -> ASGIApp:
+    """The application that serves `routes`, the static files and, from `node_modules`, what pages have from there."""
+    static = read_static_files(node_modules=node_modules)
     by_path: dict[str, dict[str, Route]] = {}
     for route in routes:
         by_path.setdefault(route.path, {})[route.method] = route
@@ -71,11 +81,19 @@ def make_ui_app(
         external_url=external_url,
         paths=by_path.keys(),
     )
+    pages, by_socket = _make_pages(console, by_path), make_sockets(console, sockets)
 
+    async def ui(scope: Scope, receive: Receive, send: Send) -> None:
+        await (by_socket if scope["type"] == "websocket" else pages)(scope, receive, send)
+
+    return ui
+
+
+def _make_pages(console: Console, by_path: Mapping[str, dict[str, Route]]) -> Starlette:
     async def send_file(request: Request) -> Response:
         name = request.path_params.get("name", "favicon.svg")
         try:
-            response = static.respond(request, name)
+            response = console.static.respond(request, name)
         except NotFound as problem:
             response = await _problem_page(await _open(console, request), problem)
         return _with_headers(response)
@@ -146,10 +164,9 @@ def _check_site(page: Page) -> None:
     """Source: W3C, "Fetch Metadata Request Headers"; RFC 6454, section 7. Browsers send the first over https only."""
     headers = page.request.headers
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
-    here = f"{page.request.scope['scheme']}://{headers.get('host', '')}".lower()
     if site not in {None, "same-origin", "none"}:
         raise _not_ours()
-    if site is None and origin not in {None, here, page.console.origin(page.request)}:
+    if site is None and origin is not None and not page.console.is_own_origin(origin, page.request):
         raise _not_ours()
 
 

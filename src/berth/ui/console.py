@@ -75,7 +75,17 @@ class Console:
         """How people reach us: EXTERNAL_URL, else what this request came by."""
         if self.external_url is not None:
             return self.external_url.rstrip("/")
-        return f"{request.scope['scheme']}://{request.headers.get('host', '')}".lower()
+        return _address_of(request)
+
+    def is_own_origin(self, origin: str | None, request: HTTPConnection) -> bool:
+        """Whether a page with this Origin is one of ours: as people reach us, or as this request came."""
+        return origin is not None and origin.lower() in {self.origin(request).lower(), _address_of(request)}
 
     def cookies(self, request: HTTPConnection) -> Cookies:
         return Cookies(secure=self.origin(request).startswith("https://"))
+
+
+def _address_of(request: HTTPConnection) -> str:
+    """Of a WebSocket too: its page's scheme is the one of http."""
+    scheme = {"ws": "http", "wss": "https"}.get(request.scope["scheme"], request.scope["scheme"])
+    return f"{scheme}://{request.headers.get('host', '')}".lower()

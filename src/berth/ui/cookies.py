@@ -11,7 +11,7 @@ import binascii
 from dataclasses import dataclass
 from datetime import timedelta
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from berth.domain.secret_text import SecretText
@@ -28,7 +28,7 @@ class Cookies:
 
     secure: bool
 
-    def session(self, request: Request) -> SecretText | None:
+    def session(self, request: HTTPConnection) -> SecretText | None:
         return self._value(request, "session")
 
     def visit(self, request: Request) -> SecretText | None:
@@ -63,7 +63,7 @@ class Cookies:
         if self._name("remark") in request.cookies:
             self._delete(response, "remark")
 
-    def _value(self, request: Request, name: str) -> SecretText | None:
+    def _value(self, request: HTTPConnection, name: str) -> SecretText | None:
         value = request.cookies.get(self._name(name), "")
         return SecretText(value) if is_value(value) else None
 

@@ -4,6 +4,7 @@ from berth.ui import (
     access_token,
     audit,
     codespace_policy,
+    codespace_terminal,
     doctor,
     home,
     organization,
@@ -17,12 +18,14 @@ from berth.ui import (
     team,
 )
 from berth.ui.app import Route
+from berth.ui.sockets import SocketRoute
 
 ROUTES: tuple[Route, ...] = (
     *home.ROUTES,
     *session.ROUTES,
     *password.ROUTES,
     *access_token.ROUTES,
+    *codespace_terminal.ROUTES,
     *doctor.ROUTES,
     *organization.ROUTES,
     *team.ROUTES,
@@ -34,3 +37,4 @@ ROUTES: tuple[Route, ...] = (
     *package_access.ROUTES,
     *package.ROUTES,
 )
+SOCKETS: tuple[SocketRoute, ...] = (*codespace_terminal.SOCKETS,)

@@ -13,8 +13,14 @@ from berth.domain.problem import NotFound
 
 PATH = "/static"
 _FOLDER = Path(__file__).with_name("static")
+# What pages have from npm: its name here, and where it lies in node_modules.
+_PACKAGES = {
+    "xterm/xterm.mjs": "@xterm/xterm/lib/xterm.mjs",
+    "xterm/xterm.css": "@xterm/xterm/css/xterm.css",
+    "xterm/addon-fit.mjs": "@xterm/addon-fit/lib/addon-fit.mjs",
+}
 _FOR_GOOD = "public, max-age=31536000, immutable"
-_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+_TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,9 @@ class StaticFiles:
         """Its address, which changes with its content. A page that names a file that is not there is a bug: KeyError."""
         return f"{PATH}/{name}?v={self._files[name].version}"
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._files
+
     def respond(self, request: Request, name: str) -> Response:
         """The file; kept for good if it was asked for by the hash that it has. Raises NotFound."""
         file = self._files.get(name)
@@ -48,10 +57,13 @@ class StaticFiles:
         return Response(file.content, headers=headers, media_type=file.media_type)
 
 
-def read_static_files(folder: Path = _FOLDER) -> StaticFiles:
-    return StaticFiles(
-        {path.relative_to(folder).as_posix(): _read(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    )
+def read_static_files(folder: Path = _FOLDER, *, node_modules: Path | None = None) -> StaticFiles:
+    """All of our own, and those of npm's that are there."""
+    files = {path.relative_to(folder).as_posix(): _read(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    for name, place in _PACKAGES.items():
+        if node_modules is not None and (node_modules / place).is_file():
+            files[name] = _read(node_modules / place)
+    return StaticFiles(files)
 
 
 def _read(path: Path) -> StaticFile:

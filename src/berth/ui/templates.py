@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from berth.domain.plain_text import clean_line
 from berth.domain.scope import Scope
 from berth.domain.session import describe_user_agent
 from berth.ui.static_files import StaticFiles
@@ -27,7 +28,12 @@ def make_templates(static: StaticFiles) -> Environment:
     )
     environment.globals["static"] = static.url
     environment.filters.update(
-        size=format_size, agent=describe_user_agent, scope_means=lambda scope: SCOPE_MEANINGS[scope], iso=format_iso
+        size=format_size,
+        agent=describe_user_agent,
+        scope_means=lambda scope: SCOPE_MEANINGS[scope],
+        iso=format_iso,
+        plain=clean_line,
+        minutes=format_minutes,
     )
     return environment
 
@@ -41,6 +47,16 @@ def format_ago(at: datetime, now: datetime) -> str:
             words = f"{number} {unit}{'' if number == 1 else 's'}"
             return f"{words} ago" if at <= now else f"in {words}"
     return "just now" if at <= now else "in a moment"
+
+
+def format_minutes(minutes: int) -> str:
+    """In the largest unit that it is a whole number of: "30 days", "90 minutes"."""
+    number, unit = minutes, "minute"
+    for size, name in ((24 * 60, "day"), (60, "hour")):
+        if minutes and minutes % size == 0:
+            number, unit = minutes // size, name
+            break
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 def format_iso(at: datetime) -> str:

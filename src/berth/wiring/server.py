@@ -37,6 +37,7 @@ from berth.services.services import Services
 from berth.settings import Settings
 from berth.ui.app import make_ui_app
 from berth.ui.routes import ROUTES as PAGES
+from berth.ui.routes import SOCKETS as PAGE_SOCKETS
 from berth.wiring.background import keep_running
 from berth.wiring.codespace import make_export_worker, make_images, make_launcher, make_limits, make_refresh_worker
 from berth.wiring.parts import Parts, claim_blobs, make_parts
@@ -147,7 +148,15 @@ async def make_berth(settings: Settings) -> Berth:
 
 def _make_ui(parts: Parts, services: Services) -> ASGIApp:
     external_url = parts.settings.external_url
-    return make_ui_app(services, PAGES, clock=parts.clock, entropy=parts.entropy, external_url=external_url)
+    return make_ui_app(
+        services,
+        PAGES,
+        clock=parts.clock,
+        entropy=parts.entropy,
+        external_url=external_url,
+        sockets=PAGE_SOCKETS,
+        node_modules=_NODE_MODULES,
+    )
 
 
 def _find_node() -> str:
