@@ -30,6 +30,22 @@ NAMES = {
 }
 
 
+@pytest.mark.parametrize(
+    ("data", "image"),
+    [
+        (b'{"image": "registry.example.com/a:1"}', "registry.example.com/a:1"),
+        (b'{"image": "a", "build": {"dockerfile": "D"}}', "a"),
+        (b'{"build": {"dockerfile": "D"}}', None),
+        (b'{"image": ["a"]}', None),
+        (b'{"image": "a\\u0000"}', None),
+        (b"{", None),
+        (None, None),
+    ],
+)
+def test_which_image_it_names(data: bytes | None, image: str | None) -> None:
+    assert describe_configuration(USUAL, data).image == image
+
+
 @pytest.mark.parametrize(("path", "data", "name", "shown"), NAMES.values(), ids=NAMES.keys())
 def test_what_it_is_called(path: str, data: bytes | None, name: str | None, shown: str | None) -> None:
     assert describe_configuration(path, data) == DevContainerEntry(path=path, name=name, display_name=shown)

@@ -8,6 +8,7 @@ from tests.fakes.ecr_memory import ECR_HOST, KEY_ID, SECRET, FakeEcrAPI, make_sw
 from tests.secret_world import ACME, ALL_SCOPES, MINE, WEB, SecretWorld, make_secret_world
 
 from berth.adapters.store.database import Store
+from berth.domain.image_reference import parse_image_reference
 from berth.domain.problem import Denied, NotFound
 from berth.domain.registry_credential import CODESPACE_TOKEN, CredentialKind, CredentialSource
 from berth.domain.registry_triple import assemble
@@ -43,6 +44,22 @@ async def put_triple(world: SecretWorld, place: SecretPlace, prefix: str, host: 
         repositories = ("acme/web",) if place is MINE else None
         name = f"{prefix}_CONTAINER_REGISTRY_{part}"
         await world.put("olga", place, name, value, visibility=visibility, repositories=repositories)
+
+
+async def test_what_an_image_is_opened_with(world: SecretWorld, service: RegistryCredentialService) -> None:
+    """Exactly its host (C4); what is broken is not as what is not there (C11)."""
+    await put_triple(world, WEB, "MINE", "hub.example.com")
+    await put_triple(world, ACME, "CORP", "hub.example.com")
+    await world.put("olga", WEB, "HALF_CONTAINER_REGISTRY_SERVER", "quay.io")
+    found = await service.list_for(world.subject("olga"), "acme", "web")
+
+    def opened_with(image: str) -> tuple[str, bool] | None:
+        entry = found.find(parse_image_reference(image))
+        return None if entry is None else (entry.source.prefix, entry.kind is not None)
+
+    assert opened_with("hub.example.com/team/dev:1") == ("MINE", True)
+    assert opened_with("quay.io/team/dev:1") == ("HALF", False)
+    assert opened_with("other.example.com/team/dev:1") is None
 
 
 async def test_s3_what_is_stored_and_not_for_the_repository_is_told_to_who_may_know_it(

@@ -13,13 +13,9 @@ from berth.adapters.clock_system import SystemClock
 from berth.adapters.git_process import run_git
 from berth.adapters.store import codespace as rows
 from berth.adapters.store.tables import codespaces as table
-from berth.domain.codespace import FailedHook, finding_to_json
+from berth.domain.codespace import finding_to_json
 from berth.domain.finding import Finding, Fixer
 from berth.domain.lifecycle import Desired, Phase
-from berth.ui.routes import ROUTES
-
-__all__ = ["ROUTES", "Api", "FailedHook"]
-Api = httpx.AsyncClient
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>\u202egnp.exe\x1b[31m' + "w" * 200
 IMAGE = "registry.example.com/team/dev:1"
@@ -71,10 +67,13 @@ async def make_branch(console: ConsoleWorld, api: httpx.AsyncClient, full_name: 
     await run_git([f"--git-dir={folder}", "update-ref", f"refs/heads/{branch}", "refs/heads/main"])
 
 
+def seal(key: str, value: str) -> str:
+    return base64.b64encode(SealedBox(PublicKey(base64.b64decode(key))).encrypt(value.encode())).decode()
+
+
 async def put_secret(api: httpx.AsyncClient, full_name: str, name: str, value: str) -> None:
     key = (await api.get(f"/repos/{full_name}/codespaces/secrets/public-key")).json()
-    sealed = SealedBox(PublicKey(base64.b64decode(key["key"]))).encrypt(value.encode())
-    body = {"encrypted_value": base64.b64encode(sealed).decode(), "key_id": key["key_id"]}
+    body = {"encrypted_value": seal(key["key"], value), "key_id": key["key_id"]}
     answer = await api.put(f"/repos/{full_name}/codespaces/secrets/{name}", json=body)
     assert answer.status_code in {201, 204}, answer.text
 

@@ -5,7 +5,7 @@ folder deep. A launch that is not told which one takes the first of the first tw
 specification", devcontainer.json.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from berth.domain.codespace import DEFAULT_CONFIGURATIONS
@@ -15,15 +15,20 @@ from berth.domain.problem import Invalid
 FOLDER = ".devcontainer"
 FILE = "devcontainer.json"
 MAX_NAME = 100
+MAX_IMAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevContainerEntry:
-    """One configuration. `name` is the file's own, `display_name` what a list shows; None where there is none."""
+    """One configuration. `name` is the file's own, `display_name` what a list shows; None where there is none.
+
+    `image` is what it names, if that is all it takes to know it: not what a Dockerfile or a Compose file says.
+    """
 
     path: str
     name: str | None = None
     display_name: str | None = None
+    image: str | None = None
 
 
 def configuration_paths(folders: Iterable[str]) -> tuple[str, ...]:
@@ -33,15 +38,19 @@ def configuration_paths(folders: Iterable[str]) -> tuple[str, ...]:
 
 def describe_configuration(path: str, data: bytes | None) -> DevContainerEntry:
     """The entry of a file. One that cannot be read (None: it is too large) has no name; its launch says why."""
-    name = None if data is None else _name(data)
+    values = {} if data is None else _values(data)
+    name, image = _text(values.get("name"), MAX_NAME), _text(values.get("image"), MAX_IMAGE)
     parts = path.split("/")
     folder = parts[1] if len(parts) == 3 else None
-    return DevContainerEntry(path=path, name=name, display_name=name or folder)
+    return DevContainerEntry(path=path, name=name, display_name=name or folder, image=image)
 
 
-def _name(data: bytes) -> str | None:
+def _values(data: bytes) -> Mapping[str, object]:
     try:
-        value = parse_dev_container(data).values.get("name")
+        return parse_dev_container(data).values
     except Invalid:
-        return None
-    return value if isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_NAME else None
+        return {}
+
+
+def _text(value: object, most: int) -> str | None:
+    return value if isinstance(value, str) and value.isprintable() and 0 < len(value) <= most else None

@@ -33,6 +33,7 @@ from berth.services.ports import Clock, Entropy, ExecResult, GitRepositories
 
 _FOLLOW_EVERY_S = 0.1
 _LOG_PAGE = 500
+_LOG_PHASES = 60
 _AT_REST = frozenset({State.AVAILABLE, State.EXPORTING, State.SHUTDOWN, State.FAILED})
 
 
@@ -309,6 +310,14 @@ class CodespaceService:
                 yield LogEntry(id=after, at=self._clock.now(), kind="end", text=state)
                 return
             await asyncio.sleep(_FOLLOW_EVERY_S)
+
+    async def read_log_end(self, view: CodespaceView) -> list[LogEntry]:
+        """Of a codespace that the caller was shown: the last lines, and before them the phases that led there."""
+        async with self._store.read() as connection:
+            last = await rows.read_log_end(connection, view.codespace.id, limit=_LOG_PAGE)
+            phases = await rows.read_log_end(connection, view.codespace.id, limit=_LOG_PHASES, kinds=("phase",))
+        first = last[0].id if last else 0
+        return [*(phase for phase in phases if phase.id < first), *last]
 
     async def _log_page(self, codespace_id: int, after: int) -> list[LogEntry]:
         async with self._store.read() as connection:

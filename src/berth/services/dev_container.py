@@ -35,6 +35,11 @@ class DevContainerService:
         data = await self._git.read_blobs(repository.id, small)
         return [describe_configuration(path, data.get(by_path[path].sha)) for path in page], len(there)
 
+    async def list_branches(self, repository: Repository) -> tuple[str, ...]:
+        """The first 1 000, the default one first."""
+        names = await self._git.list_branches(repository.id)
+        return tuple(sorted(names, key=lambda name: (name != repository.default_branch, name)))
+
     async def find_default(self, repository: Repository, ref: str) -> str | None:
         """Which one a launch takes that is not told; None if there is none. Raises NotFound for an unknown ref."""
         commit = await self._find_commit(repository, ref)
@@ -43,6 +48,19 @@ class DevContainerService:
         entries = await self._git.find_entries(repository.id, commit, DEFAULT_CONFIGURATIONS)
         there = {entry.path for entry in entries if entry.kind == "file"}
         return next((path for path in DEFAULT_CONFIGURATIONS if path in there), None)
+
+    async def find_taken(self, repository: Repository, ref: str, path: str | None) -> DevContainerEntry | None:
+        """The configuration that a launch takes which is told this path, or none. None if it is not there."""
+        try:
+            path = path or await self.find_default(repository, ref)
+            commit = await self._find_commit(repository, ref)
+        except NotFound:
+            return None
+        entry = None if path is None or commit is None else await self._git.find_entry(repository.id, commit, path)
+        if entry is None or entry.kind != "file" or entry.size_bytes > _MAX_NAMED_BYTES:
+            return None
+        data = await self._git.read_blobs(repository.id, [entry.sha])
+        return describe_configuration(entry.path, data.get(entry.sha))
 
     async def require(self, repository: Repository, ref: str, path: str) -> None:
         """Raises NotFound unless there is a file of this path at the ref."""

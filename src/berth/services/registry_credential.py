@@ -6,6 +6,7 @@ from datetime import datetime
 
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject, decide_repository
+from berth.domain.image_reference import ImageReference
 from berth.domain.problem import Denied
 from berth.domain.registry_credential import (
     BROKEN,
@@ -16,6 +17,7 @@ from berth.domain.registry_credential import (
     RegistryCredentials,
     note_built_in,
 )
+from berth.domain.registry_host import normalise_registry_host
 from berth.domain.registry_triple import assemble
 from berth.domain.repository import Repository
 from berth.domain.unshared_triple import SERVER_ENDING, UnsharedServer, UnsharedTriple, find_unshared
@@ -55,6 +57,12 @@ class RegistryList:
     entries: tuple[RegistryEntry, ...]
     unshared: tuple[UnsharedTriple, ...]
     withheld_reason: str
+
+    def find(self, image: ImageReference) -> RegistryEntry | None:
+        """What a launch logs in to the image's host with; else what was to be that and is broken (C11); else None."""
+        host = normalise_registry_host(image.host).host
+        there = [entry for entry in self.entries if entry.server == host and not entry.shadowed]
+        return next((entry for entry in there if entry.kind is not None), there[0] if there else None)
 
 
 class RegistryCredentialService:

@@ -71,6 +71,10 @@ class Console:
         """Those that lead somewhere for this user."""
         return [entry for entry in entries if entry.path in self.paths and (site_admin or not entry.site_admin)]
 
+    def has(self, path: str) -> bool:
+        """Whether there is such a page."""
+        return path in self.paths
+
     def origin(self, request: HTTPConnection) -> str:
         """How people reach us: EXTERNAL_URL, else what this request came by."""
         if self.external_url is not None:

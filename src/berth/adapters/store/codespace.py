@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, exists, false, func, insert, or_, select, update
+from sqlalchemy import Row, Select, delete, exists, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -220,10 +220,25 @@ async def append_log(
 
 async def read_log(connection: AsyncConnection, codespace_id: int, *, after: int, limit: int) -> list[LogEntry]:
     """The lines after a given line's id, oldest first."""
-    statement = (
-        select(codespace_log.c.id, codespace_log.c.at, codespace_log.c.kind, codespace_log.c.text)
-        .where(codespace_log.c.codespace_id == codespace_id, codespace_log.c.id > after)
-        .order_by(codespace_log.c.id)
-        .limit(limit)
-    )
-    return [LogEntry(id=row.id, at=row.at, kind=row.kind, text=row.text) for row in await connection.execute(statement)]
+    statement = _log_of(codespace_id).where(codespace_log.c.id > after).order_by(codespace_log.c.id).limit(limit)
+    return await _read_entries(connection, statement)
+
+
+async def read_log_end(
+    connection: AsyncConnection, codespace_id: int, *, limit: int, kinds: Sequence[str] = ()
+) -> list[LogEntry]:
+    """The last lines, of these kinds only if any are named, oldest first."""
+    statement = _log_of(codespace_id).order_by(codespace_log.c.id.desc()).limit(limit)
+    if kinds:
+        statement = statement.where(codespace_log.c.kind.in_(kinds))
+    return (await _read_entries(connection, statement))[::-1]
+
+
+def _log_of(codespace_id: int) -> Select[Any]:
+    columns = (codespace_log.c.id, codespace_log.c.at, codespace_log.c.kind, codespace_log.c.text)
+    return select(*columns).where(codespace_log.c.codespace_id == codespace_id)
+
+
+async def _read_entries(connection: AsyncConnection, statement: Select[Any]) -> list[LogEntry]:
+    rows = await connection.execute(statement)
+    return [LogEntry(id=row.id, at=row.at, kind=row.kind, text=row.text) for row in rows]

@@ -142,8 +142,8 @@ terminal.onBinary((text) => {
 });
 terminal.onResize(() => open && socket.send(json(RESIZE, size())));
 terminal.attachCustomKeyEventHandler((event) => {
-  if (!(event.ctrlKey && event.shiftKey && event.key === "Escape")) return true;
-  document.querySelector("a.brand").focus();
+  if (!(event.ctrlKey && event.shiftKey && event.code === "Period")) return true;
+  document.querySelector(".crumbs a").focus();
   return false;
 });
 new ResizeObserver(() => fit.fit()).observe(place);
