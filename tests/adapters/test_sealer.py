@@ -62,6 +62,9 @@ def test_what_goes_in_comes_out(sealer: Sealer, value: str, context: str, owner:
     blob = sealer.encrypt(SecretText(value), context=context)
     assert sealer.decrypt(blob, context=context).reveal() == value
     assert sealer.open_sealed(*seal(sealer, value.encode(), owner), owner=owner).reveal() == value
+    key_id, (first, second) = sealer.seal([SecretText(value), SecretText("x")], owner=owner)
+    assert sealer.open_sealed(key_id, first, owner=owner).reveal() == value
+    assert sealer.open_sealed(key_id, second, owner=owner).reveal() == "x"
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

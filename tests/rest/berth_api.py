@@ -61,9 +61,11 @@ from berth.services.pull_request import PullRequestService
 from berth.services.registry_check import RegistryCheckService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.registry_login import RegistryLogins
+from berth.services.registry_triple import RegistryTripleService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
+from berth.services.secret_group import SecretGroupService
 from berth.services.services import Services
 from berth.services.session import SessionService
 from berth.services.site import SiteService
@@ -88,6 +90,7 @@ class Berth:
     repositories: BareGitRepositories
     admin: httpx.AsyncClient
     admin_token: str
+    registry: FakeRegistryClient  # where logins are tried
     seen: list[tuple[tuple[str, str], int]] = field(default_factory=list)
 
     def client(self, token: str | None) -> httpx.AsyncClient:
@@ -150,7 +153,15 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
     hasher = Argon2Passwords()
     sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
     registry_credentials = RegistryCredentialService(store=store, secrets=secrets, swaps=swaps, own_host=OWN_HOST)
-    probe = ImageProbe(registry=FakeRegistryClient(), engine=FakeEngine(), swaps=swaps)
+    registry = FakeRegistryClient()
+    probe = ImageProbe(registry=registry, engine=FakeEngine(), swaps=swaps)
+    groups = SecretGroupService(store=store, secrets=secrets)
+    checks = RegistryCheckService(
+        store=store,
+        clock=clock,
+        sealer=sealer,
+        logins=RegistryLogins(registry=registry, probe=probe, ecr=FakeEcrAPI(), clock=clock),
+    )
     services = Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -165,12 +176,11 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         sessions=sessions,
         passwords=PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions),
         secrets=secrets,
+        secret_groups=groups,
         registry_credentials=registry_credentials,
-        registry_checks=RegistryCheckService(
-            store=store,
-            clock=clock,
-            sealer=sealer,
-            logins=RegistryLogins(registry=FakeRegistryClient(), probe=probe, ecr=FakeEcrAPI(), clock=clock),
+        registry_checks=checks,
+        registry_triples=RegistryTripleService(
+            secrets=secrets, groups=groups, checks=checks, swaps=swaps, own_host=OWN_HOST
         ),
         doctor=DoctorService(
             store=store,
@@ -219,6 +229,7 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         repositories=git,
         admin=cast("Any", None),
         admin_token=token.reveal(),
+        registry=registry,
     )
     berth.admin = berth.client(berth.admin_token)
     try:

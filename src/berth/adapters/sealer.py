@@ -19,7 +19,7 @@ Cipher: XChaCha20-Poly1305 of libsodium, whose nonces are long enough to be draw
 
 import base64
 import binascii
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -98,6 +98,11 @@ class Sealer:
     def public_key(self, *, owner: str) -> tuple[str, str]:
         key = self._newest()
         return key.id, base64.b64encode(bytes(key.sealing(owner).public_key)).decode()
+
+    def seal(self, values: Sequence[SecretText], *, owner: str) -> tuple[str, tuple[str, ...]]:
+        key = self._newest()
+        box = SealedBox(key.sealing(owner).public_key)
+        return key.id, tuple(base64.b64encode(box.encrypt(value.reveal().encode())).decode() for value in values)
 
     def open_sealed(self, key_id: str, sealed_base64: str, *, owner: str) -> SecretText:
         key = self._current().get(key_id)

@@ -50,7 +50,7 @@ NOT_THE_KEYS = frozenset(
     }
 )
 
-_TRY_AN_IMAGE = "Name an image that nobody else may pull, with --image; or store the login untried, with --unchecked."
+_TRY_AN_IMAGE = "Name an image that nobody else may pull (`--image`), or store the login untried (`--unchecked`)."
 # Why a login that was not refused is not accepted either: code → sentence.
 UNPROVEN: Mapping[str, str] = {
     "registry.login_not_asked": "{host} answers without a login, so it did not look at this one.",

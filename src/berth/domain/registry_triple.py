@@ -86,6 +86,12 @@ def is_of_triple(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
+def prefix_in(name: str) -> str | None:
+    """What begins the name of a triple's secret; None for any other secret."""
+    match = _NAME.fullmatch(name)
+    return None if match is None else match[1]
+
+
 def names_a_registry(secret: LevelledSecret) -> bool:
     """Whether the secret is a triple's SERVER that holds nothing but a host: then people may see it, and must.
 

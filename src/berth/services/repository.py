@@ -169,12 +169,14 @@ class RepositoryService:
         return [view_of(subject, known) for known in found], total
 
     async def list_of(
-        self, subject: Subject | None, owner: str, *, limit: int, offset: int
+        self, subject: Subject | None, owner: str, *, limit: int, offset: int, text: str = ""
     ) -> tuple[list[RepositoryView], int]:
-        """An account's repositories that the caller may read. Raises NotFound for an unknown account."""
+        """An account's that the caller may read, whose `owner/name` contains the text. Raises NotFound (no such account)."""
         async with self._store.read() as connection:
             account = await get_account(connection, owner)
-            found, total = await rows.list_known(connection, subject, owner_id=account.id, limit=limit, offset=offset)
+            found, total = await rows.list_known(
+                connection, subject, owner_id=account.id, text=text, limit=limit, offset=offset
+            )
         return [view_of(subject, known) for known in found], total
 
     async def search(

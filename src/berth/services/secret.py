@@ -1,10 +1,10 @@
 """What people do with secrets, and what a launch gets of them.
 
 Every change is one transaction that holds the owner's lock, so that limits and names stay exact under concurrency.
-Values come in sealed and are stored encrypted; no method but `open_for_codespace` gives one out, and no edge calls it.
+Values come in sealed and are stored encrypted; no method but those that open them gives one out, and no edge calls these.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -24,11 +24,13 @@ from berth.domain.registry_triple import is_of_triple
 from berth.domain.repository import Repository, Visibility
 from berth.domain.role import Role
 from berth.domain.secret import (
+    MAX_SECRETS_PER_OWNER,
     LevelledSecret,
     SecretLevel,
     SecretVisibility,
     parse_secret_name,
 )
+from berth.domain.secret_text import SecretText
 from berth.services.ports import Clock, Sealer
 from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, may_list_of_organization, not_found
 from berth.services.secret_change import SecretChange, check_change, check_count, check_value
@@ -81,6 +83,14 @@ class SecretService:
             owner = await find_owner(connection, subject, place, write=False)
         return self._sealer.public_key(owner=owner.text)
 
+    async def seal(
+        self, subject: Subject, place: SecretPlace, values: Sequence[SecretText]
+    ) -> tuple[str, tuple[str, ...]]:
+        """(key id, the values sealed) of what was typed into our own pages: it goes on as if a client had sealed it."""
+        async with self._store.read() as connection:
+            owner = await find_owner(connection, subject, place, write=True)
+        return self._sealer.seal(values, owner=owner.text)
+
     async def list_names(
         self, subject: Subject, place: SecretPlace, *, limit: int, offset: int
     ) -> tuple[list[SecretView], int]:
@@ -100,24 +110,62 @@ class SecretService:
 
         Raises Invalid, LimitReached (S2), and what `find_owner` raises. Source: GITHUB_API section 3.3 of the references.
         """
+        return await self.put_together(subject, place, {name: change})
+
+    async def put_together(
+        self,
+        subject: Subject,
+        place: SecretPlace,
+        changes: Mapping[str, SecretChange],
+        *,
+        gone: Collection[str] = (),
+        replace: bool = True,
+    ) -> bool:
+        """All of them in one transaction, or none. True if all are new. What is in `gone` is deleted, if it is there.
+
+        Raises as `put`; without `replace` Conflict, if one is there already.
+        """
         async with self._store.begin() as connection:
             owner = await self._lock(connection, subject, place)
-            name = parse_secret_name(name)
-            check_change(owner, change)
-            stored = await rows.find_secret(connection, owner.level, owner.id, name)
-            values = self._new_values(owner, name, change, create=stored is None)
-            ids = change.repository_ids
-            wanted = None if ids is None else await check_selection(connection, subject, owner, ids)
-            if stored is None:
-                await check_count(connection, owner)
-                secret_id = await rows.insert_secret(connection, owner.level, owner.id, values)
-            else:
-                secret_id = stored.id
-                await rows.update_secret(connection, secret_id, values)
-            if wanted is not None or values["visibility"] is not SecretVisibility.SELECTED:
-                await rows.remove_from_selection(connection, secret_id)
-                await rows.add_to_selection(connection, secret_id, wanted or ())
-            await self._audit(connection, subject, owner, name, "update" if stored else "create")
+            created = [
+                await self._put(connection, subject, owner, name, change, replace=replace)
+                for name, change in changes.items()
+            ]
+            for name in gone:
+                stored = await rows.find_secret(connection, owner.level, owner.id, parse_secret_name(name))
+                if stored is not None:
+                    await rows.delete_secret(connection, stored.id)
+                    await self._audit(connection, subject, owner, stored.name, "delete")
+        return all(created)
+
+    async def _put(
+        self,
+        connection: AsyncConnection,
+        subject: Subject,
+        owner: SecretOwner,
+        name: str,
+        change: SecretChange,
+        *,
+        replace: bool,
+    ) -> bool:
+        name = parse_secret_name(name)
+        check_change(owner, change)
+        stored = await rows.find_secret(connection, owner.level, owner.id, name)
+        if stored is not None and not replace:
+            raise _exists(owner, name)
+        values = self._new_values(owner, name, change, create=stored is None)
+        ids = change.repository_ids
+        wanted = None if ids is None else await check_selection(connection, subject, owner, ids)
+        if stored is None:
+            await check_count(connection, owner)
+            secret_id = await rows.insert_secret(connection, owner.level, owner.id, values)
+        else:
+            secret_id = stored.id
+            await rows.update_secret(connection, secret_id, values)
+        if wanted is not None or values["visibility"] is not SecretVisibility.SELECTED:
+            await rows.remove_from_selection(connection, secret_id)
+            await rows.add_to_selection(connection, secret_id, wanted or ())
+        await self._audit(connection, subject, owner, name, "update" if stored else "create")
         return stored is None
 
     def _new_values(self, owner: SecretOwner, name: str, change: SecretChange, *, create: bool) -> dict[str, Any]:
@@ -227,6 +275,19 @@ class SecretService:
                 found += [one for one in theirs if not reaches(one, repository_is_public=is_public)]
         return tuple((self._open(stored), stored.visibility) for stored in found)
 
+    async def open_triples(
+        self, subject: Subject, place: SecretPlace
+    ) -> tuple[SecretOwner, tuple[tuple[rows.StoredSecret, LevelledSecret], ...]]:
+        """An owner's registry secrets, to tell of them without a value who may list them. Raises as above."""
+        async with self._store.read() as connection:
+            owner = await find_owner(connection, subject, place, write=False)
+            looks, _total = await rows.list_secrets(
+                connection, owner.level, owner.id, limit=MAX_SECRETS_PER_OWNER, offset=0
+            )
+            values = await rows.list_owned_values(connection, owner.level, owner.id, [each.id for each in looks])
+        opened = {each.id: self._open(each) for each in values if is_of_triple(each.name)}
+        return owner, tuple((look, opened[look.id]) for look in looks if look.id in opened)
+
     async def rewrap_all(self) -> RewrapReport:
         """Wrap every row's data key with the newest master key. May be killed and run again, and run while others write."""
         rewrapped, after, failed = 0, 0, []
@@ -296,6 +357,14 @@ class SecretService:
         if is_of_triple(name):
             # In the transaction of the change: what runs is to have the credentials of now (C8), other secrets wait (S8).
             await refresh_rows.ask_for_level(connection, owner.level, owner.id)
+
+
+def _exists(owner: SecretOwner, name: str) -> Conflict:
+    return Conflict(
+        f"{owner.label} has a secret {name} already.",
+        code="secret.exists",
+        remedy="Give it another name, or change the one that is there.",
+    )
 
 
 async def _get_stored(connection: AsyncConnection, owner: SecretOwner, name: str) -> rows.StoredSecret:

@@ -30,9 +30,11 @@ from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_check import RegistryCheckService
 from berth.services.registry_credential import RegistryCredentialService
+from berth.services.registry_triple import RegistryTripleService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
 from berth.services.secret import SecretService
+from berth.services.secret_group import SecretGroupService
 from berth.services.session import SessionService
 from berth.services.site import SiteService
 from berth.services.team import TeamService
@@ -56,8 +58,10 @@ class Services:
     sessions: SessionService
     passwords: PasswordService
     secrets: SecretService
+    secret_groups: SecretGroupService
     registry_credentials: RegistryCredentialService
     registry_checks: RegistryCheckService
+    registry_triples: RegistryTripleService
     doctor: DoctorService
     codespaces: CodespaceService
     codespace_activity: CodespaceActivity

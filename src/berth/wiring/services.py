@@ -35,8 +35,10 @@ from berth.services.pull_request import PullRequestService
 from berth.services.registry_check import RegistryCheckService
 from berth.services.registry_credential import RegistryCredentialService
 from berth.services.registry_login import RegistryLogins
+from berth.services.registry_triple import RegistryTripleService
 from berth.services.repository import RepositoryService
 from berth.services.repository_transfer import RepositoryTransferService
+from berth.services.secret_group import SecretGroupService
 from berth.services.services import Services
 from berth.services.session import SessionService
 from berth.services.site import SiteService
@@ -53,9 +55,9 @@ def make_services(
 ) -> Services:
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
-    activity = CodespaceActivity(store=store, clock=clock)
-    codespaces = _make_codespaces(parts, activity, wake)
+    activity, codespaces = _make_codespaces(parts, wake)
     sessions, passwords = _make_sign_in(parts)
+    groups, checks, triples = _make_registry_triples(parts, asked)
     return Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -70,15 +72,15 @@ def make_services(
         sessions=sessions,
         passwords=passwords,
         secrets=parts.secrets,
+        secret_groups=groups,
         registry_credentials=_make_registry_credentials(parts),
-        registry_checks=_make_registry_checks(parts, asked),
+        registry_checks=checks,
+        registry_triples=triples,
         doctor=_make_doctor(parts, asked),
         codespaces=codespaces,
         codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
-        codespace_exports=CodespaceExportService(
-            store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
-        ),
+        codespace_exports=_make_exports(parts, codespaces, wake_exports),
         codespace_sessions=_make_codespace_sessions(parts, codespaces, sessions, activity),
         codespace_policies=_make_codespace_policies(parts),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
@@ -127,17 +129,25 @@ def _make_registry_credentials(parts: Parts) -> RegistryCredentialService:
     )
 
 
-def _make_registry_checks(parts: Parts, asked: RegistryClient) -> RegistryCheckService:
-    return RegistryCheckService(
+def _make_registry_triples(
+    parts: Parts, asked: RegistryClient
+) -> tuple[SecretGroupService, RegistryCheckService, RegistryTripleService]:
+    groups = SecretGroupService(store=parts.store, secrets=parts.secrets)
+    checks = RegistryCheckService(
         store=parts.store,
         clock=parts.clock,
         sealer=parts.sealer,
         logins=RegistryLogins(registry=asked, probe=_make_probe(parts, asked), ecr=parts.ecr, clock=parts.clock),
     )
+    triples = RegistryTripleService(
+        secrets=parts.secrets, groups=groups, checks=checks, swaps=parts.swaps, own_host=parts.own.host
+    )
+    return groups, checks, triples
 
 
-def _make_codespaces(parts: Parts, activity: CodespaceActivity, wake: Callable[[], None]) -> CodespaceService:
-    return CodespaceService(
+def _make_codespaces(parts: Parts, wake: _Wake) -> tuple[CodespaceActivity, CodespaceService]:
+    activity = CodespaceActivity(store=parts.store, clock=parts.clock)
+    codespaces = CodespaceService(
         store=parts.store,
         clock=parts.clock,
         entropy=parts.entropy,
@@ -148,10 +158,15 @@ def _make_codespaces(parts: Parts, activity: CodespaceActivity, wake: Callable[[
         machines=parts.settings.machines,
         wake=wake,
     )
+    return activity, codespaces
 
 
 def _make_probe(parts: Parts, asked: RegistryClient) -> ImageProbe:
     return ImageProbe(registry=asked, engine=parts.engine, swaps=parts.swaps)
+
+
+def _make_exports(parts: Parts, codespaces: CodespaceService, wake: _Wake) -> CodespaceExportService:
+    return CodespaceExportService(store=parts.store, clock=parts.clock, git=parts.git, codespaces=codespaces, wake=wake)
 
 
 def _make_doctor(parts: Parts, asked: RegistryClient) -> DoctorService:

@@ -216,7 +216,7 @@ def _involves(account_id: int) -> ColumnElement[bool]:
     )
 
 
-def _readable_by(subject: Subject | None) -> ColumnElement[bool]:
+def readable_by(subject: Subject | None) -> ColumnElement[bool]:
     """The lists' form of `domain.access`, policy 1 and 2; tests hold both to the same answers."""
     public = repositories.c.visibility == Visibility.PUBLIC
     if subject is None:
@@ -255,9 +255,7 @@ async def list_known(
     `among` selects ids: of what some other table lists.
     """
     account_id = None if subject is None else subject.account_id
-    statement: Select[Any] = (
-        select(*_COLUMNS, *_facts(account_id)).select_from(_WITH_OWNER).where(_readable_by(subject))
-    )
+    statement: Select[Any] = select(*_COLUMNS, *_facts(account_id)).select_from(_WITH_OWNER).where(readable_by(subject))
     if owner_id is not None:
         statement = statement.where(repositories.c.owner_id == owner_id)
     if team_id is not None:

@@ -235,6 +235,16 @@ async def list_organization_values(
     return [_to_value(row) for row in await connection.execute(statement.order_by(secrets.c.name))]
 
 
+async def list_owned_values(
+    connection: AsyncConnection, level: SecretLevel, owner_id: int, secret_ids: Iterable[int]
+) -> list[StoredValue]:
+    """Some of an owner's secrets with their values; by name."""
+    statement: Select[Any] = select(*_VALUE, false().label("selected")).where(
+        _owned(level, owner_id), secrets.c.id.in_(list(secret_ids))
+    )
+    return [_to_value(row) for row in await connection.execute(statement.order_by(secrets.c.name))]
+
+
 async def list_values(connection: AsyncConnection, *, after: int, limit: int) -> list[StoredValue]:
     """All rows with their values, page by page: those with an id greater than `after`."""
     statement: Select[Any] = select(*_VALUE, false().label("selected")).where(secrets.c.id > after)

@@ -1,5 +1,6 @@
 """Time, chance, and the keys that encrypt what is stored."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -25,6 +26,10 @@ class Sealer(Protocol):
 
     def public_key(self, *, owner: str) -> tuple[str, str]:
         """(master key's id, standard padded base64 of the 32-byte X25519 key) to seal with now. Every owner has his own."""
+        ...
+
+    def seal(self, values: Sequence[SecretText], *, owner: str) -> tuple[str, tuple[str, ...]]:
+        """(key id, the values) as a client would have sealed them for this owner: for what comes in over our own pages."""
         ...
 
     def open_sealed(self, key_id: str, sealed_base64: str, *, owner: str) -> SecretText:
