@@ -16,6 +16,9 @@ from berth.ui import (
     package_access,
     package_settings,
     password,
+    registry_triple,
+    repository,
+    secret,
     session,
     site,
     team,
@@ -23,7 +26,7 @@ from berth.ui import (
 from berth.ui.app import Route
 from berth.ui.sockets import SocketRoute
 
-ROUTES: tuple[Route, ...] = (
+_PAGES: tuple[Route, ...] = (
     *home.ROUTES,
     *session.ROUTES,
     *password.ROUTES,
@@ -42,5 +45,10 @@ ROUTES: tuple[Route, ...] = (
     *package_settings.ROUTES,
     *package_access.ROUTES,
     *package.ROUTES,
+    *registry_triple.ROUTES,
+    *secret.ROUTES,
+    *repository.ROUTES,
 )
 SOCKETS: tuple[SocketRoute, ...] = (*codespace_terminal.SOCKETS,)
+# `/{owner}/…` would fit most paths: no account is called as one of our own begins (domain/account.py).
+ROUTES: tuple[Route, ...] = tuple(sorted(_PAGES, key=lambda route: route.path.startswith("/{")))

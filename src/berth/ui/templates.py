@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from berth.domain.plain_text import clean_line
 from berth.domain.scope import Scope
@@ -34,6 +35,7 @@ def make_templates(static: StaticFiles) -> Environment:
         iso=format_iso,
         plain=clean_line,
         minutes=format_minutes,
+        marked=format_marked,
     )
     return environment
 
@@ -71,6 +73,15 @@ def format_size(size_bytes: int) -> str:
             break
         size /= 1000
     return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+
+
+def format_marked(text: str) -> Markup:
+    """A sentence of ours with code in it, between backticks."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return Markup("{}").format(text)
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 # What stands beside a scope's name where one chooses them.
