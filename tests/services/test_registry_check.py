@@ -66,11 +66,11 @@ async def checks(store: Store, tmp_path: Path) -> Checks:
         ("olga", WEB, "accepted"),
         ("wim", WEB, "secret.denied"),
         ("rita", WEB, "secret.denied"),
-        ("otto", WEB, "secret.not_found"),
+        ("otto", WEB, "repository.not_found"),
         ("olga", ACME, "accepted"),
         ("wim", ACME, "secret.denied"),
-        ("otto", ACME, "secret.not_found"),
-        ("olga", replace(ACME, owner="nobody"), "secret.not_found"),
+        ("otto", ACME, "account.not_found"),
+        ("olga", replace(ACME, owner="nobody"), "account.not_found"),
     ],
 )
 async def test_a13_who_may_change_the_secrets_may_try(

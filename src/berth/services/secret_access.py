@@ -104,10 +104,10 @@ async def find_visible_repository(
     """The repository, if the caller may do this with it. Raises NotFound if he may not know of it, else Denied."""
     known = await repository_rows.find_known(connection, subject.account_id, owner, name)
     if known is None:
-        raise not_found()
+        raise _no_repository()
     decision = decide_repository(subject, known.facts, action)
     if not decision.may_know_it_exists:
-        raise not_found()
+        raise _no_repository()
     if not decision.allowed:
         raise Denied("Must have admin rights to Repository.", code="secret.denied")
     return known
@@ -116,14 +116,22 @@ async def find_visible_repository(
 async def _find_organization(connection: AsyncConnection, subject: Subject, login: str) -> SecretOwner:
     account = await account_rows.find_account(connection, login)
     if account is None or account.type is not AccountType.ORGANIZATION:
-        raise not_found()
+        raise _no_organization()
     facts = await account_rows.organization_facts(connection, account.id, subject.account_id)
     if facts.is_owner:
         return SecretOwner(level=SecretLevel.ORGANIZATION, id=account.id, account_id=account.id, label=account.login)
     if facts.is_member:
         raise Denied("Must be an owner of the organization to manage its secrets.", code="secret.denied")
-    raise not_found()
+    raise _no_organization()
 
 
 def not_found() -> NotFound:
     return NotFound("Not Found", code="secret.not_found")
+
+
+def _no_repository() -> NotFound:
+    return NotFound("Not Found", code="repository.not_found")
+
+
+def _no_organization() -> NotFound:
+    return NotFound("Not Found", code="account.not_found")
