@@ -64,6 +64,12 @@ def test_a_form_is_checked(host: str, bad: tuple[str, str], good: tuple[str, str
         assert refuse_bad_form(host, bad[0], SecretText(bad[1])) == notes
 
 
+def test_only_a_name_that_may_have_lost_something_is_a_guess() -> None:
+    (guess,) = check_credential_form(ANY, "robot", SecretText("x"))
+    (known,) = check_credential_form("docker.io", "ana@example.com", SecretText("x"))
+    assert (guess.guess, known.guess) == (True, False)
+
+
 def test_where_the_other_form_was_meant_it_is_named() -> None:
     (for_key,) = check_credential_form(GOOGLE, "_json_key", SecretText(KEY_64))
     (for_base64,) = check_credential_form(GOOGLE, "_json_key_base64", SecretText(KEY))

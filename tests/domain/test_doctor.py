@@ -202,6 +202,14 @@ def test_the_form_is_looked_at(password: str, state: CheckState) -> None:
     assert check_of(diagnose(facts), CheckID.FORM).state is state
 
 
+@pytest.mark.parametrize("user,state", [("robot", CheckState.PASSED), ("robot ", CheckState.WARNING)])
+def test_a_form_is_not_guessed_at(user: str, state: CheckState) -> None:
+    """`robot` may be a robot of Harbor's that lost its name, or somebody's plain user."""
+    assert isinstance(CHOSEN, Found)
+    named = Found(replace(CHOSEN.credential, host="r.example", user=user))
+    assert check_of(diagnose(replace(GOOD, choice=named)), CheckID.FORM).state is state
+
+
 def test_a_form_that_cannot_work_is_the_cause_of_a_rejection() -> None:
     assert isinstance(CHOSEN, Found)
     bad = Found(replace(CHOSEN.credential, user="_json_key", password=SecretText("{")))

@@ -80,6 +80,14 @@ async def test_a_warning_does_not_stand_in_the_way() -> None:
     assert verdict.warnings == ("The user name is an e-mail address; Docker Hub wants the Docker ID.",)
 
 
+async def test_a_guess_is_told_of_a_login_that_is_not_taken_and_of_no_other() -> None:
+    robot = replace(GIVEN, user=SecretText("robot"))
+    assert (await World().ask(robot)).warnings == ()
+    refused = await World().ask(replace(robot, password=SecretText("wrong")))
+    assert refused.outcome is REFUSED
+    assert [text for text in refused.warnings if "Harbor" in text] != []
+
+
 @pytest.mark.parametrize(
     "given,refusal",
     [

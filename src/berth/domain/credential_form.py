@@ -40,11 +40,12 @@ _QUOTES = frozenset({"'", '"', "`"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FormNote:
-    """Something about a form. `refused`: it cannot work."""
+    """Something about a form. `refused`: it cannot work. `guess`: a login that the registry takes shows it to be wrong."""
 
     code: str
     text: str
     refused: bool = False
+    guess: bool = False
 
 
 def check_credential_form(host: str, user: str, password: SecretText) -> tuple[FormNote, ...]:
@@ -94,7 +95,7 @@ def _user(provider: Provider, user: str) -> Iterator[FormNote]:
         text = (
             "If this is a robot of Harbor, its name is robot$NAME: a shell takes the $ away unless it stands in quotes."
         )
-        yield FormNote(code="credential_form.robot_user", text=text)
+        yield FormNote(code="credential_form.robot_user", text=text, guess=True)
 
 
 def _password(provider: Provider, value: str) -> Iterator[FormNote]:

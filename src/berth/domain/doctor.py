@@ -325,12 +325,14 @@ def _is_good_news(facts: Outset) -> bool:
 
 
 def _form(choice: Choice) -> Check:
+    """Nothing is guessed before the registry is asked: its refusal says it, where it is one."""
     if isinstance(choice, Failed):
         return _skipped(CheckID.FORM, CheckID.CREDENTIAL)
     if isinstance(choice, NoCredential) or choice.credential.kind is not CredentialKind.BASIC:
         return _passed(CheckID.FORM, "There is no user and password of anybody's to look at.")
     credential = choice.credential
-    notes = check_credential_form(credential.host, credential.user, credential.password)
+    found = check_credential_form(credential.host, credential.user, credential.password)
+    notes = [note for note in found if not note.guess]
     if notes:
         state = CheckState.FAILED if any(note.refused for note in notes) else CheckState.WARNING
         return Check(id=CheckID.FORM, state=state, sentence=" ".join(note.text for note in notes))

@@ -10,7 +10,7 @@
 import asyncio
 from dataclasses import dataclass, replace
 
-from berth.domain.credential_form import refuse_bad_form
+from berth.domain.credential_form import FormNote, refuse_bad_form
 from berth.domain.doctor import USUAL_ARCHITECTURE
 from berth.domain.ecr_answer import EcrFailure
 from berth.domain.ecr_finding import explain_expired, explain_failure
@@ -30,7 +30,7 @@ from berth.domain.registry_credential import (
 )
 from berth.domain.registry_finding import explain_connection
 from berth.domain.registry_host import normalise_registry_host
-from berth.domain.registry_login import LoginVerdict, judge_login, judge_pull, reject
+from berth.domain.registry_login import LoginOutcome, LoginVerdict, judge_login, judge_pull, reject
 from berth.domain.registry_triple import assemble, prefix_of, triple_names
 from berth.domain.secret import LevelledSecret, SecretLevel
 from berth.domain.secret_text import SecretText
@@ -80,18 +80,19 @@ class RegistryLogins:
             raise Invalid(text, field="image", code="registry_login.other_host")
         source = CredentialSource(given.level, given.prefix.upper() or prefix_of(host))
         credentials = assemble(_secrets(given, source, host))
-        notes = [note.text for note in credentials.trail if note.rule not in _UNSAID]
+        said = [note.text for note in credentials.trail if note.rule not in _UNSAID]
+        form: tuple[FormNote, ...] = ()
         choice = credentials.for_host(host)
         if isinstance(choice, Found) and choice.credential.kind is CredentialKind.BASIC:
-            credential = choice.credential
-            notes += [note.text for note in refuse_bad_form(host, credential.user, credential.password)]
+            form = refuse_bad_form(host, choice.credential.user, choice.credential.password)
         try:
             async with asyncio.timeout(self._timeout_s):
                 verdict = await self._try(host, credentials, image)
         except TimeoutError:
             verdict = reject(host, _too_late(host, source))
+        said += [note.text for note in form if not (note.guess and verdict.outcome is LoginOutcome.ACCEPTED)]
         sentence = verdict.sentence  # a note may be what it says
-        return replace(verdict, warnings=(*(note for note in notes if note not in sentence), *verdict.warnings))
+        return replace(verdict, warnings=(*(note for note in said if note not in sentence), *verdict.warnings))
 
     async def _try(self, host: str, credentials: RegistryCredentials, image: ImageReference | None) -> LoginVerdict:
         choice, keys = credentials.for_host(host), credentials.unswapped.get(host)
