@@ -380,7 +380,7 @@ NETWORK_CASES = {
     "no TLS handshake": leading("no handshake", "registry.connect_timeout", "firewall in between", SITE),
     "another name's certificate": leading("another name", "registry.tls", "valid certificate"),
     "an unknown authority": leading("an unknown authority", "registry.tls", "BERTH_CA_FILE"),
-    "plain HTTP": leading("plain HTTP", "registry.tls", "valid certificate"),
+    "plain HTTP": leading("plain HTTP", "registry.tls", "BERTH_INSECURE_REGISTRIES"),
     "ssh": leading("ssh", "registry.bad_answer", "its port"),
     "a flood": leading("a flood", "registry.answer_too_big", "is a container registry"),
     "silence": leading("silence", "registry.timeout", "Try again"),
@@ -421,7 +421,7 @@ TRIPLE_CASES = {
     "C1: mixed levels": triples(
         INCOMPLETE, "all at the repository level",
         replace(GOOD, user=""), Triple(server="", user="ana", level=ORGANIZATION),
-        said="repository level there is no value for P_CONTAINER_REGISTRY_USER",
+        said="P_CONTAINER_REGISTRY_USER has no value at the repository level",
     ),
     "C1: mixed prefixes": triples(
         INCOMPLETE, "Set P_CONTAINER_REGISTRY_SERVER",

@@ -96,7 +96,8 @@ def _settings(environ: Mapping[str, str], credentials: RegistryCredentials) -> S
     """Policy 1 and 2."""
     settings = load(environ, None)
     named = []
-    for host in (*credentials.chosen, *credentials.unswapped):
+    broken = (note.host for note in credentials.lost if note.host)
+    for host in (*credentials.chosen, *credentials.unswapped, *broken):
         name, port = parse_host_and_port(host)
         named.append(f"{name}:{port or 443}")
     return replace(settings, private_addresses=(*settings.private_addresses, *_PRIVATE_NETWORKS, *named))

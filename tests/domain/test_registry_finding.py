@@ -296,3 +296,13 @@ def test_a_failed_connection(url: str, other: str) -> None:
         finding = explain_connection(problem, "r.example", CREDENTIAL, ExchangeRequest(phase="token", url=url))
         assert (finding.code, finding.sentence, finding.evidence["phase"]) == (code, "It failed.", "token")
         assert finding.evidence.get("other_host", "") == other
+
+
+@pytest.mark.parametrize(
+    "url,allowed",
+    [("https://r.example/v2/", "r.example:443"), ("http://127.0.0.1:5000/v2/", "127.0.0.1:5000")],
+)
+def test_c9_the_setting_s_new_entry_is_ready_to_copy(url: str, allowed: str) -> None:
+    problem = UpstreamFailed("No.", code="registry.address_forbidden")
+    finding = explain_connection(problem, "r.example", CREDENTIAL, ExchangeRequest(phase="ping", url=url))
+    assert f"add {allowed} (or its network) to BERTH_PRIVATE_ADDRESSES" in finding.next_step

@@ -93,7 +93,7 @@ _FIXERS = {
     "store": Fixer.SITE_ADMIN,
 }
 _NEXT_STEPS = {
-    Fixer.DEVELOPER: "Mend it and create the codespace again.",
+    Fixer.DEVELOPER: "Mend it, then try again.",
     Fixer.REPOSITORY_ADMIN: "Ask an administrator of the repository.",
     Fixer.ORGANIZATION_OWNER: "Ask an owner of the organization.",
     Fixer.SITE_ADMIN: "Ask the administrator of this server; its log names the codespace.",

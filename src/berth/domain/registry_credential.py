@@ -103,6 +103,11 @@ class CredentialSource:
         return f"{self.prefix}_CONTAINER_REGISTRY_… ({self.level})"
 
     @property
+    def place(self) -> str:
+        """Where its secrets stand, as the end of a sentence. Without a server nobody knows levels."""
+        return "in the environment" if self.level is OwnLevel.ENVIRONMENT else f"at the {self.level} level"
+
+    @property
     def order(self) -> tuple[int, str]:
         """Sorts sources, the first to win first (policy 4 and 7)."""
         return _ORDER.index(self.level), self.prefix
@@ -283,11 +288,11 @@ def _not_swapped(keys: UnswappedKeys) -> Finding:
 
 
 def _finding(note: CredentialNote) -> Finding:
-    level, prefix = note.source.level, note.source.prefix
+    prefix, place = note.source.prefix, note.source.place
     return Finding(
         code=note.rule,
         sentence=f"{note.host} has a registry credential that cannot be used: {note.text}",
         fixer=note.source.fixer,
-        next_step=f"Set {prefix}_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD, all at the {level} level.",
+        next_step=f"Set {prefix}_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD, all {place}.",
         evidence={"host": note.host, **note.source.evidence},
     )

@@ -121,7 +121,8 @@ CONNECTION: Mapping[str, tuple[Fixer, str]] = {
     ),
     "registry.address_forbidden": (
         Fixer.SITE_ADMIN,
-        "The administrator can add it to BERTH_PRIVATE_ADDRESSES (host:port or network) and start the server again.",
+        "If it is meant, the administrator can add {address} (or its network) to BERTH_PRIVATE_ADDRESSES and start the "
+        "server again.",
     ),
     "registry.plain_http": (
         Fixer.SITE_ADMIN,
@@ -136,7 +137,8 @@ CONNECTION: Mapping[str, tuple[Fixer, str]] = {
     "registry.unreachable": (Fixer.REGISTRY, "Check the port, and that this server can reach {host}."),
     "registry.tls": (
         Fixer.REGISTRY,
-        "{host} needs a valid certificate, or the administrator of this server names its CA in BERTH_CA_FILE.",
+        "{host} needs a valid certificate, or the administrator of this server names its CA in BERTH_CA_FILE. A registry "
+        "without TLS is asked only if BERTH_INSECURE_REGISTRIES names it.",
     ),
     "registry.bad_answer": (Fixer.REGISTRY, "Check the host and its port; try again."),
     "registry.answer_too_big": (Fixer.REGISTRY, "Check that {host} is a container registry."),
@@ -186,13 +188,14 @@ def explain_connection(
     """The finding for a request that got no answer."""
     evidence = _evidence(host, credential) | {"phase": asked.phase}
     try:
-        asked_host = parse_web_address(asked.url).host
+        address = parse_web_address(asked.url)
+        asked_host, where = address.host, f"{address.name}:{address.port}"
     except Invalid:
-        asked_host = ""
+        asked_host = where = ""
     if asked_host != api_host(host):
         evidence["other_host"] = asked_host
     fixer, step = CONNECTION[problem.code]
-    step = step.format(host=asked_host)
+    step = step.format(host=asked_host, address=where)
     return Finding(code=problem.code, sentence=problem.message, fixer=fixer, next_step=step, evidence=evidence)
 
 

@@ -127,7 +127,7 @@ def _complete(triple: _Triple, trail: list[CredentialNote]) -> _Candidate | None
     """The triple's credential, or None with a note that says what is wrong. Whatever is known of the host is noted."""
     server_refused = _normalise_server(triple, trail)
     if triple.ambiguous:
-        text = f"A secret of {triple.name('…')} is there twice at the {triple.source.level} level; none is used."
+        text = f"A secret of {triple.name('…')} is there twice {triple.source.place}; none is used."
         trail.append(triple.note(CredentialRule.AMBIGUOUS, text))
         return None
     registry = find_ecr_registry(triple.host)
@@ -138,7 +138,7 @@ def _complete(triple: _Triple, trail: list[CredentialNote]) -> _Candidate | None
     values = {"SERVER": triple.host or server_refused, "USER": user, "PASSWORD": password}
     missing = [triple.name(part) for part in _PARTS if not values[part]]
     if missing:
-        text = f"at the {triple.source.level} level there is no value for {' and '.join(missing)}."
+        text = f"{' and '.join(missing)} {'has' if len(missing) == 1 else 'have'} no value {triple.source.place}."
         trail.append(triple.note(CredentialRule.INCOMPLETE, text))
         return None
     if server_refused:
