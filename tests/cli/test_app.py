@@ -3,8 +3,12 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+import typer.core
+import typer.main
 from tests.cli.conftest import Berth
 
 from berth.cli import app as program
@@ -52,6 +56,28 @@ def test_help_knows_what_every_command_is_for(anonymous: Berth) -> None:
     lines = {line.split()[0]: line.split()[1:] for line in shown.stdout.partition("Commands:")[2].splitlines() if line}
     assert list(lines) == list(program._COMMANDS)
     assert all(lines.values())
+
+
+def groups(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """All groups of commands, by their words."""
+    if isinstance(command, typer.core.TyperGroup):
+        yield path
+        for name in command.commands:
+            yield from groups(command.commands[name], (*path, name))
+
+
+GROUPS = list(groups(typer.main.get_group(program.app)))
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_help_says_of_every_command_a_whole_sentence(
+    anonymous: Berth, monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...]
+) -> None:
+    """On a terminal of 80 columns click cuts what is longer, and ends it with dots."""
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = anonymous(*path, "--help").stdout.partition("Commands:")[2]
+    assert shown
+    assert [line for line in shown.splitlines() if line.endswith("...")] == []
 
 
 def test_an_unknown_command_is_2_and_near_ones_are_named(anonymous: Berth) -> None:

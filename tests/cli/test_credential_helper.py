@@ -102,9 +102,12 @@ def test_nothing_is_stored_or_erased_and_it_says_what_to_do(action: str) -> None
 
 def test_version_and_usage() -> None:
     assert run("version").stdout.startswith("docker-credential-berth (berth) ")
-    for action in ("", "help"):
+    for action in ("", "nonsense"):
         done = run(action)
         assert (done.returncode, "get|list|store|erase" in done.stderr) == (2, True)
+    shown = run("--help")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert '{"credsStore": "berth"}' in shown.stdout
 
 
 def test_what_is_no_text_is_said() -> None:

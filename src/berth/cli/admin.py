@@ -11,7 +11,7 @@ from berth.cli.terminal import clean_line, out, out_json, say
 from berth.domain.problem import NotFound
 from berth.settings import Settings, read_settings
 
-app = typer.Typer(help="Administer the server: accounts, the administrator's token, keys.", no_args_is_help=True)
+app = typer.Typer(help="Administer the server: accounts, token, keys.", no_args_is_help=True)
 
 
 @app.command()
@@ -30,7 +30,7 @@ def token(new: Annotated[bool, typer.Option("--new", help="Make a new one; the o
 
 @app.command("rotate-key")
 def rotate_key() -> None:
-    """Make a new master key and wrap all secrets' keys with it."""
+    """Make a new master key. All secrets' keys are wrapped with it."""
     out(clean_line(str(import_module("berth.server").rotate_key(_local_settings()))))
 
 
@@ -73,7 +73,7 @@ def create_user(
 
 @app.command()
 def invite(login: str, as_json: AsJSON = False) -> None:
-    """Print a link by which a user sets a first or a new password for the web console."""
+    """Print a link for setting a password. With it a user signs in to the web console, for the first time or anew."""
     with connect() as client:
         invitation = client.invite(login)
     if as_json:

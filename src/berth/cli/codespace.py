@@ -190,7 +190,7 @@ def rebuild(
     wait: Wait = True,
     as_json: AsJSON = False,
 ) -> None:
-    """Make the container anew, from the configuration as it is pushed now; the checkout stays."""
+    """Make the container anew; the checkout stays. It is made from the configuration as it is pushed now."""
     with connect() as client:
         ask = partial(client.rebuild_codespace, name, full=full)
         _relaunch(client, name, ask, again="rebuild", wait=wait, as_json=as_json)
@@ -228,7 +228,7 @@ def export(
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is pushed.")] = True,
     as_json: AsJSON = False,
 ) -> None:
-    """Commit everything in a codespace's checkout, push it to a new branch, and print the branch."""
+    """Save a codespace's work to a new branch. All of its checkout is committed and pushed; prints the branch."""
     with connect() as client:
         made = client.export_codespace(name, branch)
         say(f"Exporting {clean_line(name)} to {clean_line(made.branch or '')}")

@@ -22,7 +22,7 @@ def execute(
     tty: Annotated[bool, typer.Option("--tty", "-t", help="Give it this terminal, and stdin with it.")] = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Run a command in a codespace; its output, errors and exit code are this program's."""
+    """Run a command in a codespace. Its output, errors and exit code are this program's."""
     if as_json and tty:
         raise Invalid("--json and --tty do not go together.", code="cli.tty")
     if as_json:

@@ -37,7 +37,7 @@ def ssh(
     command: Annotated[list[str] | None, typer.Argument(metavar="[-- ARGUMENT...]", help="For ssh.")] = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="Speak SSH on stdin and stdout: a ProxyCommand.")] = False,
 ) -> None:
-    """Run ssh to a codespace; `ssh`, `scp` and `rsync` themselves find it with berth codespace ssh-config."""
+    """Run ssh to a codespace. `ssh`, `scp` and `rsync` themselves find it with berth codespace ssh-config."""
     _check_name(name)
     if not stdio:
         options = [word for option in _options(name) for word in ("-o", option)]
@@ -49,7 +49,7 @@ def ssh(
 
 
 def ssh_config() -> None:
-    """Print what ~/.ssh/config needs to know your codespaces by name: berth codespace ssh-config > ~/.ssh/codespaces."""
+    """Print what ssh has to know of your codespaces. For example: berth codespace ssh-config > ~/.ssh/codespaces"""
     with connect() as client:
         names = [each.name for each in client.list_codespaces()]
     for name in names:

@@ -20,7 +20,7 @@ _WORK = "berth.standalone"  # imported where it is needed: --help asks every com
 def credentials(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar="[PATH]", help="For --merge: the file, if not the one that docker reads."),
+        typer.Argument(metavar="PATH", help="For --merge: the file, if not the one that docker reads."),
     ] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Write them into a docker config; other logins in it stay.")
@@ -30,10 +30,13 @@ def credentials(
         bool, typer.Option("--json", help="Print what was found, without passwords, as JSON for programs.")
     ] = False,
 ) -> None:
-    """Turn the variables <NAME>_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD into registry logins.
+    """Turn variables of the environment into registry logins.
 
-    Prints a docker config. AWS keys are swapped for a token. Ends with 1 if one of the logins could not be made; the
-    others are there all the same.
+    The variables are <NAME>_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD, for one registry or several. Prints a docker
+    config; needs no server. AWS keys are swapped for a token. Ends with 1 if one of the logins could not be made; the others
+    are there all the same.
+
+    Example: berth credentials --merge && docker pull ghcr.io/acme/dev:1
     """
     if path is not None and not merge:
         raise Invalid("PATH belongs to --merge.", code="cli.options")

@@ -53,7 +53,7 @@ _FAILURES = (Problem, EngineNotStarted, ImageNotMade, RegistryNotStarted, Server
 def run(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
 ) -> None:
-    """Show Berth at work: private images, with no secret at all and with three; who is refused, and why."""
+    """Show Berth at work with private images. With no secret at all, and with three; who is refused, and why."""
     screen = Screen()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored

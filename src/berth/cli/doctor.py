@@ -15,7 +15,7 @@ from berth.cli.hosts import connect, is_logged_in
 from berth.cli.launch_progress import show_finding
 from berth.cli.options import AsJSON
 from berth.cli.problems import FAILED
-from berth.cli.terminal import clean_line, out, out_json, say
+from berth.cli.terminal import clean_line, out, out_json, say, say_progress
 from berth.client import Diagnosis
 from berth.domain.doctor import diagnosis_fields
 from berth.domain.image_reference import ImageReference, parse_image_reference
@@ -25,7 +25,7 @@ _MARKS = {"passed": "ok", "warning": "warning", "failed": "FAILED", "skipped": "
 
 
 def doctor(
-    image: Annotated[str, typer.Argument(metavar="IMAGE", help="As in devcontainer.json.")],
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="As devcontainer.json names it.")],
     repository: Annotated[
         str | None,
         typer.Option("--repo", metavar="OWNER/REPO", help="Whose codespaces; inside of one, its own if not given."),
@@ -38,9 +38,12 @@ def doctor(
     ] = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Say whether your codespaces of a repository get an image, and if not, why, and what to do.
+    """Say why an image cannot be pulled, and who can mend it.
 
-    Ends with 0 if they do, 1 if not.
+    Asks the server, as a codespace of yours of that repository would; with --local this machine asks the registry itself.
+    Ends with 0 if the image can be pulled, 1 if not.
+
+    Example: berth doctor ghcr.io/acme/dev:1 --repo acme/shop
     """
     reference = parse_image_reference(image)
     if local and (repository or user):
@@ -62,6 +65,7 @@ def _ask_server(image: str, repository: str, user: str | None) -> Diagnosis:
         remedy = "Add --repo OWNER/REPO: the repository whose codespaces start from the image; or --local."
         raise Invalid("Whose codespaces?", code="cli.no_repository", remedy=remedy)
     with connect() as client:
+        say_progress(f"Looking at {clean_line(image)} ...")
         return client.examine_image(repository, image, user)
 
 

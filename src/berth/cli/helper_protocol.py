@@ -22,6 +22,12 @@ _READ_ONLY = (
     "…_PASSWORD. Set or unset those."
 )
 _USAGE = "Usage: docker-credential-berth get|list|store|erase|version"
+_HELP = f"""{_USAGE}
+
+Docker, podman and skopeo start this program by themselves, where their configuration names it:
+  {{"credsStore": "berth"}} in ~/.docker/config.json, or for one registry {{"credHelpers": {{"ghcr.io": "berth"}}}}
+It answers with the logins that the variables <NAME>_CONTAINER_REGISTRY_SERVER, …_USER and …_PASSWORD hold.
+By hand: echo ghcr.io | docker-credential-berth get"""
 
 
 class _Refused(Exception):
@@ -52,6 +58,8 @@ def _answer(action: str, asked: str) -> str:
         raise _Refused(_READ_ONLY)
     if action in {"version", "--version", "-v"}:
         return f"docker-credential-berth (berth) {import_module('importlib.metadata').version('berth')}"
+    if action in {"help", "--help", "-h"}:
+        return _HELP
     sys.stderr.write(f"{_USAGE}\n")
     sys.exit(2)
 

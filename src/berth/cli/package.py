@@ -151,7 +151,7 @@ def access(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show who may use a package; of a user or a repository, whether it may, and by which rules."""
+    """Show who may use a package, and why. Of a user or a repository: whether it may, and by which rules."""
     if user is not None and repository is not None:
         raise Invalid("Ask about --user or --repo, one of them.", code="cli.options")
     asked_of = {"user": user} if user is not None else {"repository": repository} if repository is not None else {}
@@ -258,7 +258,7 @@ def restore(
         int | None, typer.Option("--id", metavar="ID", help="Which one, if several deleted ones had this name.")
     ] = None,
 ) -> None:
-    """Restore a package that was deleted in the last 30 days, if its name is free."""
+    """Restore a package. It was deleted in the last 30 days, and its name is free."""
     with connect() as client:
         try:
             client.restore_package(name, package_id)

@@ -39,7 +39,7 @@ def forward(
     name: CodespaceName,
     ports: Annotated[list[str], typer.Argument(metavar="LOCAL:REMOTE...", help="One number means both.")],
 ) -> None:
-    """Make ports of a codespace answer on this machine, on 127.0.0.1, until Ctrl-C."""
+    """Make ports of a codespace answer on 127.0.0.1. Until Ctrl-C."""
     pairs = [parse_forward(each) for each in ports]
     with connect() as client, contextlib.suppress(KeyboardInterrupt):
         client.get_codespace(name)  # a wrong name is no surprise at the first connection

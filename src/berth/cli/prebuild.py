@@ -34,7 +34,7 @@ def create(
     wait: Wait = True,
     as_json: AsJSON = False,
 ) -> None:
-    """Keep the image of a branch's dev container prebuilt, and make it now."""
+    """Keep a branch's dev container prebuilt. The first image is made now."""
     fields: dict[str, str | int] = {"branch": branch, "trigger": trigger, "kept_versions": keep}
     if devcontainer_path:
         fields["devcontainer_path"] = devcontainer_path

@@ -33,7 +33,7 @@ from berth.cli.options import (
     secret_fields,
 )
 from berth.cli.problems import FAILED
-from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say
+from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say, say_progress
 from berth.client import Client, LoginVerdict, RegistryLogin, RegistryLogins, SecretOwner
 from berth.domain.credential_form import refuse_bad_form
 from berth.domain.image_reference import parse_image_reference
@@ -60,25 +60,28 @@ Prefix = Annotated[
 @app.command()
 def add(
     server: Server,
-    username: Annotated[str, typer.Option("--username", help="The registry's user.")],
+    username: Annotated[str, typer.Option("--username", help="The user at the registry.")],
     prefix: Prefix = None,
     of_user: OfUser = False,
     repository: OfRepository = None,
     organization: OfOrganization = None,
     visibility: SecretVisibility = None,
     repositories: Repositories = None,
-    password_file: Annotated[Path | None, typer.Option("--password-file", help="- is stdin.")] = None,
+    password_file: Annotated[Path | None, typer.Option("--password-file", help="Where the password is; - is stdin.")] = None,
     session_token_file: Annotated[
-        Path | None, typer.Option("--session-token-file", help="Of temporary AWS keys (ASIA…).")
+        Path | None, typer.Option("--session-token-file", help="The session token of temporary AWS keys (ASIA…).")
     ] = None,
     image: Annotated[str | None, typer.Option("--image", help="Try the login by asking for this image.")] = None,
     unchecked: Annotated[bool, typer.Option("--unchecked", help="Store the login without trying it.")] = False,
     replace: Annotated[bool, typer.Option("--replace", help="Overwrite the secrets if they exist.")] = False,
     as_json: AsJSON = False,
 ) -> None:
-    """Try a registry's login, and store it as three secrets. The password comes from stdin, a file or a prompt.
+    """Try a registry's login, and store it as three secrets.
 
-    What is refused is not stored; nor what could not be tried, unless --unchecked is given.
+    The password comes from stdin, a file or a prompt. The server tries the login once; what the registry refuses is not
+    stored, nor what could not be tried, unless --unchecked is given. One of --user, --repo and --org says where.
+
+    Example: berth registry add ghcr.io --username bot --org acme < token.txt
     """
     owner = choose_owner(of_user, repository, organization)
     host = normalise_registry_host(server)
@@ -92,7 +95,7 @@ def add(
         if existing and not replace:
             text = f"There already: {', '.join(sorted(existing))} of {owner.words}."
             raise Conflict(text, code="cli.registry_exists", remedy="Overwrite with --replace, or choose a --prefix.")
-        given = _Given(host.host, username, password_file, session_token_file)
+        given = _Given(host.host, username, password_file, session_token_file, unchecked=unchecked)
         verdict = None if unchecked else given.check(client, owner, names[0], image, as_json=as_json)
         values = dict(zip(names, given.values, strict=False))
         _store(client, owner, values, fields, existing)
@@ -106,9 +109,18 @@ def add(
 class _Given:
     """The values to store, in the order of their names. Raises Invalid for what cannot be a login there."""
 
-    def __init__(self, host: str, username: str, password_file: Path | None, session_token_file: Path | None) -> None:
+    def __init__(
+        self,
+        host: str,
+        username: str,
+        password_file: Path | None,
+        session_token_file: Path | None,
+        *,
+        unchecked: bool,
+    ) -> None:
         password = read_secret("Password", password_file)
-        self.warnings = [note.text for note in refuse_bad_form(host, username, password)]
+        form = refuse_bad_form(host, username, password)
+        self.warnings = [note.text for note in form if unchecked or not note.guess]  # the server guesses when it has tried
         for warning in self.warnings:
             say(f"Warning: {warning}")
         self.values = [SecretText(host), SecretText(username), password]
@@ -121,6 +133,7 @@ class _Given:
     ) -> LoginVerdict:
         """Have it tried; the program ends here unless it is accepted (rule 4)."""
         prefix = server_name.removesuffix("_CONTAINER_REGISTRY_SERVER")
+        say_progress(f"Trying the login at {self._host} ...")
         verdict = client.check_registry(owner, self._host, *self.values[1:], prefix=prefix, image=image or "")
         for warning in verdict.warnings:
             if warning not in self.warnings:
@@ -202,7 +215,11 @@ def list_registries(
     ] = None,
     as_json: AsJSON = False,
 ) -> None:
-    """Show which registries your codespaces of a repository would be logged in to, and why. Never a password."""
+    """Show which logins a repository's codespaces use, and why.
+
+    Yours, of that repository: which registries they would be logged in to, and what is stored and not for them. Never a
+    password.
+    """
     name = repository or os.environ.get("GITHUB_REPOSITORY", "")
     if not name:
         text = "Which logins are used depends on the repository: on its own secrets, its organization's, and those of yours"

@@ -19,6 +19,12 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
+def say_progress(text: str) -> None:
+    """The same where somebody may have to wait, and only if he sits there: logs of jobs need no "..."."""
+    if sys.stderr.isatty():
+        say(text)
+
+
 def out(text: str) -> None:
     """A result, on stdout."""
     sys.stdout.write(f"{text}\n")
