@@ -453,7 +453,7 @@ TRIPLE_CASES = {
         said="do not select this repository",
     ),
     "S6: withheld": triples(
-        NO_CREDENTIAL, "secrets do not reach this codespace", GOOD, fixer=YOU, login="rita",
+        NO_CREDENTIAL, "Have that changed, if it can be", GOOD, fixer=YOU, login="rita",
         said="withheld",
     ),
     "C2: a bad one that is shadowed": triples(

@@ -69,8 +69,13 @@ async def test_the_doctor_looks_from_this_machine(machine: Machine, registry: st
     half = {"CORP_CONTAINER_REGISTRY_SERVER": registry}
     assert await machine.doctor(image, **half) == (1, "credential.incomplete")
     told = await machine.berth("doctor", image, **half)
-    assert "CORP_CONTAINER_REGISTRY_USER and CORP_CONTAINER_REGISTRY_PASSWORD have no value in the environment" in told.stdout
-    assert "registry.address_forbidden" not in told.stdout, "the host is one that the environment names: it is looked at"
+    assert (
+        "CORP_CONTAINER_REGISTRY_USER and CORP_CONTAINER_REGISTRY_PASSWORD have no value in the environment"
+        in told.stdout
+    )
+    assert "registry.address_forbidden" not in told.stdout, (
+        "the host is one that the environment names: it is looked at"
+    )
     shown = await machine.berth("doctor", image, **bad)
     assert "No server is asked" in shown.stderr
     assert "CORP_CONTAINER_REGISTRY_… (environment)" in shown.stdout

@@ -432,6 +432,7 @@ def test_a_missing_scope_is_for_the_user_to_mend(berth: Berth, server: GitHubLik
     result = berth("codespace", "list")
     assert "berth token create NAME --scopes codespace" in result.stderr
     assert "administrator" not in result.stderr
+    assert result.stderr.startswith("berth: This needs a token"), "it was no repository that was asked for"
 
 
 def test_a_secret_that_nothing_may_use_is_said_to_be_one(berth: Berth) -> None:
@@ -565,3 +566,4 @@ def test_an_unreachable_server_is_exit_1(anonymous: Berth, monkeypatch: pytest.M
     result = anonymous("codespace", "list")
     assert result.exit_code == 1
     assert "cannot be reached" in result.stderr
+    assert "Is the server running" in result.stderr

@@ -33,7 +33,11 @@ def test_c9_what_may_be_allowed_is_named_as_the_setting_wants_it(host: str, allo
     assert f"BERTH_PRIVATE_ADDRESSES={allowed}, " in step
 
 
-STEPS = [*(text[2] for text in TEXTS.values()), *(step for _, step in CONNECTION.values()), *(row.text[2] for row in ROWS)]
+STEPS = [
+    *(text[2] for text in TEXTS.values()),
+    *(step for _, step in CONNECTION.values()),
+    *(row.text[2] for row in ROWS),
+]
 
 
 @pytest.mark.parametrize("step", dict.fromkeys(STEPS))

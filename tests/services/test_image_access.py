@@ -104,7 +104,7 @@ async def test_s6_where_secrets_are_withheld_nobody_is_told_to_store_some(codesp
     finding = refused.value.finding
     assert (finding.code, finding.sentence.endswith(" Secrets are withheld.")) == ("image.credential_missing", True)
     assert finding.next_step == (
-        f"Name an image that anybody may pull, or have {IMAGE} made public; secrets do not reach this codespace."
+        f"Have that changed, if it can be; else name an image that anybody may pull, or have {IMAGE} made public."
     )
     codespaces.registry.refusal = "image.not_found"
     with pytest.raises(LaunchFailed) as refused:

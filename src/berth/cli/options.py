@@ -84,7 +84,9 @@ def read_secret(words: str, file: Path | None) -> SecretText:
         text = sys.stdin.read()
     value = re.sub(r"\r?\n\Z", "", text)
     if not value:
-        remedy = "It is read from standard input (< FILE), from the file that an option names, or asked for at a terminal."
+        remedy = (
+            "It is read from standard input (< FILE), from the file that an option names, or asked for at a terminal."
+        )
         raise Invalid(f"{words}: nothing was given.", code="cli.empty", remedy=remedy)
     return SecretText(value)
 

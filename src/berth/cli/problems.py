@@ -52,6 +52,9 @@ _IN_OPTIONS: Mapping[str, str] = {
     "package.not_linked": "With this program: --repo OWNER/REPO.",
     "package.retention": "With this program: --untagged-days DAYS, or --keep-untagged.",
 }
+# GitHub's words before every lack of a scope, whatever is asked for: what follows says it.
+_ANY_DENIAL = "Must have admin rights to Repository. "
+_SCOPE = re.compile(r"needs a token with the scope ([a-z_:]+)")
 # The server puts its advice behind what it says: ours beside it would name other people.
 _ADVISES = re.compile(r"\. (?:Ask|Use|Log in)\b")
 # 422 is GitHub's one status for what is malformed, too much, there already, or in the wrong state: our code says which.
@@ -71,7 +74,8 @@ def exit_code_of(problem: Problem) -> int:
 def report(problem: Problem) -> None:
     """The problem and the way out of it, on stderr."""
     is_bare = problem.message == _NOT_FOUND
-    say(f"berth: {clean(_THINGS.get(problem.code, problem.message) if is_bare else problem.message)}")
+    text = _THINGS.get(problem.code, problem.message) if is_bare else problem.message
+    say(f"berth: {clean(text.removeprefix(_ANY_DENIAL) if _SCOPE.search(text) else text)}")
     remedy = problem.remedy or _IN_OPTIONS.get(problem.code, "") or _remedy_by_text(problem)
     if not remedy and (is_bare or not isinstance(problem, NotFound)) and not _ADVISES.search(problem.message):
         remedy = _REMEDIES.get(type(problem), "")
@@ -86,7 +90,9 @@ def _remedy_by_text(problem: Problem) -> str:
         return f"Is it http{plain[1]}?"
     if "CERTIFICATE_VERIFY_FAILED" in problem.message:  # OpenSSL's word, with the reason behind it
         return "To trust its authority: SSL_CERT_FILE=FILE berth ...; or add it to the system's certificates."
-    found = re.search(r"needs a token with the scope ([a-z_:]+)", problem.message)
+    if " cannot be reached: " in problem.message:
+        return "Is the server running, and the address right? Another one: berth login URL."
+    found = _SCOPE.search(problem.message)
     if not isinstance(problem, Denied) or found is None:
         return ""
     return (

@@ -67,7 +67,9 @@ def add(
     organization: OfOrganization = None,
     visibility: SecretVisibility = None,
     repositories: Repositories = None,
-    password_file: Annotated[Path | None, typer.Option("--password-file", help="Where the password is; - is stdin.")] = None,
+    password_file: Annotated[
+        Path | None, typer.Option("--password-file", help="Where the password is; - is stdin.")
+    ] = None,
     session_token_file: Annotated[
         Path | None, typer.Option("--session-token-file", help="The session token of temporary AWS keys (ASIA…).")
     ] = None,
@@ -120,7 +122,9 @@ class _Given:
     ) -> None:
         password = read_secret("Password", password_file)
         form = refuse_bad_form(host, username, password)
-        self.warnings = [note.text for note in form if unchecked or not note.guess]  # the server guesses when it has tried
+        self.warnings = [
+            note.text for note in form if unchecked or not note.guess
+        ]  # the server guesses when it has tried
         for warning in self.warnings:
             say(f"Warning: {warning}")
         self.values = [SecretText(host), SecretText(username), password]

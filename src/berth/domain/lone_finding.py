@@ -20,6 +20,7 @@ _STEPS: Mapping[str, str] = {
 _WORDS = (
     (re.compile(r"\b(the|three) secrets\b"), r"\1 variables"),
     (re.compile(r"\bin the secret …_"), "in the variable …_"),
+    (re.compile(r"store both: `berth registry add [^`]+`"), "set the variables again"),
     (re.compile(r"`berth registry add ([^`]+)`"), r"three variables with X_CONTAINER_REGISTRY_SERVER=\1"),
 )
 _OWN = frozenset({Fixer.SITE_ADMIN, Fixer.REPOSITORY_ADMIN, Fixer.ORGANIZATION_OWNER})

@@ -81,5 +81,5 @@ def _withheld(finding: Finding, image: ImageReference, reason: str) -> Finding:
         finding,
         sentence=f"{finding.sentence} {reason}",
         fixer=Fixer.DEVELOPER,
-        next_step=f"Name an image that anybody may pull, or have {image} made public; secrets do not reach this codespace.",
+        next_step=f"Have that changed, if it can be; else name an image that anybody may pull, or have {image} made public.",
     )

@@ -29,7 +29,7 @@ TEXTS: Mapping[str, Text] = {
     "image.unauthorized": (
         "{host} rejected the credential {credential}.",
         None,
-        "Make a new password or token at {host}, check the user name, and set the secrets again.",
+        "Make a new password or token at {host}, check the user name, and store both: `berth registry add {host} --replace`.",
     ),
     "image.credential_missing": (
         "{host} does not show {image} to anonymous callers, and there is no credential for {host}.",
@@ -121,8 +121,10 @@ CONNECTION: Mapping[str, tuple[Fixer, str]] = {
     ),
     "registry.address_forbidden": (
         Fixer.SITE_ADMIN,
-        "If it is meant, the administrator can add {address} (or its network) to BERTH_PRIVATE_ADDRESSES and start the "
-        "server again.",
+        (
+            "If it is meant, the administrator can add {address} (or its network) to BERTH_PRIVATE_ADDRESSES and start the "
+            "server again."
+        ),
     ),
     "registry.plain_http": (
         Fixer.SITE_ADMIN,
@@ -137,8 +139,10 @@ CONNECTION: Mapping[str, tuple[Fixer, str]] = {
     "registry.unreachable": (Fixer.REGISTRY, "Check the port, and that this server can reach {host}."),
     "registry.tls": (
         Fixer.REGISTRY,
-        "{host} needs a valid certificate, or the administrator of this server names its CA in BERTH_CA_FILE. A registry "
-        "without TLS is asked only if BERTH_INSECURE_REGISTRIES names it.",
+        (
+            "{host} needs a valid certificate, or the administrator of this server names its CA in BERTH_CA_FILE. A registry "
+            "without TLS is asked only if BERTH_INSECURE_REGISTRIES names it."
+        ),
     ),
     "registry.bad_answer": (Fixer.REGISTRY, "Check the host and its port; try again."),
     "registry.answer_too_big": (Fixer.REGISTRY, "Check that {host} is a container registry."),

@@ -37,7 +37,9 @@ from berth.services.secret_change import SecretChange, check_change, check_count
 from berth.services.secret_selection import check_selection, check_selection_size, find_selectable, reaches
 
 _REWRAP_PAGE = 100
-_NO_WRITE = "Secrets are withheld: they go only to users who may write to the repository."
+_NO_WRITE = (
+    "Secrets are withheld: they go only to users who may write to the repository, a right that its administrators give."
+)
 
 _NO_CODESPACES = "Secrets are withheld: the organization does not let this user have codespaces of its repositories."
 
