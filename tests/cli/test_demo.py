@@ -38,6 +38,7 @@ def run_demo(docker_host: str, temporary: Path) -> subprocess.CompletedProcess[s
 
 def run_demo_until(said: str, docker_host: str, temporary: Path) -> tuple[str, int]:
     """Interrupted as soon as it has said this: what it said, and its exit code."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # who was started to ignore it passes that on
     with subprocess.Popen(COMMAND, env=environment(docker_host, temporary), stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
         text = ""

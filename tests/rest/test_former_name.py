@@ -7,7 +7,7 @@ import pytest
 from tests.rest.berth_api import Berth
 from tests.rest.test_access_token import codespace_token
 from tests.rest.test_hidden import ALL, OF_REPOSITORIES, answer, fill
-from tests.rest.test_operations import ROWS, Row, row_key
+from tests.rest.test_operations import ROWS, Row, as_login, row_key
 
 from berth.rest.app import Route
 from berth.rest.routes import ROUTES
@@ -43,7 +43,8 @@ async def test_every_route_by_name_is_sent_on_to_its_alias_by_id(moved: Moved) -
     assert len(BY_NAME) > 25
     for route in BY_NAME:
         row = ROWS.get(row_key(route), Row())
-        body = {"key_id": "1", "encrypted_value": "YQ=="} if row.sealed else row.body
+        sealed = {"key_id": "1", "encrypted_value": "YQ=="}
+        body = sealed if row.sealed else {**(row.body or {}), **as_login(sealed)} if row.login else row.body
         got = await moved.octo.request(route.method, fill(route, owner="OCTO", repo="Old"), json=body)
         where, below = (
             f"{route.method} {route.path}",
