@@ -7,7 +7,7 @@ WORKERS ?= 4 # of pytest, on two cores: half of what tests do is to wait
 PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE # collecting the tests takes a third of the time where they are compiled already
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock openapi chaos fuzz slow bench bench-registry bench-listing bench-prebuild bench-helper bench-doctor clean
+.PHONY: help setup demo test check fix unit lock openapi screenshots chaos fuzz slow bench bench-registry bench-listing bench-prebuild bench-helper bench-doctor clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,10 @@ unit: ## The domain's tests only: seconds
 openapi: ## Write what is taken from the description that GitHub publishes anew (after a new route of theirs)
 	@dev/setup test
 	$(BIN)/python dev/github_description.py
+
+screenshots: ## Write docs/screenshots anew: every page in light, dark and on a phone (ARGS="tokens sessions" for some)
+	@dev/setup test
+	$(BIN)/python dev/screenshots.py $(ARGS)
 
 lock: ## Write constraints.txt and package-lock.json anew (ARGS=--upgrade takes newest versions)
 	python3 -m venv .cache/lock

@@ -5,8 +5,7 @@ What a list is says the description: an array, or an object with a `total_count`
 
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import chain
@@ -15,9 +14,9 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import Engine, event
 from starlette.responses import Response
 from tests.adapters.postgres import Cluster
+from tests.counting import counting
 from tests.rest.berth_api import make_berth
 from tests.rest.grown import MORE, grow, make_alike
 from tests.rest.schema import description
@@ -141,22 +140,6 @@ PAGED = tuple(
 
 async def test_every_list_has_a_row_and_every_row_a_list() -> None:
     assert {row_key(route) for route in LISTS} == set(ROWS)
-
-
-@contextmanager
-def counting() -> Iterator[list[str]]:
-    """The queries that are sent meanwhile, to any database. That a token was used is written once a minute: no query."""
-    sent: list[str] = []
-
-    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
-        if statement.startswith("SELECT"):
-            sent.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield sent
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def items_of(answer: httpx.Response) -> list[Any]:
