@@ -25,6 +25,7 @@ PAGES: tuple[Shown, ...] = (
     Shown("login", "/login", viewer=NOBODY),
     Shown("invitation", "/login/invitation/{value}", {"value": "{invitation}"}, viewer=NOBODY),
     Shown("no-page", "/{path}", {"path": "nowhere"}, status=404),
+    Shown("account", "/settings/account"),
     Shown("sessions", "/settings/sessions"),
     Shown("sessions-end", "/settings/sessions/end"),
     Shown("tokens", "/settings/tokens"),

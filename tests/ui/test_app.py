@@ -118,7 +118,7 @@ async def test_the_first_page(console: ConsoleWorld) -> None:
     first = (await browser.get("/")).headers["location"]
     assert (await browser.get(first)).status_code == 200
     assert (await browser.get("/login")).headers["location"] == "/"
-    assert (await browser.get("/settings")).headers["location"] == "/settings/sessions"
+    assert (await browser.get("/settings")).headers["location"] == "/settings/account"
 
 
 async def test_a_remark_is_shown_only_to_whom_it_was_left(console: ConsoleWorld) -> None:

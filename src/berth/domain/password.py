@@ -5,6 +5,7 @@
 2. Only a hash that is slow and wants memory is kept (`adapters/password_argon2.py`).
 3. A password is set by an invitation: a link with a value that works once, for INVITATION_LIFE. A newer one, and setting
    the password, end the older. The same way a site administrator lets somebody set a new one.
+4. Its holder changes it with the old one, which is guessed no oftener than at signing in. His other sessions end.
 """
 
 from datetime import timedelta

@@ -1,7 +1,9 @@
-"""Use cases of passwords: inviting somebody to set one, and setting it (domain/password.py)."""
+"""Use cases of passwords: inviting somebody to set one, setting it, changing one's own (domain/password.py)."""
 
 from dataclasses import dataclass
 from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import audit
 from berth.adapters.store import password as rows
@@ -10,10 +12,10 @@ from berth.adapters.store.database import Store
 from berth.domain.access import Subject
 from berth.domain.account import Account, AccountType
 from berth.domain.password import INVITATION_LIFE, check_password
-from berth.domain.problem import NotFound
+from berth.domain.problem import Invalid, NotFound, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import RANDOM_BYTES, Session, Visitor, is_value, make_value
-from berth.services.account import get_account, require_site_admin
+from berth.services.account import get_account, require_personal, require_site_admin
 from berth.services.ports import Clock, Entropy, PasswordHasher
 from berth.services.session import NewSession, SessionService
 
@@ -75,21 +77,47 @@ class PasswordService:
         account = await self.find_invited(value)
         check_password(password, account.login)
         stored = await self._hasher.hash(password)
-        now = self._clock.now()
         async with self._store.begin() as connection:
-            if not await rows.use_invitation(connection, value, now):
+            if not await rows.use_invitation(connection, value, self._clock.now()):
                 raise _void()  # used meanwhile
-            await rows.set_hash(connection, account.id, stored, now)
-            await session_rows.delete_sessions(connection, account.id)
-            made = await self._sessions.begin(connection, account, visitor, replaces=replaces)
-            await audit.record(
-                connection,
-                at=now,
-                actor=made.subject,
-                action="password.set",
-                account_id=account.id,
-                target=account.login,
-            )
+            return await self._set(connection, account, stored, visitor, replaces)
+
+    async def has_own(self, subject: Subject) -> bool:
+        """Whether the caller has a password at all."""
+        async with self._store.read() as connection:
+            return await rows.has_password(connection, subject.account_id)
+
+    async def change_own(
+        self, subject: Subject, old: SecretText, new: SecretText, visitor: Visitor, *, replaces: Session
+    ) -> NewSession:
+        """Set another password, end all sessions, and begin a new one here. Raises Invalid, and LimitReached (policy 4)."""
+        require_personal(subject)
+        check_password(new, subject.login)
+        try:
+            account, _stored = await self._sessions.check_password(subject.login, old, visitor)
+        except Unauthenticated:
+            raise Invalid("That is not the password that you have now.", field="old", code="password.wrong") from None
+        stored = await self._hasher.hash(new)
+        async with self._store.begin() as connection:
+            await self._sessions.forget_attempts(connection, account.login, visitor)
+            await rows.end_invitation(connection, account.id)
+            return await self._set(connection, account, stored, visitor, replaces)
+
+    async def _set(
+        self, connection: AsyncConnection, account: Account, stored: str, visitor: Visitor, replaces: Session | None
+    ) -> NewSession:
+        now = self._clock.now()
+        await rows.set_hash(connection, account.id, stored, now)
+        await session_rows.delete_sessions(connection, account.id)
+        made = await self._sessions.begin(connection, account, visitor, replaces=replaces)
+        await audit.record(
+            connection,
+            at=now,
+            actor=made.subject,
+            action="password.set",
+            account_id=account.id,
+            target=account.login,
+        )
         return made
 
 

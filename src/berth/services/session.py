@@ -101,17 +101,24 @@ class SessionService:
         self, login: str, password: SecretText, visitor: Visitor, *, replaces: Session | None = None
     ) -> NewSession:
         """Raises Unauthenticated for a wrong name or password, LimitReached after too many attempts."""
+        account, stored = await self.check_password(login, password, visitor)
+        renewed = await self._hasher.hash(password) if self._hasher.is_outdated(stored) else None
+        async with self._store.begin() as connection:
+            await self.forget_attempts(connection, account.login, visitor)
+            if renewed is not None:
+                await password_rows.set_hash(connection, account.id, renewed, self._clock.now())
+            return await self.begin(connection, account, visitor, replaces=replaces)
+
+    async def check_password(self, login: str, password: SecretText, visitor: Visitor) -> tuple[Account, str]:
+        """The user whose password this is, and its hash. Counts as an attempt until `forget_attempts` is called.
+
+        Raises Unauthenticated for a wrong name or password, LimitReached after too many attempts.
+        """
         login = login.strip()
         await self._count_attempt(login, visitor)
         found = await self._find_user(login)
         right = await self._hasher.verify(password, None if found is None else found[1])
-        account, stored = _require_right(found, right=right)
-        renewed = await self._hasher.hash(password) if self._hasher.is_outdated(stored) else None
-        async with self._store.begin() as connection:
-            await self._forget_attempts(connection, login, visitor)
-            if renewed is not None:
-                await password_rows.set_hash(connection, account.id, renewed, self._clock.now())
-            return await self.begin(connection, account, visitor, replaces=replaces)
+        return _require_right(found, right=right)
 
     async def _find_user(self, login: str) -> tuple[Account, str] | None:
         async with self._store.read() as connection:
@@ -136,7 +143,8 @@ class SessionService:
                 remedy=f"Try again in {minutes} minutes." if minutes > 1 else "Try again in a minute.",
             )
 
-    async def _forget_attempts(self, connection: AsyncConnection, login: str, visitor: Visitor) -> None:
+    async def forget_attempts(self, connection: AsyncConnection, login: str, visitor: Visitor) -> None:
+        """The last one succeeded: the account's are forgotten, and that one of the address (domain/sign_in.py, policy 2)."""
         await attempt_rows.forget(connection, account_key(login))
         key = address_key(visitor.address)
         if key is not None:

@@ -76,11 +76,16 @@ class Page:
         return None if self.known is None else self.known.subject
 
     @property
-    def user(self) -> Subject:
-        """The caller, who must be signed in. Raises Unauthenticated."""
+    def session(self) -> KnownSession:
+        """The session, which there must be. Raises Unauthenticated."""
         if self.known is None:
             raise Unauthenticated("Sign in first.")
-        return self.known.subject
+        return self.known
+
+    @property
+    def user(self) -> Subject:
+        """The caller, who must be signed in. Raises Unauthenticated."""
+        return self.session.subject
 
     @property
     def visitor(self) -> Visitor:
@@ -197,10 +202,12 @@ class Page:
             self._cookies.set_remark(response, self._key, remark)
         return response
 
-    def begin_session(self, value: SecretText, path: str) -> Response:
+    def begin_session(self, value: SecretText, path: str, remark: str = "") -> Response:
         """The browser of somebody who has just signed in."""
         response = RedirectResponse(path, 303)
         self._cookies.set_session(response, value)
+        if remark:
+            self._cookies.set_remark(response, value, remark)
         return response
 
     def end_session(self, path: str) -> Response:

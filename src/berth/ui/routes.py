@@ -2,6 +2,7 @@
 
 from berth.ui import (
     access_token,
+    account,
     audit,
     codespace,
     codespace_log,
@@ -30,6 +31,7 @@ _PAGES: tuple[Route, ...] = (
     *home.ROUTES,
     *session.ROUTES,
     *password.ROUTES,
+    *account.ROUTES,
     *access_token.ROUTES,
     *codespace_new.ROUTES,
     *codespace.ROUTES,

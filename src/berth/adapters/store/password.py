@@ -45,12 +45,22 @@ async def set_invitation(
     connection: AsyncConnection, account_id: int, value: SecretText, *, now: datetime, expires_at: datetime
 ) -> None:
     """The account's only invitation; an older one is void."""
-    await connection.execute(delete(password_invitations).where(password_invitations.c.account_id == account_id))
+    await end_invitation(connection, account_id)
     await connection.execute(
         insert(password_invitations).values(
             account_id=account_id, hash=hash_value(value), created_at=now, expires_at=expires_at
         )
     )
+
+
+async def end_invitation(connection: AsyncConnection, account_id: int) -> None:
+    """The account's invitation, if there is one, is void."""
+    await connection.execute(delete(password_invitations).where(password_invitations.c.account_id == account_id))
+
+
+async def has_password(connection: AsyncConnection, account_id: int) -> bool:
+    statement = select(account_passwords.c.account_id).where(account_passwords.c.account_id == account_id)
+    return (await connection.execute(statement)).one_or_none() is not None
 
 
 async def find_invited(connection: AsyncConnection, value: SecretText, now: datetime) -> Account | None:
