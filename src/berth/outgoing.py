@@ -2,13 +2,17 @@
 
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from berth.adapters.ecr_http import EcrHTTP
 from berth.adapters.guarded_http import GuardedHTTP, GuardedHTTPSettings, parse_resolve
+from berth.adapters.identity_open_id import OpenIDConnectProvider
 from berth.adapters.registry_http import BuiltInRegistry, RegistryHTTP
 from berth.domain.address_policy import parse_private_addresses
+from berth.domain.problem import Invalid
 from berth.domain.registry_host import WebAddress, parse_web_address
 from berth.domain.s3_address import S3Address
+from berth.domain.secret_text import SecretText
 from berth.services.ports import Clock
 from berth.settings import Settings
 
@@ -42,6 +46,29 @@ def make_ecr_client(settings: Settings, clock: Clock, resources: AsyncExitStack)
     if settings.ecr_endpoint is not None:
         allowed = allowed.reaching([parse_web_address(settings.ecr_endpoint)])
     return EcrHTTP(_open(allowed, resources), clock=clock, endpoint=settings.ecr_endpoint)
+
+
+def make_identity_provider(settings: Settings, clock: Clock, resources: AsyncExitStack) -> OpenIDConnectProvider | None:
+    """The administrator's, if there is one: it need not be listed. Raises Invalid for a secret that cannot be read."""
+    if settings.oidc_issuer is None or settings.oidc_client_id is None:
+        return None
+    return OpenIDConnectProvider(
+        _open(_allowed(settings).reaching([parse_web_address(settings.oidc_issuer)]), resources),
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=_read_secret(settings.oidc_client_secret_file),
+        clock=clock,
+    )
+
+
+def _read_secret(path: Path | None) -> SecretText | None:
+    try:
+        text = None if path is None else path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"{path} cannot be read.", field="OIDC_CLIENT_SECRET_FILE", code="settings") from error
+    if text == "":
+        raise Invalid(f"{path} is empty.", field="OIDC_CLIENT_SECRET_FILE", code="settings")
+    return None if text is None else SecretText(text)
 
 
 def _allowed(settings: Settings) -> GuardedHTTPSettings:

@@ -20,6 +20,7 @@ from typing import Any
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
 from berth.domain.host_option import HostOption, parse_host_options
+from berth.domain.identity import UnknownIdentity, parse_issuer
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.machine import Machines, parse_machines
 from berth.domain.problem import Invalid
@@ -65,6 +66,10 @@ class Settings:
     machines: Machines
     default_image: str | None
     dev_container_allowed: frozenset[HostOption]
+    oidc_issuer: str | None
+    oidc_client_id: str | None
+    oidc_client_secret_file: Path | None
+    oidc_unknown: frozenset[UnknownIdentity]
 
     def has_tls(self, address: ListenAddress) -> bool:
         """Whether it is spoken there."""
@@ -224,6 +229,13 @@ TABLE: tuple[Setting, ...] = (
     Setting("DEV_CONTAINER_ALLOWED", _LIST, "privileged, capability:SYS_PTRACE, mount:/path, ...", "", "What codespaces may have "
             "of their host beside their walls; see codespaces.md for the risks. Not set: nothing.",
             lambda value: parse_host_options(_list(value))),
+    Setting("OIDC_ISSUER", _URL, "", "", "Provider by which people sign in to the web console with OpenID Connect; see "
+            "console.md. Not set: none.", parse_issuer),
+    Setting("OIDC_CLIENT_ID", _TEXT, "", "", "What the provider calls Berth.", str),
+    Setting("OIDC_CLIENT_SECRET_FILE", _PATH, "", "", "Holds Berth's secret at the provider; not set: a public client.", _path),
+    Setting("OIDC_UNKNOWN", _LIST, "link_by_email, create_user", "", "What becomes of people whom no account is linked to: an "
+            "account with their verified e-mail, a new one. Not set: they are refused.",
+            lambda value: frozenset(UnknownIdentity(each) for each in _list(value))),
 )
 # fmt: on
 _BY_NAME = {setting.name: setting for setting in TABLE}
@@ -239,6 +251,8 @@ def load(environ: Mapping[str, str], file_text: str | None) -> Settings:
         fields[setting.field] = _parse(setting, value, source, problems)
     if (fields["tls_cert"] is None) != (fields["tls_key"] is None):
         problems.append(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY belong together: set both or none.")
+    if (fields["oidc_issuer"] is None) != (fields["oidc_client_id"] is None):
+        problems.append(f"{PREFIX}OIDC_ISSUER and {PREFIX}OIDC_CLIENT_ID belong together: set both or none.")
     for name in ("IDLE_TIMEOUT", "RETENTION"):
         default, most = (fields[f"{name.lower()}_{which}_min"] for which in ("default", "max"))
         if default is not None and most is not None and default > most:

@@ -25,6 +25,7 @@ from berth.adapters.password_argon2 import Argon2Passwords
 from berth.adapters.sealer import Sealer
 from berth.adapters.store.database import Store
 from berth.domain.host_option import parse_host_options
+from berth.domain.identity import UnknownIdentity
 from berth.domain.machine import Machines
 from berth.git.app import make_git_app
 from berth.rest.app import make_rest_app
@@ -44,6 +45,7 @@ from berth.services.dev_container import DevContainerService
 from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
+from berth.services.identity import IdentityService
 from berth.services.image_probe import ImageProbe
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
@@ -56,6 +58,7 @@ from berth.services.package_repository import PackageRepositoryService
 from berth.services.package_settings import PackageSettingsService
 from berth.services.package_version import PackageVersionService
 from berth.services.password import PasswordService
+from berth.services.ports import IdentityProvider
 from berth.services.prebuild import PrebuildService
 from berth.services.pull_request import PullRequestService
 from berth.services.registry_check import RegistryCheckService
@@ -130,7 +133,13 @@ class Berth:
 
 
 @asynccontextmanager
-async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
+async def make_berth(
+    folder: Path,
+    store: Store,
+    *,
+    provider: IdentityProvider | None = None,
+    unknown: frozenset[UnknownIdentity] = frozenset(),
+) -> AsyncIterator[Berth]:
     clock, entropy, blobs = SystemClock(), SystemEntropy(), DirectoryBlobStore(folder / "blobs")
     git = BareGitRepositories(folder / "repositories")
     repositories = RepositoryService(store=store, clock=clock, git=git)
@@ -175,6 +184,9 @@ async def make_berth(folder: Path, store: Store) -> AsyncIterator[Berth]:
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=entropy),
         sessions=sessions,
         passwords=PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions),
+        identities=IdentityService(
+            store=store, clock=clock, entropy=entropy, sessions=sessions, provider=provider, unknown=unknown
+        ),
         secrets=secrets,
         secret_groups=groups,
         registry_credentials=registry_credentials,

@@ -15,7 +15,9 @@ from tests.rest.berth_api import Berth, make_berth
 from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.store.database import Store
+from berth.domain.identity import UnknownIdentity
 from berth.front import make_front
+from berth.services.ports import IdentityProvider
 from berth.ui.app import make_ui_app
 from berth.ui.routes import ROUTES, SOCKETS
 
@@ -131,5 +133,15 @@ async def make_console(folder: Path, store: Store, *, origin: str | None = ORIGI
             sockets=SOCKETS,
             node_modules=Path(__file__).parents[2] / "node_modules",
         )
+async def make_console(
+    folder: Path,
+    store: Store,
+    *,
+    origin: str | None = ORIGIN,
+    provider: IdentityProvider | None = None,
+    unknown: frozenset[UnknownIdentity] = frozenset(),
+) -> AsyncIterator[ConsoleWorld]:
+    async with make_berth(folder, store, provider=provider, unknown=unknown) as berth:
+        ui = make_ui_app(berth.services, ROUTES, clock=SystemClock(), entropy=SystemEntropy(), external_url=origin)
         app = make_front(rest=berth.rest, sockets=berth.rest, git=berth.git, oci=berth.rest, checks={}, ui=ui)
         yield ConsoleWorld(berth, app)

@@ -37,4 +37,6 @@ PAGES: tuple[Shown, ...] = (
 EXCUSED: dict[str, str] = {
     "/": "leads on",
     "/settings": "leads on",
+    "/login/provider": "leads on to the provider",
+    "/login/provider/answer": "leads on, or says why not: test_identity.py",
 }

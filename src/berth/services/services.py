@@ -16,6 +16,7 @@ from berth.services.dev_container import DevContainerService
 from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
+from berth.services.identity import IdentityService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_content import PackageContentService
@@ -57,6 +58,7 @@ class Services:
     workflow_tokens: WorkflowTokenService
     sessions: SessionService
     passwords: PasswordService
+    identities: IdentityService
     secrets: SecretService
     secret_groups: SecretGroupService
     registry_credentials: RegistryCredentialService

@@ -115,7 +115,7 @@ class SessionService:
         Raises Unauthenticated for a wrong name or password, LimitReached after too many attempts.
         """
         login = login.strip()
-        await self._count_attempt(login, visitor)
+        await self.count_attempt(login, visitor)
         found = await self._find_user(login)
         right = await self._hasher.verify(password, None if found is None else found[1])
         return _require_right(found, right=right)
@@ -124,9 +124,12 @@ class SessionService:
         async with self._store.read() as connection:
             return await password_rows.find_user_and_hash(connection, login if is_login(login) else "")
 
-    async def _count_attempt(self, login: str, visitor: Visitor) -> None:
+    async def count_attempt(self, login: str | None, visitor: Visitor) -> None:
+        """One more of this account, if one is tried, and of this address. Raises LimitReached."""
         now = self._clock.now()
-        limits = {account_key(login): MOST_PER_ACCOUNT, address_key(visitor.address): MOST_PER_ADDRESS}
+        limits = {address_key(visitor.address): MOST_PER_ADDRESS}
+        if login is not None:
+            limits[account_key(login)] = MOST_PER_ACCOUNT
         waits = []
         async with self._store.begin() as connection:
             await attempt_rows.delete_over(connection, now - WINDOW)
@@ -143,9 +146,10 @@ class SessionService:
                 remedy=f"Try again in {minutes} minutes." if minutes > 1 else "Try again in a minute.",
             )
 
-    async def forget_attempts(self, connection: AsyncConnection, login: str, visitor: Visitor) -> None:
+    async def forget_attempts(self, connection: AsyncConnection, login: str | None, visitor: Visitor) -> None:
         """The last one succeeded: the account's are forgotten, and that one of the address (domain/sign_in.py, policy 2)."""
-        await attempt_rows.forget(connection, account_key(login))
+        if login is not None:
+            await attempt_rows.forget(connection, account_key(login))
         key = address_key(visitor.address)
         if key is not None:
             await attempt_rows.take_back(connection, key)

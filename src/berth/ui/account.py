@@ -15,6 +15,7 @@ async def show(page: Page, problem: Problem | None = None) -> Response:
         problem=problem,
         own=await page.services.accounts.get_own(page.user),
         has_password=await page.services.passwords.has_own(page.user),
+        identities=await page.services.identities.list_own(page.user),
     )
 
 

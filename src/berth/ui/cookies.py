@@ -1,9 +1,11 @@
-"""The console's cookies: the session, the visit of who is not signed in yet, the remark for the next page.
+"""The console's cookies: the session, the visit of who is not signed in yet, the remark for the next page, and what was
+begun at the provider (domain/identity.py).
 
 1. None is readable by scripts; none leaves with a request that another site's page makes but a link (SameSite=Lax).
 2. Over https their names begin with `__Host-`: a browser takes such a one only from this very host, over https, for all
    paths, so that neither a sister domain nor a plain connection can plant one. Source: RFC 6265bis, section 4.1.3.
-3. A remark is signed with what its reader's own cookie holds: nobody else can make this page say something.
+3. A remark is signed with what its reader's own cookie holds: nobody else can make this page say something. So is what was
+   begun: it ends with the session.
 """
 
 import base64
@@ -14,6 +16,7 @@ from datetime import timedelta
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
+from berth.domain.identity import FLOW_LIFE
 from berth.domain.secret_text import SecretText
 from berth.domain.session import LIFE, derive, is_derived, is_value
 
@@ -46,22 +49,38 @@ class Cookies:
 
     def remark(self, request: Request, key: SecretText) -> str:
         """What the last page left to be said; empty for none, and for one that was not signed with this key."""
-        encoded, _, signature = request.cookies.get(self._name("remark"), "").partition(".")
-        if not encoded or not is_derived(signature, key, "remark", encoded):
+        return self._signed(request, "remark", key)
+
+    def set_remark(self, response: Response, key: SecretText, text: str) -> None:
+        self._set_signed(response, "remark", key, text[:_MAX_REMARK], _REMARK_LIFE)
+
+    def flow(self, request: Request, key: SecretText) -> str:
+        """What was begun at the provider by this very browser, in this very session; empty for nothing."""
+        return self._signed(request, "flow", key)
+
+    def set_flow(self, response: Response, key: SecretText, text: str) -> None:
+        self._set_signed(response, "flow", key, text, FLOW_LIFE)
+
+    def end_flow(self, response: Response) -> None:
+        self._delete(response, "flow")
+
+    def end_remark(self, request: Request, response: Response) -> None:
+        """Once it was shown."""
+        if self._name("remark") in request.cookies:
+            self._delete(response, "remark")
+
+    def _signed(self, request: Request, name: str, key: SecretText) -> str:
+        encoded, _, signature = request.cookies.get(self._name(name), "").partition(".")
+        if not encoded or not is_derived(signature, key, name, encoded):
             return ""
         try:
             return base64.urlsafe_b64decode(f"{encoded}==").decode()
         except (binascii.Error, ValueError):
             return ""
 
-    def set_remark(self, response: Response, key: SecretText, text: str) -> None:
-        encoded = base64.urlsafe_b64encode(text[:_MAX_REMARK].encode()).decode().rstrip("=")
-        self._set(response, "remark", f"{encoded}.{derive(key, 'remark', encoded)}", _REMARK_LIFE)
-
-    def end_remark(self, request: Request, response: Response) -> None:
-        """Once it was shown."""
-        if self._name("remark") in request.cookies:
-            self._delete(response, "remark")
+    def _set_signed(self, response: Response, name: str, key: SecretText, text: str, life: timedelta) -> None:
+        encoded = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        self._set(response, name, f"{encoded}.{derive(key, name, encoded)}", life)
 
     def _value(self, request: HTTPConnection, name: str) -> SecretText | None:
         value = request.cookies.get(self._name(name), "")

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from berth.domain.access import Subject
 from berth.domain.account import Account
+from berth.domain.identity import Flow, parse_flow
 from berth.domain.problem import Problem, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import RANDOM_BYTES, Visitor, derive, is_derived, make_value
@@ -132,6 +133,11 @@ class Page:
         return is_derived(form_word, self._key, "form")
 
     @property
+    def provider_host(self) -> str | None:
+        """Where people can sign in beside here."""
+        return self.services.identities.provider_host
+
+    @property
     def navigation(self) -> list[Entry]:
         return self.console.entries(NAVIGATION, site_admin=self.subject is not None and self.subject.site_admin)
 
@@ -168,10 +174,13 @@ class Page:
             )
         html = self.console.templates.get_template(template).render(page=self, problem=problem, **values)
         response = HTMLResponse(html, status if problem is None else status_of(problem))
-        if self._new_visit is not None:
-            self._cookies.set_visit(response, self._new_visit)
+        self._set_visit(response)
         self._cookies.end_remark(self.request, response)
         return response
+
+    def _set_visit(self, response: Response) -> None:
+        if self._new_visit is not None:
+            self._cookies.set_visit(response, self._new_visit)
 
     async def confirm(
         self,
@@ -208,6 +217,20 @@ class Page:
         self._cookies.set_session(response, value)
         if remark:
             self._cookies.set_remark(response, value, remark)
+        return response
+
+    def begin_flow(self, response: Response, flow: Flow) -> Response:
+        """The browser of somebody who is on his way to the provider."""
+        self._set_visit(response)
+        self._cookies.set_flow(response, self._key, flow.to_text())
+        return response
+
+    def find_flow(self) -> Flow | None:
+        """What this browser began in this session."""
+        return parse_flow(self._cookies.flow(self.request, self._key))
+
+    def end_flow(self, response: Response) -> Response:
+        self._cookies.end_flow(response)
         return response
 
     def end_session(self, path: str) -> Response:

@@ -15,14 +15,14 @@ from berth.adapters.store.database import Store
 from berth.domain.problem import LimitReached, UpstreamFailed
 from berth.domain.registry_host import WebAddress, parse_web_address
 from berth.local import data_dir, make_sealer, open_store, own_origin
-from berth.outgoing import make_ecr_client
+from berth.outgoing import make_ecr_client, make_identity_provider
 from berth.services.access_token import AccessTokenService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_token import CodespaceTokens
 from berth.services.credential_refresh import ask_for_refresh
 from berth.services.launch_credentials import CodespaceCredentials
-from berth.services.ports import BlobStore, EcrAPI, Sealer
+from berth.services.ports import BlobStore, EcrAPI, IdentityProvider, Sealer
 from berth.services.registry_credential_swap import RegistryCredentialSwap
 from berth.services.secret import SecretService
 from berth.settings import Settings
@@ -51,6 +51,7 @@ class Parts:
     executor: CodespaceExec
     installer: CodespaceInstaller
     codespace_tokens: CodespaceTokens
+    identity_provider: IdentityProvider | None
 
     @property
     def own(self) -> WebAddress:
@@ -95,6 +96,7 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
         codespace_tokens=CodespaceTokens(
             store=store, access=tokens, clock=clock, entropy=entropy, life_s=settings.codespace_token_ttl_s
         ),
+        identity_provider=make_identity_provider(settings, clock, resources),
     )
 
 

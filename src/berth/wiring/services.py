@@ -17,6 +17,7 @@ from berth.services.dev_container import DevContainerService
 from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
+from berth.services.identity import IdentityService
 from berth.services.image_probe import ImageProbe
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
@@ -58,6 +59,9 @@ def make_services(
     activity, codespaces = _make_codespaces(parts, wake)
     sessions, passwords = _make_sign_in(parts)
     groups, checks, triples = _make_registry_triples(parts, asked)
+    activity = CodespaceActivity(store=store, clock=clock)
+    codespaces = _make_codespaces(parts, activity, wake)
+    sessions, passwords, identities = _make_sign_in(parts)
     return Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -71,6 +75,7 @@ def make_services(
         workflow_tokens=WorkflowTokenService(store=store, clock=clock, entropy=parts.entropy),
         sessions=sessions,
         passwords=passwords,
+        identities=identities,
         secrets=parts.secrets,
         secret_groups=groups,
         registry_credentials=_make_registry_credentials(parts),
@@ -118,9 +123,19 @@ def _make_codespace_sessions(
 
 
 def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService]:
+def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService, IdentityService]:
     store, clock, entropy, hasher = parts.store, parts.clock, parts.entropy, Argon2Passwords()
     sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
-    return sessions, PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions)
+    passwords = PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions)
+    identities = IdentityService(
+        store=store,
+        clock=clock,
+        entropy=entropy,
+        sessions=sessions,
+        provider=parts.identity_provider,
+        unknown=parts.settings.oidc_unknown,
+    )
+    return sessions, passwords, identities
 
 
 def _make_registry_credentials(parts: Parts) -> RegistryCredentialService:

@@ -1,6 +1,6 @@
 """The tables of signing in to the web console. The others, and how all of them are made: `tables.py`."""
 
-from sqlalchemy import Column, Integer, LargeBinary, String, Table, Text
+from sqlalchemy import Column, Integer, LargeBinary, String, Table, Text, UniqueConstraint
 
 from berth.adapters.store.prebuild_tables import metadata
 from berth.adapters.store.tables import Id, UTCTime, cascade
@@ -22,6 +22,20 @@ password_invitations = Table(
     Column("hash", LargeBinary(32), nullable=False, unique=True),
     Column("created_at", UTCTime, nullable=False),
     Column("expires_at", UTCTime, nullable=False),
+)
+
+# Who signs in as this account by the provider that vouches for them (domain.identity).
+account_identities = Table(
+    "account_identities",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account_id", Id, cascade("accounts.id"), nullable=False, index=True),
+    Column("issuer", Text, nullable=False),
+    Column("subject", String(255), nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("created_at", UTCTime, nullable=False),
+    UniqueConstraint("issuer", "subject"),
+    sqlite_autoincrement=True,
 )
 
 sessions = Table(

@@ -23,6 +23,7 @@ from berth.services.ports.engine import (
     PullProgress,
 )
 from berth.services.ports.git import GitBackend, GitRepositories, GitRequest, GitResponse
+from berth.services.ports.identity import IdentityProvider
 from berth.services.ports.password import PasswordHasher
 from berth.services.ports.registry_client import FetchedFeature, ImageRefused, RegistryClient, ResolvedImage
 from berth.services.ports.registry_token import RegistryTokenSigner
@@ -49,6 +50,7 @@ __all__ = [
     "GitRepositories",
     "GitRequest",
     "GitResponse",
+    "IdentityProvider",
     "ImageBuild",
     "ImageBuilt",
     "ImageRefused",
