@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from berth.domain.identity import UnknownIdentity
 from berth.domain.problem import Invalid
 from berth.domain.s3_address import S3Address
 from berth.listen_address import TCPAddress, UnixAddress
@@ -84,6 +85,8 @@ REFUSED = [
     ("TOKEN_REALMS", "no-pair"),
     ("IDLE_TIMEOUT_DEFAULT_MIN", "4"),
     ("TLS_CERT", "cert.pem"),
+    ("OIDC_ISSUER", "http://id.example.com"),
+    ("OIDC_UNKNOWN", "create_user,everybody"),
     ("DEV_CONTAINER_ALLOWED", "capability:SYS_PTRACE,everything"),
     ("DEV_CONTAINER_ALLOWED", "mount:/"),
     ("DEV_CONTAINER_ALLOWED", "mount:/srv,mount:/srv/a"),
@@ -162,6 +165,16 @@ def test_the_usual_time_is_not_longer_than_the_longest() -> None:
         load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20"}, None)
     settings = load({"BERTH_IDLE_TIMEOUT_MAX_MIN": "20", "BERTH_IDLE_TIMEOUT_DEFAULT_MIN": "20"}, None)
     assert (settings.idle_timeout_default_min, settings.idle_timeout_max_min) == (20, 20)
+
+
+def test_a_provider_has_an_issuer_and_a_client() -> None:
+    issuer = {"BERTH_OIDC_ISSUER": "https://id.example.com/realms/staff/"}
+    with pytest.raises(Invalid, match="belong together"):
+        load(issuer, None)
+    settings = load({**issuer, "BERTH_OIDC_CLIENT_ID": "berth", "BERTH_OIDC_UNKNOWN": "create_user"}, None)
+    assert settings.oidc_issuer == "https://id.example.com/realms/staff/"  # to the letter: the slash counts
+    assert settings.oidc_unknown == {UnknownIdentity.CREATE_USER}
+    assert load({}, None).oidc_unknown == frozenset()
 
 
 def test_what_codespaces_may_have_of_their_host_is_kept_in_its_one_form() -> None:

@@ -3,13 +3,16 @@
 import asyncio
 import logging
 import sqlite3
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from berth.adapters.clock_system import SystemClock
 from berth.domain.problem import Invalid, UpstreamFailed
+from berth.outgoing import make_identity_provider
 from berth.settings import Settings, load
 from berth.wiring.background import keep_running
 from berth.wiring.server import make_berth
@@ -103,3 +106,23 @@ async def test_a_bug_ends_no_background_work(caplog: pytest.LogCaptureFixture) -
     with pytest.raises(asyncio.CancelledError):
         await task
     assert [(one.message, one.job) for one in caplog.records] == [("server.background_failed", "job")]  # type: ignore[attr-defined]
+
+
+async def test_a_providers_secret_that_cannot_be_read_is_named(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    asked = replace(
+        settings, oidc_issuer="https://id.example.com", oidc_client_id="berth", oidc_client_secret_file=file
+    )
+    async with AsyncExitStack() as resources:
+        assert make_identity_provider(settings, SystemClock(), resources) is None
+        for content, said in ((None, "cannot be read"), ("\n", "is empty")):
+            if content is not None:
+                file.write_text(content)
+            with pytest.raises(Invalid, match=said) as told:
+                make_identity_provider(asked, SystemClock(), resources)
+            assert (told.value.field, str(file) in told.value.message) == ("OIDC_CLIENT_SECRET_FILE", True)
+        file.write_text("s3cret\n")
+        provider = make_identity_provider(asked, SystemClock(), resources)
+        assert provider is not None
+        assert (provider.host, "s3cret" in repr(vars(provider))) == ("id.example.com", False)
+        assert make_identity_provider(replace(asked, oidc_client_secret_file=None), SystemClock(), resources)

@@ -24,6 +24,7 @@ class Shown:
 PAGES: tuple[Shown, ...] = (
     Shown("login", "/login", viewer=NOBODY),
     Shown("invitation", "/login/invitation/{value}", {"value": "{invitation}"}, viewer=NOBODY),
+    Shown("identity-refused", "/login/provider/answer", viewer=NOBODY, status=401),
     Shown("no-page", "/{path}", {"path": "nowhere"}, status=404),
     Shown("account", "/settings/account"),
     Shown("sessions", "/settings/sessions"),

@@ -15,10 +15,13 @@ from tests.ui.browser import Browser, ConsoleWorld, make_console
 
 from berth.adapters.store import package_tables, tables
 from berth.adapters.store.database import Store
+from berth.adapters.store.identity import insert_identity
 from berth.adapters.store.session_tables import sessions
 from berth.domain.codespace import finding_to_json
 from berth.domain.finding import Finding, Fixer
+from berth.domain.identity import Answer, Claims, Flow
 from berth.domain.lifecycle import Desired, Phase
+from berth.domain.problem import UpstreamFailed
 from berth.domain.repository import Visibility
 from berth.ui.routes import ROUTES
 
@@ -37,7 +40,20 @@ _FAILED = Finding(
     next_step="Set GHCR_CONTAINER_REGISTRY_PASSWORD anew: a personal access token (classic) with read:packages.",
     evidence={"host": "ghcr.io", "status": "401", "secret": "GHCR_CONTAINER_REGISTRY_PASSWORD", "level": "user"},
 )
+_PROVED = Claims(issuer="https://id.example.com", subject="s1", email="octo@example.com")
 _GIGABYTE = 1_000_000_000
+
+
+class _NoProvider:
+    """One that is there to be named."""
+
+    issuer, host = _PROVED.issuer, "id.example.com"
+
+    async def begin(self, flow: Flow, redirect_uri: str) -> str:
+        raise UpstreamFailed("There is none.")
+
+    async def finish(self, flow: Flow, answer: Answer, redirect_uri: str) -> Claims:
+        raise UpstreamFailed("There is none.")
 
 
 @dataclass
@@ -58,7 +74,7 @@ class Pictured:
 @asynccontextmanager
 async def make_pictured(folder: Path, store: Store) -> AsyncIterator[Pictured]:
     """`origin=None`: in this process it is reached by https, and a real browser reaches it by http."""
-    async with make_console(folder, store, origin=None) as console:
+    async with make_console(folder, store, origin=None, provider=_NoProvider()) as console:
         seeded = await make_seeded(console.berth)
         await make_alike(seeded)
         await _people_and_places(seeded)
@@ -72,6 +88,8 @@ async def make_pictured(folder: Path, store: Store) -> AsyncIterator[Pictured]:
         browsers = {"octo": await console.set_password("octo"), "admin": await console.set_password("admin")}
         browsers[""] = console.browser()
         await _sessions(store, accounts["octo"])
+        async with store.begin() as connection:
+            await insert_identity(connection, accounts["octo"], _PROVED, datetime.now(UTC))
         values["invitation"] = (await console.invite("grace")).rpartition("/")[2]
         yield Pictured(console, seeded, browsers, values)
 
