@@ -6,6 +6,8 @@ meant: texts in which its values stand as `{word}`.
 
 from dataclasses import dataclass, field
 
+_PACKAGE = "/packages/{owner}/{name:path}"
+_TOOLS = {"name": "tools/dev"}
 OWNER, ADMIN, NOBODY = "octo", "admin", ""
 
 
@@ -32,6 +34,40 @@ PAGES: tuple[Shown, ...] = (
     Shown("tokens", "/settings/tokens"),
     Shown("token-new", "/settings/tokens/new"),
     Shown("token-revoke", "/settings/tokens/{id}/revoke"),
+    Shown("doctor", "/doctor", query="repo=acme/web&image=ghcr.io/acme/dev:1"),
+    Shown("organization", "/orgs/{org}"),
+    Shown("people", "/orgs/{org}/people"),
+    Shown("person-remove", "/orgs/{org}/people/{username}/remove"),
+    Shown("teams", "/orgs/{org}/teams"),
+    Shown("team", "/orgs/{org}/teams/{team_slug}"),
+    Shown("team-repositories", "/orgs/{org}/teams/{team_slug}/repositories"),
+    Shown("team-delete", "/orgs/{org}/teams/{team_slug}/delete"),
+    Shown("organization-codespaces", "/orgs/{org}/codespaces"),
+    Shown("organization-codespace-delete", "/orgs/{org}/codespaces/{username}/{name}/delete", {"username": "octo"}),
+    Shown("policies", "/orgs/{org}/settings/policies"),
+    Shown("policy-new", "/orgs/{org}/settings/codespace-policies"),
+    Shown("policy", "/orgs/{org}/settings/codespace-policies/{policy_name}"),
+    Shown("policy-delete", "/orgs/{org}/settings/codespace-policies/{policy_name}/delete"),
+    Shown("audit", "/orgs/{org}/audit"),
+    Shown("site", "/site", viewer=ADMIN),
+    Shown("site-users", "/site/users", viewer=ADMIN),
+    Shown("site-organizations", "/site/organizations", viewer=ADMIN),
+    Shown("packages", "/packages"),
+    Shown("packages-of-organization", "/orgs/{org}/packages"),
+    Shown("packages-of-user", "/users/{login}/packages", {"login": "octo"}),
+    Shown("packages-deleted", "/packages/deleted"),
+    Shown("package", f"{_PACKAGE}", _TOOLS),
+    Shown("package-version", f"{_PACKAGE}/-/versions/{{id}}", {**_TOOLS, "id": "{version}"}),
+    Shown("package-version-delete", f"{_PACKAGE}/-/versions/{{id}}/delete", {**_TOOLS, "id": "{version}"}),
+    Shown("package-settings", f"{_PACKAGE}/-/settings", _TOOLS),
+    Shown("package-visibility", f"{_PACKAGE}/-/settings/visibility/{{visibility}}", {**_TOOLS, "visibility": "public"}),
+    Shown("package-inherit", f"{_PACKAGE}/-/settings/inherit", _TOOLS),
+    Shown("package-access", f"{_PACKAGE}/-/access", _TOOLS),
+    Shown("package-codespaces", f"{_PACKAGE}/-/codespaces", _TOOLS, query="q=a"),
+    Shown("package-workflows", f"{_PACKAGE}/-/workflows", _TOOLS, query="q=a"),
+    Shown("package-explain", f"{_PACKAGE}/-/explain", _TOOLS, query="who=ada"),
+    Shown("package-delete", f"{_PACKAGE}/-/delete", _TOOLS),
+    Shown("package-restore", f"{_PACKAGE}/-/restore", {"name": "retired"}),
 )
 
 # Paths of GET that show no page of their own, and why.

@@ -1,11 +1,13 @@
 """A world for pictures and counts: every list has something in it, and strangers have written what they could."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import insert, select, update
 from tests.package_world import insert_package, insert_version
@@ -66,9 +68,10 @@ class Pictured:
     values: dict[str, str]
 
     def url(self, path: str, values: dict[str, str], query: str = "") -> str:
-        known = {**self.seeded.known(path), **self.values}
-        filled = {name: text.format_map(known) for name, text in values.items()}
-        return self.seeded.fill(path, **{**self.values, **filled}) + (f"?{query.format_map(known)}" if query else "")
+        filled = {name: text.format_map(self.values) for name, text in values.items()}
+        known = {**self.values, **filled}
+        parts = re.sub(r"\{(\w+)(:path)?\}", lambda part: quote(known[part[1]], safe="/" if part[2] else ""), path)
+        return parts + (f"?{query}" if query else "")
 
 
 @asynccontextmanager
@@ -81,7 +84,7 @@ async def make_pictured(folder: Path, store: Store) -> AsyncIterator[Pictured]:
         async with store.begin() as connection:
             rows = await connection.execute(select(tables.accounts.c.login, tables.accounts.c.id))
             accounts = {str(row.login): int(row.id) for row in rows}
-        values = await _codespaces(seeded)
+        values = {**seeded.values, "version": seeded.versions["/orgs"], **await _codespaces(seeded)}
         await _packages(seeded, accounts)
         await _registries(seeded)
         await _tokens(seeded)
@@ -158,7 +161,11 @@ async def _packages(seeded: Seeded, accounts: dict[str, int]) -> None:
         package = await insert_package(store, accounts[owner], name, visibility, repository_id=linked_to)
         await insert_version(store, package, "1", layer=name.encode())
         await insert_version(store, package, "2", "latest", "v" + "0" * 100, layer=name.encode() * 3)
+    gone = await insert_package(store, accounts["acme"], "retired", Visibility.PRIVATE)
+    await insert_version(store, gone, "1")
     async with store.begin() as connection:
+        packages = package_tables.packages
+        await connection.execute(update(packages).where(packages.c.id == gone).values(deleted_at=datetime.now(UTC)))
         blobs = package_tables.blobs
         for blob in (await connection.execute(select(blobs.c.id))).scalars().all():
             size = 3_200_000 * (blob % 7 + 1) + _GIGABYTE * (blob % 2)

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 import pytest
+from tests.counting import counting
 from tests.rest.package_api import Packages, make_packages
-from tests.rest.test_page_queries import counting
 from tests.ui.browser import Browser, ConsoleWorld
 
 from berth.domain.repository import Visibility

@@ -38,9 +38,11 @@ async def pictured_in(template: Path) -> AsyncIterator[Pictured]:
     with tempfile.TemporaryDirectory(dir=template.parent) as folder:
         shutil.copy(template, f"{folder}/berth.db")
         store = Store(f"sqlite:///{folder}/berth.db")
-        async with make_pictured(Path(folder), store) as pictured:
-            yield pictured
-        await store.close()
+        try:
+            async with make_pictured(Path(folder), store) as pictured:
+                yield pictured
+        finally:
+            await store.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
