@@ -47,6 +47,7 @@ from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.identity import IdentityService
 from berth.services.image_probe import ImageProbe
+from berth.services.notification import NotificationService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_content import PackageContentService
@@ -187,6 +188,7 @@ async def make_berth(
         identities=IdentityService(
             store=store, clock=clock, entropy=entropy, sessions=sessions, provider=provider, unknown=unknown
         ),
+        notifications=NotificationService(store=store, clock=clock),
         secrets=secrets,
         secret_groups=groups,
         registry_credentials=registry_credentials,

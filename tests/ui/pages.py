@@ -34,6 +34,7 @@ PAGES: tuple[Shown, ...] = (
     Shown("tokens", "/settings/tokens"),
     Shown("token-new", "/settings/tokens/new"),
     Shown("token-revoke", "/settings/tokens/{id}/revoke"),
+    Shown("notifications", "/settings/notifications"),
     Shown("doctor", "/doctor", query="repo=acme/web&image=ghcr.io/acme/dev:1"),
     Shown("organization", "/orgs/{org}"),
     Shown("people", "/orgs/{org}/people"),

@@ -88,6 +88,7 @@ async def make_pictured(folder: Path, store: Store) -> AsyncIterator[Pictured]:
         await _packages(seeded, accounts)
         await _registries(seeded)
         await _tokens(seeded)
+        await _not_renewed(store)
         browsers = {"octo": await console.set_password("octo"), "admin": await console.set_password("admin")}
         browsers[""] = console.browser()
         await _sessions(store, accounts["octo"])
@@ -201,6 +202,18 @@ async def _tokens(seeded: Seeded) -> None:
             where = tables.access_tokens.c.note == note
             end = None if life is None else now + life
             await connection.execute(update(tables.access_tokens).where(where).values(expires_at=end))
+
+
+async def _not_renewed(store: Store) -> None:
+    """Running codespaces whose credentials are not fresh."""
+    refreshes = tables.credential_refreshes
+    async with store.begin() as connection:
+        where = tables.codespaces.c.desired == Desired.RUNNING
+        ids = (await connection.execute(select(tables.codespaces.c.id).where(where))).scalars().all()
+        for number, codespace in enumerate(ids[:2]):
+            row = {"generation": 1, "seen": 1, "epoch": 0, "attempts": 0, "codespace_id": codespace}
+            said = "failed" if number else f"AWS refuses the keys of ECR_CONTAINER_REGISTRY_*.\n{HOSTILE}"
+            await connection.execute(insert(refreshes).values(**row, said=said))
 
 
 async def _sessions(store: Store, account: int) -> None:

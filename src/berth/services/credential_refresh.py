@@ -19,6 +19,7 @@ from berth.adapters.store.tables import credential_refreshes
 from berth.domain.codespace import Codespace
 from berth.domain.credential_refresh import Readiness, find_readiness
 from berth.domain.launch import INTERNAL
+from berth.domain.notification import FAILED
 from berth.domain.problem import Problem, UpstreamFailed
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
@@ -28,7 +29,6 @@ from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.ports import Clock
 from berth.services.reconcile import Claim, Outcome
 
-_FAILED = "failed"
 _LOOK_AGAIN_S = 2.0
 _FAILED_AGAIN_S = 300.0  # one registry's credential could not be renewed; all others are fresh
 _TIMEOUT_S = 120.0
@@ -78,11 +78,11 @@ class CredentialRefreshWorker:
         codespace = await self._find(claim)
         if codespace is None or find_readiness(codespace) is not Readiness.NOW:
             return _outcome_without(codespace)  # it was stopped meanwhile, and that is why it failed
-        if claim.row.said != _FAILED:
+        if claim.row.said != FAILED:
             message = error.message if isinstance(error, Problem) else INTERNAL.sentence
             text = f"The registry credentials could not be refreshed: {message} The old ones stay; Berth tries again."
             async with self._store.begin() as connection:
-                await self._say(connection, claim, codespace, _FAILED, text)
+                await self._say(connection, claim, codespace, FAILED, text)
         return None
 
     async def _find(self, claim: Claim) -> Codespace | None:
@@ -122,7 +122,7 @@ class CredentialRefreshWorker:
     async def _settle(self, claim: Claim, codespace: Codespace, token: CodespaceToken, said: str | None) -> None:
         """It is in the container: the replaced token may end, and whoever was told of a failure is told of its end."""
         was_said = claim.row.said
-        text = said or ("The registry credentials are fresh again." if was_said == _FAILED else None)
+        text = said or ("The registry credentials are fresh again." if was_said == FAILED else None)
         async with self._store.begin() as connection:
             await self._say(connection, claim, codespace, said, None if said == was_said else text)
             await self._tokens.end_replaced(connection, token)

@@ -19,6 +19,7 @@ from berth.adapters.store import secret as rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject, role_without_token
 from berth.domain.codespace_access import decide_access
+from berth.domain.notification import WITHHELD
 from berth.domain.problem import Conflict, Invalid, UpstreamFailed
 from berth.domain.registry_triple import is_of_triple
 from berth.domain.repository import Repository, Visibility
@@ -37,11 +38,9 @@ from berth.services.secret_change import SecretChange, check_change, check_count
 from berth.services.secret_selection import check_selection, check_selection_size, find_selectable, reaches
 
 _REWRAP_PAGE = 100
-_NO_WRITE = (
-    "Secrets are withheld: they go only to users who may write to the repository, a right that its administrators give."
-)
+_NO_WRITE = f"{WITHHELD}: they go only to users who may write to the repository, a right that its administrators give."
 
-_NO_CODESPACES = "Secrets are withheld: the organization does not let this user have codespaces of its repositories."
+_NO_CODESPACES = f"{WITHHELD}: the organization does not let this user have codespaces of its repositories."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from berth.services.doctor import DoctorService
 from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.identity import IdentityService
+from berth.services.notification import NotificationService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_content import PackageContentService
@@ -59,6 +60,7 @@ class Services:
     sessions: SessionService
     passwords: PasswordService
     identities: IdentityService
+    notifications: NotificationService
     secrets: SecretService
     secret_groups: SecretGroupService
     registry_credentials: RegistryCredentialService

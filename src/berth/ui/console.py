@@ -22,6 +22,7 @@ class Entry:
     owner: bool = False  # of the organization
 
 
+NOTIFICATIONS = "/settings/notifications"
 NAVIGATION = (
     Entry("Codespaces", "/codespaces"),
     Entry("Packages", "/packages"),
@@ -33,7 +34,7 @@ SETTINGS = (
     Entry("Account", "/settings/account"),
     Entry("Sessions", "/settings/sessions"),
     Entry("Tokens", "/settings/tokens"),
-    Entry("Notifications", "/settings/notifications"),
+    Entry("Notifications", NOTIFICATIONS),
     Entry("Your events", "/settings/events"),
 )
 ORGANIZATION = "/orgs/{org}"

@@ -19,7 +19,7 @@ from berth.domain.secret_text import SecretText
 from berth.domain.session import RANDOM_BYTES, Visitor, derive, is_derived, make_value
 from berth.services.services import Services
 from berth.services.session import KnownSession
-from berth.ui.console import NAVIGATION, ORGANIZATION, SETTINGS, Console, Entry
+from berth.ui.console import NAVIGATION, NOTIFICATIONS, ORGANIZATION, SETTINGS, Console, Entry
 from berth.ui.form import Form
 from berth.ui.problems import status_of
 from berth.ui.templates import format_ago, format_iso
@@ -55,6 +55,7 @@ class Page:
         self.known = known
         self.form = Form()
         self.organizations: list[Account] = []  # for the menu
+        self.notifications = 0  # how many there are
         self._cookies = console.cookies(request)
         visit = self._cookies.visit(request)
         self._new_visit: SecretText | None = None
@@ -172,6 +173,8 @@ class Page:
             self.organizations, _total = await self.services.accounts.list_own_organizations(
                 self.subject, limit=_MOST_ORGANIZATIONS, offset=0
             )
+        if self.subject is not None and NOTIFICATIONS in self.console.paths:
+            self.notifications = await self.services.notifications.count_own(self.subject)
         html = self.console.templates.get_template(template).render(page=self, problem=problem, **values)
         response = HTMLResponse(html, status if problem is None else status_of(problem))
         self._set_visit(response)

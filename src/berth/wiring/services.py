@@ -19,6 +19,7 @@ from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.identity import IdentityService
 from berth.services.image_probe import ImageProbe
+from berth.services.notification import NotificationService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
 from berth.services.package_content import PackageContentService
@@ -76,6 +77,7 @@ def make_services(
         sessions=sessions,
         passwords=passwords,
         identities=identities,
+        notifications=NotificationService(store=store, clock=clock),
         secrets=parts.secrets,
         secret_groups=groups,
         registry_credentials=_make_registry_credentials(parts),
