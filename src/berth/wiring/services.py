@@ -89,6 +89,10 @@ def make_services(
         codespace_access=CodespaceAccessService(store=store, clock=clock),
         codespace_exports=_make_exports(parts, codespaces, wake_exports),
         codespace_sessions=_make_codespace_sessions(parts, codespaces, sessions, activity),
+        codespace_exports=CodespaceExportService(
+            store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
+        ),
+        codespace_sessions=_make_codespace_sessions(parts, codespaces, activity),
         codespace_policies=_make_codespace_policies(parts),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
@@ -184,6 +188,18 @@ def _make_probe(parts: Parts, asked: RegistryClient) -> ImageProbe:
 
 def _make_exports(parts: Parts, codespaces: CodespaceService, wake: _Wake) -> CodespaceExportService:
     return CodespaceExportService(store=parts.store, clock=parts.clock, git=parts.git, codespaces=codespaces, wake=wake)
+def _make_codespace_sessions(
+    parts: Parts, codespaces: CodespaceService, activity: CodespaceActivity
+) -> CodespaceSessionService:
+    return CodespaceSessionService(
+        clock=parts.clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
+    )
+
+
+def _make_codespace_policies(parts: Parts) -> CodespacePolicyService:
+    return CodespacePolicyService(
+        store=parts.store, clock=parts.clock, site_options=parts.settings.dev_container_allowed
+    )
 
 
 def _make_doctor(parts: Parts, asked: RegistryClient) -> DoctorService:
