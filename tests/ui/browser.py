@@ -122,17 +122,6 @@ class ConsoleWorld:
 
 
 @asynccontextmanager
-async def make_console(folder: Path, store: Store, *, origin: str | None = ORIGIN) -> AsyncIterator[ConsoleWorld]:
-    async with make_berth(folder, store) as berth:
-        ui = make_ui_app(
-            berth.services,
-            ROUTES,
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
-            external_url=origin,
-            sockets=SOCKETS,
-            node_modules=Path(__file__).parents[2] / "node_modules",
-        )
 async def make_console(
     folder: Path,
     store: Store,
@@ -142,6 +131,14 @@ async def make_console(
     unknown: frozenset[UnknownIdentity] = frozenset(),
 ) -> AsyncIterator[ConsoleWorld]:
     async with make_berth(folder, store, provider=provider, unknown=unknown) as berth:
-        ui = make_ui_app(berth.services, ROUTES, clock=SystemClock(), entropy=SystemEntropy(), external_url=origin)
+        ui = make_ui_app(
+            berth.services,
+            ROUTES,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            external_url=origin,
+            sockets=SOCKETS,
+            node_modules=Path(__file__).parents[2] / "node_modules",
+        )
         app = make_front(rest=berth.rest, sockets=berth.rest, git=berth.git, oci=berth.rest, checks={}, ui=ui)
         yield ConsoleWorld(berth, app)

@@ -7,6 +7,7 @@ meant: texts in which its values stand as `{word}`.
 from dataclasses import dataclass, field
 
 _PACKAGE = "/packages/{owner}/{name:path}"
+_ONE = {"name": "ONE"}
 _TOOLS = {"name": "tools/dev"}
 OWNER, ADMIN, NOBODY = "octo", "admin", ""
 
@@ -35,6 +36,44 @@ PAGES: tuple[Shown, ...] = (
     Shown("token-new", "/settings/tokens/new"),
     Shown("token-revoke", "/settings/tokens/{id}/revoke"),
     Shown("notifications", "/settings/notifications"),
+    Shown("codespaces", "/codespaces"),
+    Shown("codespace-new", "/codespaces/new", query="repo=acme/web"),
+    Shown("codespace", "/codespaces/{name}"),
+    Shown("codespace-failed", "/codespaces/{name}", {"name": "{failed}"}),
+    Shown("codespace-provisioning", "/codespaces/{name}", {"name": "{provisioning}"}),
+    Shown("codespace-delete", "/codespaces/{name}/delete"),
+    Shown("codespace-terminal", "/codespaces/{name}/terminal", {"name": "{stopped}"}),
+    Shown("registries", "/registries"),
+    Shown("registry-new", "/registries/new"),
+    Shown("registry-delete", "/registries/{prefix}/delete", {"prefix": "GHCR"}),
+    Shown("registry-replace", "/registries/{prefix}/replace", {"prefix": "GHCR"}),
+    Shown("registry-repositories", "/registries/{prefix}/repositories", {"prefix": "GHCR"}),
+    Shown("secrets", "/settings/secrets"),
+    Shown("secret-new", "/settings/secrets/new"),
+    Shown("secret", "/settings/secrets/{name}", _ONE),
+    Shown("secret-delete", "/settings/secrets/{name}/delete", _ONE),
+    Shown("secret-repositories", "/settings/secrets/{name}/repositories", _ONE),
+    Shown("organization-registries", "/orgs/{org}/settings/registries"),
+    Shown("organization-registry-new", "/orgs/{org}/settings/registries/new"),
+    Shown("organization-registry-delete", "/orgs/{org}/settings/registries/{prefix}/delete", {"prefix": "ACR"}),
+    Shown("organization-registry-replace", "/orgs/{org}/settings/registries/{prefix}/replace", {"prefix": "ACR"}),
+    Shown(
+        "organization-registry-repositories", "/orgs/{org}/settings/registries/{prefix}/repositories", {"prefix": "ACR"}
+    ),
+    Shown("organization-secrets", "/orgs/{org}/settings/secrets"),
+    Shown("organization-secret-new", "/orgs/{org}/settings/secrets/new"),
+    Shown("organization-secret", "/orgs/{org}/settings/secrets/{name}", _ONE),
+    Shown("organization-secret-delete", "/orgs/{org}/settings/secrets/{name}/delete", _ONE),
+    Shown("organization-secret-repositories", "/orgs/{org}/settings/secrets/{name}/repositories", _ONE),
+    Shown("repository", "/{owner}/{repo}"),
+    Shown("repository-registries", "/{owner}/{repo}/settings/registries"),
+    Shown("repository-registry-new", "/{owner}/{repo}/settings/registries/new"),
+    Shown("repository-registry-delete", "/{owner}/{repo}/settings/registries/{prefix}/delete", {"prefix": "QUAY"}),
+    Shown("repository-registry-replace", "/{owner}/{repo}/settings/registries/{prefix}/replace", {"prefix": "QUAY"}),
+    Shown("repository-secrets", "/{owner}/{repo}/settings/secrets"),
+    Shown("repository-secret-new", "/{owner}/{repo}/settings/secrets/new"),
+    Shown("repository-secret", "/{owner}/{repo}/settings/secrets/{name}", _ONE),
+    Shown("repository-secret-delete", "/{owner}/{repo}/settings/secrets/{name}/delete", _ONE),
     Shown("doctor", "/doctor", query="repo=acme/web&image=ghcr.io/acme/dev:1"),
     Shown("organization", "/orgs/{org}"),
     Shown("people", "/orgs/{org}/people"),
@@ -75,6 +114,8 @@ PAGES: tuple[Shown, ...] = (
 EXCUSED: dict[str, str] = {
     "/": "leads on",
     "/settings": "leads on",
+    "/codespaces/{name}/log": "plain text",
+    "/codespaces/{name}/log/events": "events for the script of the codespace's page",
     "/login/provider": "leads on to the provider",
     "/login/provider/answer": "leads on, or says why not: test_identity.py",
 }

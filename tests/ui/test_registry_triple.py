@@ -1,7 +1,7 @@
 """Registries in the browser: tried before they are stored, one card each, and never a password in a page."""
 
 import pytest
-from tests.rest.test_page_queries import counting
+from tests.counting import counting
 from tests.ui.browser import Browser, ConsoleWorld
 from tests.ui.test_secret import opened, world
 

@@ -58,11 +58,8 @@ def make_services(
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
     activity, codespaces = _make_codespaces(parts, wake)
-    sessions, passwords = _make_sign_in(parts)
-    groups, checks, triples = _make_registry_triples(parts, asked)
-    activity = CodespaceActivity(store=store, clock=clock)
-    codespaces = _make_codespaces(parts, activity, wake)
     sessions, passwords, identities = _make_sign_in(parts)
+    groups, checks, triples = _make_registry_triples(parts, asked)
     return Services(
         accounts=AccountService(store=store, clock=clock),
         teams=TeamService(store=store, clock=clock),
@@ -89,10 +86,6 @@ def make_services(
         codespace_access=CodespaceAccessService(store=store, clock=clock),
         codespace_exports=_make_exports(parts, codespaces, wake_exports),
         codespace_sessions=_make_codespace_sessions(parts, codespaces, sessions, activity),
-        codespace_exports=CodespaceExportService(
-            store=store, clock=clock, git=git, codespaces=codespaces, wake=wake_exports
-        ),
-        codespace_sessions=_make_codespace_sessions(parts, codespaces, activity),
         codespace_policies=_make_codespace_policies(parts),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
@@ -128,7 +121,6 @@ def _make_codespace_sessions(
     )
 
 
-def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService]:
 def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService, IdentityService]:
     store, clock, entropy, hasher = parts.store, parts.clock, parts.entropy, Argon2Passwords()
     sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
@@ -188,18 +180,6 @@ def _make_probe(parts: Parts, asked: RegistryClient) -> ImageProbe:
 
 def _make_exports(parts: Parts, codespaces: CodespaceService, wake: _Wake) -> CodespaceExportService:
     return CodespaceExportService(store=parts.store, clock=parts.clock, git=parts.git, codespaces=codespaces, wake=wake)
-def _make_codespace_sessions(
-    parts: Parts, codespaces: CodespaceService, activity: CodespaceActivity
-) -> CodespaceSessionService:
-    return CodespaceSessionService(
-        clock=parts.clock, codespaces=codespaces, tokens=parts.tokens, executor=parts.executor, activity=activity
-    )
-
-
-def _make_codespace_policies(parts: Parts) -> CodespacePolicyService:
-    return CodespacePolicyService(
-        store=parts.store, clock=parts.clock, site_options=parts.settings.dev_container_allowed
-    )
 
 
 def _make_doctor(parts: Parts, asked: RegistryClient) -> DoctorService:
