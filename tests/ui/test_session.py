@@ -198,6 +198,22 @@ async def test_an_addresses_attempts_are_counted_whatever_the_account(
     assert (await console.browser(address=stranger).sign_in("mallory", "wrong password")).status_code == 401
 
 
+@pytest.mark.parametrize(("tries_before", "status"), [(MOST_PER_ADDRESS, 303), (1, 429)])
+async def test_one_address_does_not_close_the_door_of_everybody(
+    console: ConsoleWorld, tries_before: int, status: int
+) -> None:
+    """What it tries beyond its own bound counts for no account (policy 5); with what it may try, it closes one."""
+    await console.person("octo")
+    attacker = console.browser(address="192.0.2.66")
+    await attacker.sign_in("mallory", "wrong password")
+    async with console.berth.store.begin() as connection:
+        await connection.execute(text(f"UPDATE sign_in_attempts SET tries = {tries_before}"))
+    tried = [await attacker.sign_in("octo", "wrong password") for _ in range(MOST_PER_ACCOUNT + 1)]
+    assert tried[-1].status_code == 429
+    answer = await console.browser(address="192.0.2.7").sign_in("octo")
+    assert answer.status_code == status
+
+
 # Where one goes on to
 
 

@@ -6,6 +6,7 @@
    succeeds is taken back.
 3. Whether there is such an account changes neither the answer nor the count (A13).
 4. Who is signed in stays so: others' attempts close only the door.
+5. What an address tries beyond its bound counts for no account: else one client could close all doors.
 """
 
 import hashlib

@@ -127,18 +127,19 @@ class SessionService:
     async def count_attempt(self, login: str | None, visitor: Visitor) -> None:
         """One more of this account, if one is tried, and of this address. Raises LimitReached."""
         now = self._clock.now()
-        limits = {address_key(visitor.address): MOST_PER_ADDRESS}
-        if login is not None:
-            limits[account_key(login)] = MOST_PER_ACCOUNT
-        waits = []
+        wait = None
         async with self._store.begin() as connection:
             await attempt_rows.delete_over(connection, now - WINDOW)
-            for key, most in limits.items():
-                if key is not None:
+            # The address first: one that is over its bound is counted for no account (domain/sign_in.py, 5).
+            for key, most in (
+                (address_key(visitor.address), MOST_PER_ADDRESS),
+                (None if login is None else account_key(login), MOST_PER_ACCOUNT),
+            ):
+                if key is not None and wait is None:
                     attempts = await attempt_rows.count_attempt(connection, key, now, WINDOW)
-                    waits += [attempts.began_at + WINDOW - now] if attempts.count > most else []
-        if waits:
-            minutes = max(1, round(max(waits) / timedelta(minutes=1)))
+                    wait = attempts.began_at + WINDOW - now if attempts.count > most else None
+        if wait is not None:
+            minutes = max(1, round(wait / timedelta(minutes=1)))
             raise LimitReached(
                 "There were too many attempts to sign in.",
                 code="session.too_many_attempts",
@@ -147,12 +148,15 @@ class SessionService:
             )
 
     async def forget_attempts(self, connection: AsyncConnection, login: str | None, visitor: Visitor) -> None:
-        """The last one succeeded: the account's are forgotten, and that one of the address (domain/sign_in.py, policy 2)."""
-        if login is not None:
-            await attempt_rows.forget(connection, account_key(login))
+        """The last one succeeded: the account's are forgotten, and that one of the address (domain/sign_in.py, policy 2).
+
+        Rows are locked in the order in which they are counted.
+        """
         key = address_key(visitor.address)
         if key is not None:
             await attempt_rows.take_back(connection, key)
+        if login is not None:
+            await attempt_rows.forget(connection, account_key(login))
 
     async def begin(
         self, connection: AsyncConnection, account: Account, visitor: Visitor, *, replaces: Session | None
