@@ -99,7 +99,7 @@ def test_where_a_rule_has_a_say_nothing_is_answered(change: dict[str, str]) -> N
 NOT_PLAIN = [
     "", ".", "a..b", "-a.example", "a-.example", "1.2.3.4", "0x7f.1", "a.0x1f", "ghcr.io.", "GHCR.io", "é.example", "[::1]",
     "a.example:", "a.example:0", "a.example:080", "a.example:443", "a.example:65536", "a.example:5:5", "a.example:²",
-    "u@a.example", "a.example/b", "a b.example", f"{'a' * 64}.example", "a." * 130 + "example",
+    f"a.example:{'1' * 5000}", "u@a.example", "a.example/b", "a b.example", f"{'a' * 64}.example", "a." * 130 + "example",
     "docker.io", "index.docker.io", "hub.docker.com", "public.ecr.aws", "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
 ]  # fmt: skip
 

@@ -43,7 +43,7 @@ def is_plain_host(text: str) -> bool:
     """Whether it is beyond doubt a normal host, written in one way only, and neither Docker Hub's nor AWS's."""
     name, colon, port = text.partition(":")
     labels = name.split(".")
-    is_port = port.isdecimal() and port[0] != "0" and int(port) <= _MAX_PORT and port != "443"
+    is_port = port.isdecimal() and len(port) <= 5 and port[0] != "0" and int(port) <= _MAX_PORT and port != "443"
     return (
         text.isascii()
         and text == text.lower()
