@@ -148,3 +148,22 @@ async def test_what_has_expired_long_ago_is_removed(world: World) -> None:
     assert await world.ask(host="public.ecr.aws") == "token-2"
     assert file not in world.files
     assert len(world.files) == 2
+
+
+async def test_a_link_to_somebodys_folder_costs_him_no_file(world: World, tmp_path: Path) -> None:
+    """In a shared place anybody can make a link of the folder's name; the control is a token of that age (policy 4)."""
+    await world.ask()
+    (token,) = world.files
+    for theirs in ("thesis.tex", "a" * 31, "a" * 33, "A" * 32, ".new"):
+        (world.folder / theirs).write_text("precious")
+    (unfinished := world.folder / ".new-x1").write_text("cut off")
+    for file in world.files:
+        then = (world.clock.time - timedelta(days=2)).timestamp()
+        os.utime(file, (then, then))
+    real = tmp_path / "home"
+    world.folder.rename(real)
+    world.folder.symlink_to(real)
+    assert await world.ask(replace(KEYS, key_id="AKIAOTHER0000000000A")) == "token-2"
+    assert not token.exists()
+    assert not unfinished.exists()
+    assert {file.name for file in world.files} >= {"thesis.tex", "a" * 31, "a" * 33, "A" * 32, ".new"}

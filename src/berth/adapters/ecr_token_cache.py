@@ -5,10 +5,12 @@
    key is 240 random bits: there is nothing to try out.
 2. A token serves for half of its life. After that AWS is asked; if that fails, the old one serves until it expires (C8).
 3. A file that cannot be read, opened or written is no error: then there is no cache.
+4. Old files go, and only those that are called as ours: the folder may be a link that somebody else made, in a shared place.
 """
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +32,8 @@ from berth.services.ports import Clock, EcrAPI
 _NONCE_BYTES, _ID_BYTES, _KEY_BYTES = 12, 16, 32
 _MAX_BYTES = 32 * 1024
 _OLD = timedelta(days=1)  # no token lives as long
+_PREFIX = ".new-"  # of a file that is not whole yet
+_OURS = re.compile(rf"[0-9a-f]{{{2 * _ID_BYTES}}}|{re.escape(_PREFIX)}.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def _read(place: _Place) -> _Kept | None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # 0600 by its contract
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_PREFIX)  # 0600 by its contract
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -122,5 +126,5 @@ def _write(path: Path, content: bytes) -> None:
 def _remove_old(folder: Path, before: float) -> None:
     for path in folder.iterdir():
         with suppress(OSError):
-            if path.is_file() and path.stat().st_mtime < before:
+            if _OURS.fullmatch(path.name) and path.is_file() and path.stat().st_mtime < before:
                 path.unlink()
