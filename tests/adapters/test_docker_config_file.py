@@ -148,3 +148,17 @@ def test_a_write_that_breaks_off_leaves_no_half(file: Path, monkeypatch: pytest.
         merge_into_file(file, [login("ghcr.io")])
     assert read(file) == OWN
     assert [path for path in file.parent.iterdir() if path not in before] == [file.with_name(".config.json.berth.lock")]
+
+
+def test_a_link_in_the_locks_place_makes_no_file_elsewhere(file: Path, tmp_path: Path) -> None:
+    """PATH may lie in a stranger's checkout. The control is the same file without the link."""
+    file.parent.mkdir()
+    lock = file.with_name(".config.json.berth.lock")
+    lock.symlink_to(elsewhere := tmp_path / "elsewhere")
+    with pytest.raises(Conflict, match="cannot be written"):
+        merge_into_file(file, [login("reg.example")])
+    assert not elsewhere.exists()
+    assert not file.exists()
+    lock.unlink()
+    merge_into_file(file, [login("reg.example")])
+    assert list(read(file)["auths"]) == ["reg.example"]

@@ -52,7 +52,8 @@ def merge_into_file(
 @contextmanager
 def _locked(entries: Path) -> Iterator[None]:
     """One of us at a time. The lock is the file's that is beside: that one is never replaced."""
-    descriptor = os.open(entries.with_name(f"{entries.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # else a link of a stranger's makes a file elsewhere
+    descriptor = os.open(entries.with_name(f"{entries.name}.lock"), flags, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
