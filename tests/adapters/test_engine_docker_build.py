@@ -17,7 +17,8 @@ from berth.domain.codespace import LABEL, SERVER_LABEL
 from berth.domain.dockerfile import BuildArguments, parse_dockerfile, render_dockerfile
 from berth.domain.image_build import BUILD_LABEL, is_of_build
 from berth.domain.problem import UpstreamFailed
-from berth.services.ports import ImageBuild, ImageBuilt
+from berth.services.engine_build import is_step
+from berth.services.ports import Container, ImageBuild, ImageBuilt
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
@@ -96,12 +97,32 @@ async def test_a_step_s_container_is_no_codespace_s(engine: DockerEngine, busybo
         async with asyncio.timeout(60):
             while not (found := await engine.list_containers({SERVER_LABEL: labels[SERVER_LABEL]})):
                 await asyncio.sleep(0.05)
-        mistaken = await engine.list_containers({SERVER_LABEL: labels[SERVER_LABEL], LABEL: "victim"})
-        assert mistaken == (() if mended else found)
-        assert is_of_build({BUILD_LABEL: "", **found[0].labels}) is mended
+        listed = await engine.list_containers({SERVER_LABEL: labels[SERVER_LABEL], LABEL: "victim"})
+        assert tuple(one for one in listed if not is_step(one)) == (() if mended else found)
+        assert is_of_build({BUILD_LABEL: "", **found[0].labels}, name=found[0].name, has_run=True) is mended
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_a_label_says_until_the_next_step_is_not_believed(engine: DockerEngine, busybox_image: str) -> None:
+    """The engine makes a container of each LABEL, too. The control: one that says so is there to be seen."""
+    labels = {SERVER_LABEL: os.urandom(4).hex(), BUILD_LABEL: "k", LABEL: ""}
+    lies = "".join(f"LABEL n={number} {LABEL}=victim dev.berth.service=db\n" for number in range(100))
+    read = parse_dockerfile(
+        f"FROM {busybox_image}\n{lies}".encode(), BuildArguments(values={}, target="", platform="linux/amd64")
+    )
+    text = render_dockerfile(read, {image: image for image in read.images}, labels).decode()
+    task = asyncio.create_task(build(engine, request(labels=labels), text))
+    seen: list[Container] = []
+    try:
+        while not (seen or task.done()):
+            seen += await engine.list_containers({SERVER_LABEL: labels[SERVER_LABEL], LABEL: "victim"})
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert seen
+    assert all(is_step(one) for one in seen)
 
 
 async def test_steps_for_later_are_told(engine: DockerEngine, docker_host: str) -> None:

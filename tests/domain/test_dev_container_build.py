@@ -137,8 +137,24 @@ def test_layers_are_told_apart_by_installation_owner_repository_and_stranger() -
         assert build_key("a", same) == build_key("a", mine) in keys
 
 
-def test_a_container_of_a_build_is_no_codespaces() -> None:
-    assert is_of_build({"dev.berth.build": "x"})
-    assert is_of_build({"dev.berth.build": "x", "dev.berth.codespace": ""})
-    assert not is_of_build({"dev.berth.build": "x", "dev.berth.codespace": "y"})
-    assert not is_of_build({"dev.berth.server": "x"})
+@pytest.mark.parametrize(
+    ("labels", "name", "has_run", "expected"),
+    [
+        ({"dev.berth.build": "x"}, "odd_name", True, True),
+        ({"dev.berth.build": "x", "dev.berth.codespace": ""}, "odd_name", True, True),
+        ({"dev.berth.server": "x"}, "odd_name", False, False),
+        ({"dev.berth.codespace": "y"}, "odd_name", False, False),  # made of no build: a look into an image
+        # What a LABEL says, until the next step takes it back.
+        ({"dev.berth.build": "x", "dev.berth.codespace": "y"}, "odd_name", False, True),
+        ({"dev.berth.build": "x", "dev.berth.codespace": "y"}, "berth-yy", False, True),
+        ({"dev.berth.build": "x", "dev.berth.codespace": "y", "dev.berth.service": "db"}, "odd_name", False, True),
+        # What Berth made, of an image that was built.
+        ({"dev.berth.build": "x", "dev.berth.codespace": "y"}, "berth-y", False, False),
+        ({"dev.berth.build": "x", "dev.berth.codespace": "y", "dev.berth.service": "db"}, "berth-y.db", False, False),
+        ({"dev.berth.build": "x", "dev.berth.codespace": "y"}, "renamed", True, False),
+    ],
+)
+def test_a_container_of_a_build_is_no_codespaces(
+    labels: dict[str, str], name: str, has_run: bool, expected: bool
+) -> None:
+    assert is_of_build(labels, name=name, has_run=has_run) == expected

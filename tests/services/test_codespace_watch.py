@@ -156,6 +156,21 @@ async def test_what_a_killed_engine_left_of_a_build_is_removed_when_nothing_is_b
     assert launched.container_id in world.engine.containers
 
 
+@pytest.mark.parametrize("built", [True, False])
+async def test_a_step_of_a_build_that_says_to_be_a_codespaces_is_not_taken_for_its(
+    world: CodespaceWorld, built: bool
+) -> None:
+    """A stranger's Dockerfile with `LABEL dev.berth.codespace=…`. The control is a container that no build made."""
+    launched = await world.launch()
+    labels = {**world.labels(launched.name), "dev.berth.service": "db", **({BUILD_LABEL: "x"} if built else {})}
+    step = world.engine.make(labels, ContainerStatus.CREATED)
+    seen = {one.container_id for one in await world.launcher.look(launched)}
+    assert seen == {launched.container_id, *(() if built else (step.container_id,))}
+    assert await look(world) == (0 if built else 1)
+    assert (step.container_id in world.engine.containers) != built  # nothing is built now: it was left behind
+    assert launched.container_id in world.engine.containers
+
+
 async def test_an_engine_that_is_away_shows_nothing(world: CodespaceWorld) -> None:
     await world.launch()
     world.engine.containers.clear()

@@ -13,9 +13,9 @@ from berth.adapters.store import codespace as rows
 from berth.adapters.store import prebuild as prebuild_rows
 from berth.adapters.store.database import Store
 from berth.domain.codespace import LABEL, Codespace
-from berth.domain.image_build import is_of_build
 from berth.domain.lifecycle import is_settled
 from berth.domain.problem import Problem
+from berth.services.engine_build import is_step
 from berth.services.launch import Launcher
 from berth.services.lifecycle import find_surplus, world_of
 from berth.services.ports import Container
@@ -57,7 +57,7 @@ class CodespaceWatch:
         containers = defaultdict[str, list[Container]](list)
         of_builds = []
         for container in await self._launcher.look_at_all():
-            if is_of_build(container.labels):
+            if is_step(container):
                 of_builds.append(container)
             else:
                 containers[container.labels.get(LABEL, "")].append(container)

@@ -5,15 +5,17 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from berth.domain.finding import Finding, Fixer
+from berth.domain.image_build import is_of_build
 from berth.domain.problem import UpstreamFailed
 from berth.services.creation_log import CreationLog, OutputLines
 from berth.services.launch_failure import LaunchFailed
-from berth.services.ports import Engine, ImageBuild, LocalImage
+from berth.services.ports import Container, ContainerStatus, Engine, ImageBuild, LocalImage
 
 BUILD_TIMEOUT_S = 3600.0
 _TAIL_LINES = 10
 _MAX_TAIL = 2000
 _MAX_STEP = 200
+_HAS_RUN = frozenset({ContainerStatus.RUNNING, ContainerStatus.EXITED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,11 @@ class BuildFailed:
             next_step="Read its output above, mend the Dockerfile, push that, and rebuild the codespace.",
             evidence=self.evidence,
         )
+
+
+def is_step(container: Container) -> bool:
+    """Whether a step of a build made it, whatever codespace it says to be of."""
+    return is_of_build(container.labels, name=container.name, has_run=container.status in _HAS_RUN)
 
 
 async def run_build(

@@ -42,6 +42,7 @@ from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_policy import require_images
 from berth.services.compose import ComposeServices
 from berth.services.creation_log import CreationLog, OutputLines
+from berth.services.engine_build import is_step
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials, LaunchCredentials
 from berth.services.launch_failure import HookFailed, LaunchFailed
@@ -122,7 +123,8 @@ class Launcher:
 
     async def look(self, codespace: Codespace) -> tuple[Container, ...]:
         """The codespace's containers, as the engine shows them now."""
-        return await self._engine.list_containers(self._labels(codespace))
+        found = await self._engine.list_containers(self._labels(codespace))
+        return tuple(one for one in found if not is_step(one))
 
     async def look_at_all(self) -> tuple[Container, ...]:
         """All containers of this installation's codespaces."""
