@@ -74,3 +74,23 @@ def test_4_what_is_derived_fits_one_value_one_purpose_and_one_text() -> None:
 )
 def test_its_holder_knows_it_again(agent: str, words: str) -> None:
     assert describe_user_agent(agent) == words
+
+
+@pytest.mark.parametrize(
+    ("address", "is_here"),
+    [
+        ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("::ffff:127.0.0.1", True),
+        ("172.17.0.2", False), ("192.0.2.1", False), ("fe80::1", False), ("::ffff:172.17.0.2", False), ("0.0.0.0", False),
+        ("", False), ("localhost", False),
+    ],
+)  # fmt: skip
+def test_what_began_on_this_machine_holds_there_only(address: str, is_here: bool) -> None:
+    """Policy 5."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    visitor, here, elsewhere = (Visitor(address=one, user_agent="") for one in (address, "127.0.0.1", "192.0.2.7"))
+    assert visitor.is_on_this_machine == is_here
+    local, remote = (
+        Session(id=1, account_id=1, created_at=now, last_seen_at=now, visitor=one) for one in (here, elsewhere)
+    )
+    assert local.holds_for(visitor) == is_here
+    assert remote.holds_for(visitor)

@@ -51,10 +51,10 @@ async def test_a_page_is_shown_although_its_session_cannot_be_touched(
         raise UpstreamFailed("It does not answer.", code="store.unavailable")
 
     monkeypatch.setattr(accounts.store, "begin", fail)
-    known = await accounts.services.sessions.find(made.value)
+    known = await accounts.services.sessions.find(made.value, VISITOR)
     assert known is not None
     monkeypatch.undo()
-    again = await accounts.services.sessions.find(made.value)
+    again = await accounts.services.sessions.find(made.value, VISITOR)
     assert again is not None
     assert again.session.last_seen_at == earlier.replace(microsecond=0)
     touched = await accounts.services.sessions.find_by_id(made.session.id)
@@ -70,7 +70,7 @@ async def test_a_session_is_found_by_its_id_as_long_as_it_holds(accounts: Accoun
     assert found.subject == made.subject
     await service.sign_out(found)
     await service.sign_out(found)  # may be repeated
-    assert await service.find(SecretText("not a value")) is None
+    assert await service.find(SecretText("not a value"), VISITOR) is None
     assert await service.find_by_id(made.session.id) is None
 
 
@@ -83,7 +83,7 @@ async def test_sessions_are_no_business_of_a_codespace(accounts: AccountWorld) -
         "end all": service.end_all_own(inside),
     }
     assert set((await outcomes(calls)).values()) == {"Denied token.codespace"}
-    assert await service.find(made.value) is not None
+    assert await service.find(made.value, VISITOR) is not None
 
 
 async def test_what_is_made_in_a_session_outlasts_it(accounts: AccountWorld) -> None:

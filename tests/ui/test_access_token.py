@@ -5,6 +5,7 @@ import re
 from tests.ui.browser import ConsoleWorld
 
 from berth.domain.secret_text import SecretText
+from berth.domain.session import Visitor
 
 _PATH = "/settings/tokens"
 
@@ -58,9 +59,11 @@ async def test_only_a_site_administrator_gives_that_scope(console: ConsoleWorld)
 
 async def test_a_list_of_more_than_a_page(console: ConsoleWorld) -> None:
     browser = await console.person("octo")
-    subject = (await console.berth.services.sessions.find(SecretText(browser.session or ""))).subject  # type: ignore[union-attr]
+    visitor = Visitor(address="192.0.2.7", user_agent="")
+    known = await console.berth.services.sessions.find(SecretText(browser.session or ""), visitor)
+    assert known is not None
     for number in range(31):
-        await console.berth.services.access_tokens.create_own(subject, f"note {number}", ["repo"], None)
+        await console.berth.services.access_tokens.create_own(known.subject, f"note {number}", ["repo"], None)
     first, second = await browser.get(_PATH), await browser.get(f"{_PATH}?page=2")
     assert first.text.count('<li>\n<div class="row-main">') == 30
     assert "Page 1 of 2" in first.text

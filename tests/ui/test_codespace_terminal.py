@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from starlette.types import Message
 from tests.codespace_world import LONGEST
 from tests.fakes.engine import FakeEngine
 from tests.oci.wire import listening
@@ -210,6 +211,47 @@ async def test_attack_no_session_is_no_way_in(world: World) -> None:
             assert (await world.refused(cookie=cookie, headers=headers))[0] == 401
     async with world.connect():  # what those attacks are without
         pass
+
+
+@pytest.mark.parametrize(
+    ("began_at", "address", "answer"),
+    [
+        ("127.0.0.1", "172.17.0.2", "websocket.http.response.start"),
+        ("127.0.0.1", "127.0.0.1", "websocket.accept"),
+        ("192.0.2.7", "172.17.0.2", "websocket.accept"),
+    ],
+)
+async def test_attack_a_session_that_a_forwarded_port_was_sent(
+    world: World, began_at: str, address: str, answer: str
+) -> None:
+    """A program in a codespace says any Origin; what began on the server's own machine holds there only."""
+    browser = world.console.browser(address=began_at)
+    await browser.sign_in("octo")
+    came = iter([{"type": "websocket.connect"}])
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return next(came, {"type": "websocket.disconnect", "code": 1006})
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    headers = {"host": "berth.test", "origin": ORIGIN, "cookie": f"__Host-berth-session={browser.session}"}
+    path = f"/codespaces/{world.name}/terminal/socket"
+    scope = {
+        "type": "websocket",
+        "scheme": "wss",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        "client": (address, 4711),
+        "subprotocols": [SUBPROTOCOL],
+        "extensions": {"websocket.http.response": {}},
+    }
+    await world.console.app(scope, receive, send)
+    assert sent[0]["type"] == answer
 
 
 async def test_attack_another_s_codespace_is_as_missing(world: World) -> None:

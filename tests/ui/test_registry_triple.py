@@ -9,6 +9,7 @@ from berth.domain.access import Subject
 from berth.domain.login_exchange import LoginProof
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
+from berth.domain.session import Visitor
 from berth.services.registry_login import GivenLogin
 from berth.services.registry_triple import Access
 from berth.services.secret_access import SecretPlace
@@ -231,7 +232,8 @@ async def test_lists_cost_the_same_however_long_they_are(console: ConsoleWorld, 
 
 
 async def subject_of(console: ConsoleWorld, browser: Browser) -> Subject:
-    known = await console.berth.services.sessions.find(SecretText(browser.session or ""))
+    visitor = Visitor(address="192.0.2.7", user_agent="")
+    known = await console.berth.services.sessions.find(SecretText(browser.session or ""), visitor)
     assert known is not None
     return known.subject
 

@@ -78,6 +78,21 @@ async def test_a_planted_session_is_worth_nothing_after_signing_in(console: Cons
     assert not await is_signed_in(attacker)
 
 
+@pytest.mark.parametrize(("began_at", "holds"), [("127.0.0.1", False), ("192.0.2.7", True)])
+async def test_what_a_port_of_localhost_is_sent_is_worth_nothing_in_a_codespace(
+    console: ConsoleWorld, began_at: str, holds: bool
+) -> None:
+    """Cookies know no ports: who forwards one of a codespace to localhost shows it his session (domain/session.py, 5)."""
+    await console.person("octo")
+    victim, codespace, here = (console.browser(address=one) for one in (began_at, "172.17.0.2", "::1"))
+    await victim.sign_in("octo")
+    for thief in (codespace, here):
+        thief.http.cookies.set("__Host-berth-session", victim.session or "", domain="berth.test", path="/")
+    assert await is_signed_in(codespace) == holds
+    assert await is_signed_in(here)
+    assert await is_signed_in(victim)
+
+
 async def test_an_invented_session_is_none(console: ConsoleWorld) -> None:
     browser = console.browser()
     for value in ("A" * 43, "x", ""):

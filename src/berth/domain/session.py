@@ -5,11 +5,14 @@
 3. Its value, 32 random bytes, is in the browser's cookie only; the store keeps its SHA-256, as of a token.
 4. What a form sends along to show that our own page made it, and what signs a remark for the next page, is derived
    from that value. Who cannot read the cookie can make neither, and no further secret has to be kept or shared.
+5. One that began on this machine holds on this machine only. A browser sends the cookies of `localhost` to all of its ports,
+   so also to what a codespace shows on a forwarded one: that knows the value then, but is elsewhere.
 """
 
 import base64
 import hashlib
 import hmac
+import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,10 +29,19 @@ _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visitor:
-    """Where a request came from: told to the account's holder, never decided by. `address` is empty where none is known."""
+    """Where a request came from, for the account's holder to know again. `address` is empty where none is known."""
 
     address: str
     user_agent: str
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """By a loopback address: what no other machine, and no container, can come from."""
+        try:
+            parsed = ipaddress.ip_address(self.address)
+        except ValueError:
+            return False
+        return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +61,10 @@ class Session:
 
     def is_valid(self, now: datetime) -> bool:
         return now < self.ends_at
+
+    def holds_for(self, visitor: Visitor) -> bool:
+        """Policy 5."""
+        return visitor.is_on_this_machine or not self.visitor.is_on_this_machine
 
 
 def make_value(random: bytes) -> SecretText:

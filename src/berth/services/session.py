@@ -68,14 +68,14 @@ class SessionService:
         self._entropy = entropy
         self._hasher = hasher
 
-    async def find(self, value: SecretText) -> KnownSession | None:
-        """Who this value proves; None for anything bad or ended. Does not ask the database about rubbish."""
+    async def find(self, value: SecretText, visitor: Visitor) -> KnownSession | None:
+        """Who this value proves, shown by that visitor; None for anything bad or ended. Does not ask the database about rubbish."""
         if not is_value(value.reveal()):
             return None
         now = self._clock.now()
         async with self._store.read() as connection:
             holder = await rows.find_holder(connection, value)
-        if holder is None or not holder.session.is_valid(now):
+        if holder is None or not (holder.session.is_valid(now) and holder.session.holds_for(visitor)):
             return None
         await self._touch(holder.session, now)
         return KnownSession(subject=_to_subject(holder), session=holder.session)

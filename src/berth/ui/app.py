@@ -25,7 +25,7 @@ from berth.services.ports import Clock, Entropy
 from berth.services.services import Services
 from berth.ui.console import Console
 from berth.ui.form import FORM_WORD, read_form
-from berth.ui.page import Handler, Page
+from berth.ui.page import Handler, Page, visitor_of
 from berth.ui.problems import status_of, title_of
 from berth.ui.sockets import SocketRoute, make_sockets
 from berth.ui.static_files import PATH as STATIC_PATH
@@ -137,7 +137,7 @@ def _endpoint(console: Console, methods: dict[str, Route]) -> Callable[[Request]
 async def _open(console: Console, request: Request) -> Page:
     """The request with its session, if it has one that holds."""
     value = console.cookies(request).session(request)
-    known = None if value is None else await console.services.sessions.find(value)
+    known = None if value is None else await console.services.sessions.find(value, visitor_of(request))
     return Page(console, request, known, value)
 
 

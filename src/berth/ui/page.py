@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from markupsafe import Markup
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from berth.domain.access import Subject
@@ -42,6 +42,12 @@ class ListPage:
 
     def last(self, total: int) -> int:
         return max(1, ceil(total / self.limit))
+
+
+def visitor_of(request: HTTPConnection) -> Visitor:
+    """Where it came from."""
+    agent = request.headers.get("user-agent", "").replace("\0", "")
+    return Visitor(address="" if request.client is None else request.client.host, user_agent=agent)
 
 
 class Page:
@@ -91,9 +97,7 @@ class Page:
 
     @property
     def visitor(self) -> Visitor:
-        client = self.request.client
-        agent = self.request.headers.get("user-agent", "").replace("\0", "")
-        return Visitor(address="" if client is None else client.host, user_agent=agent)
+        return visitor_of(self.request)
 
     @property
     def now(self) -> datetime:

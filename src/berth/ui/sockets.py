@@ -19,6 +19,7 @@ from berth.domain.access import Subject
 from berth.domain.problem import Denied, NotFound, Problem, Unauthenticated
 from berth.services.services import Services
 from berth.ui.console import Console
+from berth.ui.page import visitor_of
 from berth.ui.problems import status_of
 
 _LOG = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def _check_origin(console: Console, socket: WebSocket) -> None:
 
 async def _find_user(console: Console, socket: WebSocket) -> Subject:
     value = console.cookies(socket).session(socket)
-    known = None if value is None else await console.services.sessions.find(value)
+    known = None if value is None else await console.services.sessions.find(value, visitor_of(socket))
     if known is None:
         raise Unauthenticated("Sign in first.")
     return known.subject
