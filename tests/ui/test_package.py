@@ -2,12 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from tests.counting import counting
 from tests.rest.package_api import Packages, make_packages
-from tests.ui.browser import Browser, ConsoleWorld
+from tests.ui.browser import Browser, ConsoleWorld, make_console
 
+from berth.adapters.store.database import Store
 from berth.domain.repository import Visibility
 
 _HOSTILE = "<script>alert(1)</script>"
@@ -221,3 +223,22 @@ async def test_a_package_without_a_tag_shows_its_versions_elsewhere(world: World
     assert "No version has a tag" in page
     assert "docker push berth.test/octo/own:tag" in page
     assert (await world.octo.get("/packages/octo/own?versions=untagged")).text.count(">no tag<") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("Berth.Example:8443", "berth.example:8443"), ("[::1]:8443", "[::1]:8443"), ("[1]", "[1]"),
+        ("[", "localhost"), ("evil.example/x", "localhost"), ("u@evil.example", "localhost"), ('"><script>', "localhost"),
+    ],
+)  # fmt: skip
+async def test_a_host_that_is_none_is_shown_nowhere(store: Store, tmp_path: Path, host: str, shown: str) -> None:
+    """Where EXTERNAL_URL is not set the pull command has the Host of the request (domain/host_header.py)."""
+    async with make_console(tmp_path, store, origin=None) as console:
+        packages = await make_packages(console.berth)
+        browser = await console.set_password("octo")
+        await packages.version(await packages.make("octo/tool", Visibility.PRIVATE), "1")
+        answer = await browser.http.get("/packages/octo/tool", headers={"Host": host})
+        assert answer.status_code == 200
+        assert f"docker pull {shown}/octo/tool:1" in answer.text
+        assert "evil" not in answer.text

@@ -4,26 +4,23 @@
    host, the API's links stay there: a client sends its token to the host that it began with, and to no other.
 2. Without it they begin with the scheme, host and port that the client used. A unix socket counts as https: gh, which is
    what speaks through one, believes so and follows links as https through the same socket.
-3. A Host that is no host name stands for nothing: it is never repeated, in no header and in no body.
+3. A Host that is no host name stands for nothing: it is never repeated, in no header and in no body (domain/host_header.py).
 
 Source: RFC 9110, section 7.2 (Host); what clients do with links: GITHUB_API section 2.5 of the references.
 """
 
-import re
-
 from starlette.requests import HTTPConnection
 
+from berth.domain.host_header import read_host
 from berth.rest.call import Links
 
 API_PREFIX = "/api/v3"
 _API_LABEL = "api."
-_HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE)
 
 
 def host_of(request: HTTPConnection) -> str:
-    """The Host that the client used, in lower case; `localhost` for one that is missing or is no host name (policy 3)."""
-    host: str = request.headers.get("host", "")
-    return host.lower() if len(host) < 300 and _HOST.fullmatch(host) else "localhost"
+    """The Host that the client used (policy 3)."""
+    return read_host(request.headers.get("host", ""))
 
 
 def is_api_host(host: str) -> bool:

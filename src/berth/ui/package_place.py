@@ -1,7 +1,5 @@
 """Where a package is in the console: `/packages/{owner}/{name}`, and below it after `/-/`, which is part of no name."""
 
-from urllib.parse import urlsplit
-
 from berth.domain.package import PackageName, find_package_name
 from berth.domain.problem import NotFound
 from berth.services.package_access import PackagePlace
@@ -31,4 +29,4 @@ def path_of(name: PackageName | str) -> str:
 
 def host_of(page: Page) -> str:
     """What stands before a package's name in an image reference."""
-    return urlsplit(page.console.origin(page.request)).netloc
+    return page.console.origin(page.request).partition("://")[2]
