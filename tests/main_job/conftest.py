@@ -1,11 +1,13 @@
-"""A server that containers reach over a network, for the files that look from inside."""
+"""A server that containers reach over a network, for files that look from inside; a browser, for those that look at pages."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
+from playwright.async_api import Browser
 from tests.fakes.bridge import Bridge, NoBridge, make_bridge
 from tests.server import Server
+from tests.ui.chromium import start_chromium
 from tests.world import World
 
 from berth.adapters.engine_private import PrivateEngine
@@ -30,3 +32,9 @@ async def networked(bridge: Bridge, tmp_path_factory: pytest.TempPathFactory) ->
         Server(folder / "data", engine.docker_host, address=bridge.address) as server,
     ):
         yield World(server, engine.docker_host, "", "", "", "")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def chromium() -> AsyncIterator[Browser]:
+    async with start_chromium() as browser:
+        yield browser

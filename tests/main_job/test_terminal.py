@@ -2,16 +2,14 @@
 
 import asyncio
 import re
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 from tests.world import World, command_lines
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180), pytest.mark.asyncio(loop_scope="session")]
-CHROMIUM = "/usr/bin/chromium"
 PASSWORD = "a long enough sentence"
 WAIT_MS = 30_000
 # What our content security policy forbade, as the page itself notices it.
@@ -19,16 +17,6 @@ WATCH = """
 window.forbidden = [];
 document.addEventListener("securitypolicyviolation", (event) => window.forbidden.push(event.violatedDirective));
 """
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def chromium() -> AsyncIterator[Browser]:
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip("Debian's chromium is not here")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
