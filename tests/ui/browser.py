@@ -66,6 +66,7 @@ class Browser:
     """One person's browser. It keeps cookies, follows nothing by itself, and says of itself what browsers say."""
 
     def __init__(self, app: ASGIApp, *, address: str = "192.0.2.7") -> None:
+        self.app = app
         transport = httpx.ASGITransport(app=app, client=(address, 4711))
         agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
         self.http = httpx.AsyncClient(transport=transport, base_url=ORIGIN, headers={"User-Agent": agent})
