@@ -180,6 +180,35 @@ async def test_an_organizations_stays_as_visible_as_it_is(triples: Triples) -> N
     assert (await triples.service.get(olga, ACME, "CORP")).reach == Reach(1, 0)
 
 
+@pytest.mark.parametrize("password_is", [SecretVisibility.SELECTED, SecretVisibility.PRIVATE])
+async def test_attack_a_replaced_password_reaches_nobody_by_way_of_its_server(
+    triples: Triples, password_is: SecretVisibility
+) -> None:
+    """Policy 4: the server's name may be for all, the password for few. Neither the password nor a token goes further."""
+    olga, web = triples.world.subject("olga"), triples.world.repositories["acme/web"]
+    assert await triples.add("olga", ACME, Access(visibility=SecretVisibility.ALL)) == "accepted"
+    await triples.groups.set_visibility(olga, ACME, NAMES[2:3], password_is)
+    if password_is is SecretVisibility.SELECTED:
+        await triples.groups.select(olga, ACME, NAMES[2:3], web)
+    assert await triples.service.replace(olga, ACME, "CORP", triples.given(ACME, session_token="s"))
+    found, _total = await triples.world.service.list_names(olga, ACME, limit=9, offset=0)
+    told = {each.name: each.visibility for each in found}
+    assert told == dict.fromkeys(NAMES[:2], SecretVisibility.ALL) | dict.fromkeys(NAMES[2:], password_is)
+    if password_is is SecretVisibility.SELECTED:
+        for name in NAMES[2:]:
+            chosen, _total = await triples.world.service.list_repositories(olga, ACME, name, limit=9, offset=0)
+            assert [each.id for each in chosen] == [web], name
+
+
+async def test_a_replaced_login_without_a_password_gets_one(triples: Triples) -> None:
+    olga = triples.world.subject("olga")
+    assert await triples.add("olga", ACME, Access(visibility=SecretVisibility.PRIVATE)) == "accepted"
+    await triples.world.service.delete(olga, ACME, NAMES[2])
+    assert await triples.service.replace(olga, ACME, "CORP", triples.given(ACME))
+    found = await triples.service.get(olga, ACME, "CORP")
+    assert (found.names, found.visibility) == (NAMES[:3], SecretVisibility.PRIVATE)
+
+
 async def test_a_login_is_removed_whole(triples: Triples) -> None:
     otto = triples.world.subject("otto")
     await triples.add("otto", MINE, session_token="s")

@@ -5,12 +5,14 @@
 2. All of them are stored in one transaction, or none. Codespaces read their secrets in one query, so none sees a new
    password beside an old server.
 3. The session token of temporary AWS keys is a fourth secret. One that is not given anew goes when its keys are replaced.
-4. A login that is replaced stays given to the repositories that it was given to.
+4. A login that is replaced stays given to the repositories that it was given to, each secret of it for itself: somebody may
+   have given the password to fewer than the server. A secret that was not there is given to whom the password is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from berth.adapters.store.secret import StoredSecret
 from berth.adapters.store.secret_reach import Reach
@@ -133,13 +135,18 @@ class RegistryTripleService:
     ) -> LoginVerdict | None:
         """The same for one that is there (policy 3 and 4). Raises NotFound."""
         before = await self.get(subject, place, prefix)
+        kept = {
+            name: Access(visibility=(await self._secrets.get(subject, place, name)).visibility) for name in before.names
+        }
+        password = triple_names(before.source.prefix)[2]
+        model = password if password in kept else before.names[-1]
         ids = None
-        if before.visibility is SecretVisibility.SELECTED:
-            name, most = before.names[0], MAX_SELECTED_REPOSITORIES
-            chosen, _total = await self._secrets.list_repositories(subject, place, name, limit=most, offset=0)
+        if kept[model].visibility is SecretVisibility.SELECTED:
+            most = MAX_SELECTED_REPOSITORIES
+            chosen, _total = await self._secrets.list_repositories(subject, place, model, limit=most, offset=0)
             ids = tuple(each.id for each in chosen)
-        access = Access(visibility=before.visibility, repository_ids=ids)
-        new = _NewTriple.of(given, before.source.prefix, access)
+        access = Access(visibility=kept[model].visibility, repository_ids=ids)
+        new = _NewTriple.of(given, before.source.prefix, access, kept)
         return await self._store(subject, place, new, image=image, unchecked=unchecked, fresh=False)
 
     async def check(self, subject: Subject, place: SecretPlace, prefix: str) -> LoginVerdict:
@@ -183,8 +190,8 @@ class RegistryTripleService:
             name: SecretChange(
                 encrypted_value=value,
                 key_id=key_id,
-                visibility=new.access.visibility,
-                repository_ids=new.access.repository_ids,
+                visibility=new.access_of(name).visibility,
+                repository_ids=new.access_of(name).repository_ids,
             )
             for name, value in zip(new.names, sealed, strict=False)
         }
@@ -245,16 +252,22 @@ class RegistryTripleService:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _NewTriple:
-    """What is about to be stored: `values` in the order of `names`, of which the last may stay without."""
+    """What is about to be stored: `values` in the order of `names`, of which the last may stay without.
+
+    `kept`: who gets those that are there; their selections stay as they are.
+    """
 
     host: str
     prefix: str
     names: tuple[str, ...]
     values: tuple[SecretText, ...]
     access: Access
+    kept: Mapping[str, Access] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, given: GivenLogin, prefix: str, access: Access) -> "_NewTriple":
+    def of(
+        cls, given: GivenLogin, prefix: str, access: Access, kept: Mapping[str, Access] = MappingProxyType({})
+    ) -> "_NewTriple":
         """Raises Invalid for what cannot be a login, before anybody is asked."""
         host = normalise_registry_host(given.server).host
         refuse_bad_form(host, given.user.reveal(), given.password)
@@ -262,7 +275,10 @@ class _NewTriple:
         if given.session_token is not None:
             values = (*values, given.session_token)
         prefix = prefix or prefix_of(host)
-        return cls(host=host, prefix=prefix, names=triple_names(prefix), values=values, access=access)
+        return cls(host=host, prefix=prefix, names=triple_names(prefix), values=values, access=access, kept=kept)
+
+    def access_of(self, name: str) -> Access:
+        return self.kept.get(name, self.access)
 
     def sealed(self, key_id: str, values: Sequence[str], image: str) -> SealedLogin:
         _server, user, password, *session = values
