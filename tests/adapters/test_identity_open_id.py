@@ -175,11 +175,33 @@ async def test_a_new_key_of_the_providers_is_read_once_a_minute() -> None:
         ({"sub": "s1", "email": "a@example.com"}, None),
         ({"sub": "s1", "email": 1, "email_verified": True}, None),
         ({"sub": "s1"}, None),
+        ({"sub": "s1", "email": "a@example.com" + "x" * 188, "email_verified": True}, None),
+        ({"sub": "s1", "email": "a\0@example.com", "email_verified": True}, None),
+        ({"sub": "s1", "email": "", "email_verified": True}, None),
     ],
 )
 async def test_only_a_verified_address_is_one(user: dict[str, Any], email: str | None) -> None:
     provider = FakeProvider()
     provider.user = user
+    assert (await provider.finish()).email == email
+
+
+@pytest.mark.parametrize(
+    ("in_token", "email"),
+    [
+        ({"email": "victim@example.com"}, None),
+        ({"email": "victim@example.com", "email_verified": False}, None),
+        ({"email_verified": True}, "ada@example.com"),
+        ({"email": "victim@example.com", "email_verified": True}, "victim@example.com"),
+        ({}, "ada@example.com"),
+    ],
+)
+async def test_attack_an_address_of_the_token_that_only_another_document_calls_verified(
+    in_token: dict[str, Any], email: str | None
+) -> None:
+    """Many providers let people write the first one themselves. The last three are the positive control."""
+    provider = FakeProvider()
+    provider.token = provider.sign(**in_token)
     assert (await provider.finish()).email == email
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import text, update
 from tests.ui.browser import PASSWORD, Browser, ConsoleWorld, make_console
 from tests.ui.provider import REDIRECT_URI, Provider, asked, begin, start_provider
 
+from berth.adapters.store import identity as identity_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts
 from berth.domain.identity import UnknownIdentity
@@ -137,6 +138,23 @@ async def test_a_verified_address_links_where_the_administrator_says_so(open_con
             await connection.execute(update(accounts).where(accounts.c.login == "ada").values(email="OCTO@example.com"))
             await connection.execute(text("DELETE FROM account_identities"))
         assert (await sign_in(console.browser(), provider, "sub-octo"))[0] == 403  # whose would it be?
+
+
+async def test_attack_an_address_that_only_looks_like_anothers_in_small_letters(
+    open_console: Open, provider: Provider
+) -> None:
+    """Policy 2: U+212A, the sign of kelvin, has the small letter k. Case counts in what is not ASCII only."""
+    async with open_console() as console:
+        await console.berth.user("kim")
+        async with console.berth.store.begin() as connection:
+            for stored, asked_for, found in (
+                ("kim@example.com", "\u212aim@example.com", []),
+                ("kim@example.com", "KIM@example.com", ["kim"]),
+                ("\u212aim@example.com", "\u212aim@example.com", ["kim"]),
+            ):
+                await connection.execute(update(accounts).where(accounts.c.login == "kim").values(email=stored))
+                users = await identity_rows.find_users_by_email(connection, asked_for)
+                assert [each.login for each in users] == found, asked_for
 
 
 async def test_a_new_account_where_the_administrator_says_so(open_console: Open, provider: Provider) -> None:

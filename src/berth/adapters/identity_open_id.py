@@ -82,15 +82,15 @@ class OpenIDConnectProvider:
             token = await self._fetch_token(session, metadata, flow, answer.code, redirect_uri)
             proved = await self._verify(session, metadata, token, flow.nonce)
             more = await self._fetch_user(session, metadata, token, proved["sub"])
-        return self._to_claims({**more, **proved})
+        return self._to_claims(proved, more)
 
-    def _to_claims(self, said: Mapping[str, Any]) -> Claims:
-        email = said.get("email")
-        verified = isinstance(email, str) and said.get("email_verified") is True
+    def _to_claims(self, proved: Mapping[str, Any], more: Mapping[str, Any]) -> Claims:
+        """An address and that it is verified are said in one breath: what one document says is not about the other's."""
+        said = {**more, **proved}
         return Claims(
             issuer=self._issuer,
             subject=said["sub"],
-            email=str(email).replace("\0", "")[:MAX_SHOWN] if verified else None,
+            email=_verified_email(proved if "email" in proved else more),
             preferred_name=str(said.get("preferred_username") or "").replace("\0", "")[:MAX_SHOWN],
         )
 
@@ -241,6 +241,13 @@ class _UnknownKeyError(Exception):
 
 class _RefusedError(Exception):
     """What is wrong with the token, in a word."""
+
+
+def _verified_email(said: Mapping[str, Any]) -> str | None:
+    """As it stands, or not at all: of a longer one, or of one without some of its letters, somebody else may be the holder."""
+    email = said.get("email")
+    good = isinstance(email, str) and 0 < len(email) <= MAX_SHOWN and "\0" not in email
+    return str(email) if good and said.get("email_verified") is True else None
 
 
 def _load_client() -> Any:

@@ -34,10 +34,12 @@ async def find_account(connection: AsyncConnection, claims: Claims) -> Account |
 
 
 async def find_users_by_email(connection: AsyncConnection, email: str) -> list[Account]:
-    """Users with this address, in any case; two at most."""
-    statement = select(*_ACCOUNT).where(
-        func.lower(accounts.c.email) == email.lower(), accounts.c.type == AccountType.USER
-    )
+    """Users with this address, in any case; two at most.
+
+    Of one with letters beyond ASCII the case counts: small letters of some (U+212A) are those of another address.
+    """
+    same = func.lower(accounts.c.email) == email.lower() if email.isascii() else accounts.c.email == email
+    statement = select(*_ACCOUNT).where(same, accounts.c.type == AccountType.USER)
     return [to_account(row) for row in await connection.execute(statement.limit(2))]
 
 
