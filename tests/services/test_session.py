@@ -74,6 +74,24 @@ async def test_a_session_is_found_by_its_id_as_long_as_it_holds(accounts: Accoun
     assert await service.find_by_id(made.session.id) is None
 
 
+async def test_attack_signing_in_for_ever_keeps_a_bounded_number_of_sessions(
+    accounts: AccountWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Policy 4. What is used, and what others have, stays."""
+    monkeypatch.setattr("berth.services.session.MAX_SESSIONS", 3)
+    service, others = accounts.services.sessions, await invited(accounts, "olga")
+    first = await invited(accounts)
+    unused = await service.sign_in("mia", PASSWORD, VISITOR)
+    async with accounts.store.begin() as connection:
+        earlier = service._clock.now() - timedelta(minutes=2)
+        await connection.execute(sessions.update().values(last_seen_at=earlier))
+    assert await service.find(first.value, VISITOR) is not None  # used
+    newer = [await service.sign_in("mia", PASSWORD, VISITOR) for _ in range(2)]
+    held = [await service.find(each.value, VISITOR) is not None for each in (first, unused, *newer, others)]
+    assert held == [True, False, True, True, True]
+    assert (await service.list_own(first.subject, limit=9, offset=0))[1] == 3
+
+
 async def test_sessions_are_no_business_of_a_codespace(accounts: AccountWorld) -> None:
     service, inside = accounts.services.sessions, accounts.who("mia@acme/web")
     made = await invited(accounts)

@@ -24,6 +24,7 @@ LIFE = timedelta(days=30)
 IDLE = timedelta(days=7)
 RANDOM_BYTES = 32
 MAX_USER_AGENT = 300
+MAX_SESSIONS = 100  # of an account
 _VALUE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 

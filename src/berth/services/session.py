@@ -5,6 +5,8 @@
 2. Who is unknown, has no password, or gives a wrong one gets the same answer after the same work: a count, one look, one
    slow hash (A13). How often is in `domain/sign_in.py`.
 3. A session is looked up with each request: one that was ended elsewhere is over at once.
+4. An account has MAX_SESSIONS at most: a further one ends the one that was used longest ago. Right passwords are not counted,
+   so a program that signs in for ever would fill the database.
 """
 
 import logging
@@ -25,6 +27,7 @@ from berth.domain.account import Account, is_login
 from berth.domain.problem import LimitReached, NotFound, Problem, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import (
+    MAX_SESSIONS,
     MAX_USER_AGENT,
     RANDOM_BYTES,
     Session,
@@ -169,6 +172,7 @@ class SessionService:
         value = make_value(self._entropy.token_bytes(RANDOM_BYTES))
         shown = Visitor(address=visitor.address[:_MAX_ADDRESS], user_agent=visitor.user_agent[:MAX_USER_AGENT])
         session = await rows.insert_session(connection, value, account_id=account.id, visitor=shown, now=now)
+        await rows.delete_beyond(connection, account.id, MAX_SESSIONS)
         holder = SessionHolder(session=session, login=account.login, site_admin=account.site_admin)
         subject = _to_subject(holder)
         await self._record(connection, subject, "session.begin", str(session.id))

@@ -111,6 +111,17 @@ async def delete_sessions(connection: AsyncConnection, account_id: int) -> int:
     return (await connection.execute(delete(sessions).where(sessions.c.account_id == account_id))).rowcount
 
 
+async def delete_beyond(connection: AsyncConnection, account_id: int, most: int) -> None:
+    """End an account's sessions but those `most` that were used last."""
+    beyond = (
+        select(sessions.c.id)
+        .where(sessions.c.account_id == account_id)
+        .order_by(sessions.c.last_seen_at.desc(), sessions.c.id.desc())
+        .offset(most)
+    )
+    await connection.execute(delete(sessions).where(sessions.c.id.in_(beyond)))
+
+
 async def delete_ended(connection: AsyncConnection, now: datetime) -> None:
     """Remove what proves nothing any more, whoever's it was."""
     await connection.execute(
