@@ -70,6 +70,15 @@ async def test_a_mistake_shows_the_form_again(console: ConsoleWorld, values: dic
     assert 'href="/orgs/acme/settings/codespace-policies/' not in (await olga.get(POLICIES)).text
 
 
+async def test_one_more_than_there_may_be_is_told(console: ConsoleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A problem of no field."""
+    monkeypatch.setattr("berth.services.codespace_policy.MAX_POLICIES", 1)
+    olga = await olga_of(console)
+    assert (await olga.submit(POLICY, POLICY, {"name": "first"})).status_code == 303
+    more = await olga.submit(POLICY, POLICY, {"name": "second"})
+    assert (more.status_code, "at most 1 policies" in more.text) == (422, True)
+
+
 async def test_who_may_have_codespaces(console: ConsoleWorld) -> None:
     olga = await olga_of(console)
     assert "Nothing was decided yet" in (await olga.get(POLICIES)).text

@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from berth.domain.codespace_access import AccessVisibility
 from berth.domain.codespace_policy import CodespacePolicy
-from berth.domain.problem import Denied, Invalid, LimitReached, NotFound, Problem
+from berth.domain.problem import Invalid, LimitReached, NotFound, Problem
 from berth.domain.repository import Visibility
 from berth.ui.app import Route
 from berth.ui.console import ORGANIZATION
@@ -100,7 +100,7 @@ async def change(page: Page) -> Response:
 async def _put(page: Page, name: str, *, is_new: bool) -> Response:
     try:
         made = await page.services.codespace_policies.put(page.user, page.path("org"), _read(page.form, name))
-    except (Invalid, LimitReached, Denied) as problem:
+    except (Invalid, LimitReached) as problem:
         return await _show_form(page, CodespacePolicy(name=name), is_new=is_new, problem=problem)
     return page.redirect(_at(page), f"The policy {made.name} holds from now on.")
 
