@@ -340,6 +340,28 @@ async def test_events_end_when_the_session_does(console: ConsoleWorld, monkeypat
     assert "event: end" not in answer.text
 
 
+async def test_attack_a_user_follows_a_bounded_number_of_logs(
+    console: ConsoleWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each asks the database ten times a second. By the console and by the API they are counted together."""
+    monkeypatch.setattr("berth.services.codespace._MAX_FOLLOWED", 1)
+    browser, api, shop = await start(console)
+    name = await make_codespace(console, api, shop, phase="provisioning")
+    events, follow = f"/codespaces/{name}/log/events", f"/user/codespaces/{name}/logs?follow=1"
+    coming = asyncio.ensure_future(browser.get(events))
+    async with asyncio.timeout(10):
+        while not console.berth.services.codespaces._following:
+            await asyncio.sleep(0.05)
+    refused = await api.get(follow)
+    assert (refused.status_code, "as many as there may be" in refused.text) == (422, True)
+    assert (await browser.get(events)).status_code == 422
+    await codespaces.set_row(console, name, **AVAILABLE)
+    async with asyncio.timeout(10):
+        assert "event: end" in (await coming).text
+    for again in (await browser.get(events), await api.get(follow)):  # the positive control
+        assert (again.status_code, "event: end" in again.text) == (200, True)
+
+
 async def test_a_page_holds_the_last_of_a_long_log(console: ConsoleWorld) -> None:
     browser, api, shop = await start(console)
     name = await make_codespace(console, api, shop, **AVAILABLE)

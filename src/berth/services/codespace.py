@@ -5,6 +5,7 @@ Every change is a change of what is desired, stored and answered at once; the lo
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +33,7 @@ from berth.services.codespace_view import CodespaceView, CodespaceViews
 from berth.services.ports import Clock, Entropy, ExecResult, GitRepositories
 
 _FOLLOW_EVERY_S = 0.1
+_MAX_FOLLOWED = 32  # logs by a user, in this process: each asks the database ten times a second
 _LOG_PAGE = 500
 _LOG_PHASES = 60
 _AT_REST = frozenset({State.AVAILABLE, State.EXPORTING, State.SHUTDOWN, State.FAILED})
@@ -63,6 +65,7 @@ class CodespaceService:
         self._machines = machines
         self._views = CodespaceViews(clock=clock, machines=machines, longest=limits.longest)
         self._wake = wake
+        self._following: Counter[int] = Counter()  # logs, by account
 
     async def create(self, subject: Subject, repository: Repository, wanted: CodespaceRequest) -> CodespaceView:
         """Store a new codespace; the loop launches it.
@@ -293,8 +296,29 @@ class CodespaceService:
             if len(page) < _LOG_PAGE:
                 return entries
 
-    async def follow_log(self, subject: Subject, name: str, *, after: int) -> AsyncIterator[LogEntry]:
-        """The lines after `after` as they come, then one of kind `end` with the state, once the codespace rests."""
+    def follow_log(self, subject: Subject, name: str, *, after: int) -> AsyncIterator[LogEntry]:
+        """The lines after `after` as they come, then one of kind `end` with the state, once the codespace rests.
+
+        Raises LimitReached, before anything is asked, if the caller follows as many as he may.
+        """
+        if self._following[subject.account_id] >= _MAX_FOLLOWED:
+            raise LimitReached(
+                f"You follow {_MAX_FOLLOWED} logs, which is as many as there may be.",
+                code="codespace.too_many_followed",
+                remedy="Close some first.",
+            )
+        return self._follow_counted(subject, name, after)
+
+    async def _follow_counted(self, subject: Subject, name: str, after: int) -> AsyncIterator[LogEntry]:
+        """What is never begun to be read does not count."""
+        self._following[subject.account_id] += 1
+        try:
+            async for entry in self._follow(subject, name, after):
+                yield entry
+        finally:
+            self._following[subject.account_id] -= 1
+
+    async def _follow(self, subject: Subject, name: str, after: int) -> AsyncIterator[LogEntry]:
         view = await self.get(subject, name)
         while True:
             async with self._store.read() as connection:
