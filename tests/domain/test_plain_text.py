@@ -14,6 +14,8 @@ HOSTILE = [
     ("over\rwritten", "over\nwritten"),
     ("back\x08space\x00\x7f", "backspace"),
     ("\u202egnp.exe", "gnp.exe"),
+    ("arabic\u061cmark", "arabicmark"),
+    ("hidden\U000e0041\U000e007ftags\ufff9note\ufffb", "hiddentagsnote"),
     ("zero\u200bwidth", "zerowidth"),
     ("unfinished\x1b[", "unfinished"),
     ("tab\tnewline\nä", "tab\tnewline\nä"),
