@@ -10,6 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
+from tests.adapters.postgres import Cluster
 
 from berth.adapters.store.database import Store
 from berth.adapters.store.prebuild_tables import metadata
@@ -89,6 +90,21 @@ def test_a_bad_url_is_refused_without_echoing_it(url: str) -> None:
     with pytest.raises(Invalid) as refused:
         Store(url)
     assert "hunter2" not in refused.value.message
+
+
+@pytest.mark.postgres
+async def test_postgresql_compiles_no_query(postgres: Cluster) -> None:
+    """A list's condition is cheap to run, and takes a second to compile; the setting outlives a transaction that is undone."""
+    url = postgres.create_database()
+    store = Store(url)
+    try:
+        for _ in range(2):
+            async with store.read() as connection:
+                assert (await connection.execute(text("SHOW jit"))).scalar_one() == "off"
+                await connection.rollback()
+    finally:
+        await store.close()
+        postgres.drop_database(url)
 
 
 async def test_an_error_does_not_say_what_was_asked_for(store: Store) -> None:

@@ -42,6 +42,8 @@ class Store:
         if self.is_sqlite:
             event.listen(self.engine.sync_engine, "connect", _on_sqlite_connect)
             event.listen(self.engine.sync_engine, "begin", _on_sqlite_begin)
+        else:
+            event.listen(self.engine.sync_engine, "connect", _on_postgresql_connect)
         self._looks = self._make_engine_for_looks()
 
     def _options(self) -> dict[str, Any]:
@@ -177,6 +179,14 @@ def _on_sqlite_connect(connection: Any, _record: object) -> None:
     for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON", "temp_store = MEMORY"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _on_postgresql_connect(connection: Any, _record: object) -> None:
+    # Who may see a row is a condition of many parts: compiling one took the server a second, running it three milliseconds.
+    cursor = connection.cursor()
+    cursor.execute("SET jit = off")
+    cursor.close()
+    connection.commit()  # or it would hold for this transaction only
 
 
 def _on_sqlite_begin(connection: Connection) -> None:
