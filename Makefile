@@ -7,7 +7,7 @@ WORKERS ?= 4 # of pytest, on two cores: half of what tests do is to wait
 PARALLEL = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 unexport PYTHONDONTWRITEBYTECODE # collecting the tests takes a third of the time where they are compiled already
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix unit lock openapi screenshots chaos fuzz slow bench bench-registry bench-listing bench-prebuild bench-helper bench-doctor clean
+.PHONY: help setup demo test check fix unit lock openapi screenshots chaos fuzz slow bench bench-registry bench-listing bench-console bench-prebuild bench-helper bench-doctor clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,10 @@ bench-registry: ## Measure the built-in registry beside CNCF distribution (minut
 bench-listing: ## Measure pages of 30 items beside pages of one, on both databases (minutes; ARGS=--help for options)
 	@dev/setup test
 	$(BIN)/python bench/listing.py $(ARGS)
+
+bench-console: ## Measure every page of the console with 10 000 packages and 1 000 codespaces (a minute; ARGS=--help for options)
+	@dev/setup test
+	$(BIN)/python bench/console.py $(ARGS)
 
 bench-prebuild: ## Measure a launch from a prebuild beside one that builds (a minute; ARGS="--rounds 5")
 	@dev/setup test

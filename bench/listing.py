@@ -17,7 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,14 +26,18 @@ from registry_client import Refused
 from registry_targets import Berth, log_tail
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import create_engine, insert, make_url, select, text, update
-
-from berth.adapters.store import package_tables, tables
-from berth.client import Client, SecretOwner
-from berth.domain.scope import Scope
-from berth.domain.secret_text import SecretText
+from sqlalchemy import create_engine, func, insert, make_url, select, text, update
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.adapters.postgres import start_cluster  # noqa: E402 the tests' own PostgreSQL
+
+from berth.adapters.store import package_tables, tables  # noqa: E402
+from berth.client import Client, SecretOwner  # noqa: E402
+from berth.domain.scope import Scope  # noqa: E402
+from berth.domain.secret_text import SecretText  # noqa: E402
+
 DATABASES = ("sqlite", "postgresql")
 BAR = 2.0
 ITEMS = 30
@@ -89,24 +93,9 @@ class World:
         httpx.put(url, headers=self.headers, json=body, trust_env=False).raise_for_status()
 
     def _copy_rows(self, repository_id):
-        url = make_url(self.target.database_url)
-        is_sqlite = url.get_backend_name() == "sqlite"
-        engine = create_engine(url if is_sqlite else url.set(drivername="postgresql+psycopg"))
-        with engine.begin() as connection:
+        with open_rows(self.target.database_url) as connection:
             connection.execute(update(tables.codespaces).values(**AT_REST, seen=tables.codespaces.c.generation))
-            row = connection.execute(select(tables.codespaces)).one()._asdict()
-            del row["id"]
-            copies = [{**row, "name": f"copy-{n}", "environment_id": f"{n:036}"} for n in range(CODESPACES - 1)]
-            connection.execute(insert(tables.codespaces), copies)
-            owner = select(tables.repositories.c.owner_id).where(tables.repositories.c.id == repository_id)
-            _insert_packages(connection, connection.scalar(owner), repository_id, row["created_at"])
-        with engine.connect() as connection:  # as a server that has run for a while has done
-            connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
-        engine.dispose()
-
-    def cpu_s(self):
-        """Of the server, which is one process. See Target.cpu_s, which looks for its children: too long for each request."""
-        return time.clock_gettime((~self.target.process.pid << 3) | 2)
+            copy_rows(connection, repository_id)
 
     @property
     def _origin(self):
@@ -117,8 +106,38 @@ class World:
         return {"Authorization": f"token {self.token.reveal()}"}
 
 
+def cpu_s(target):
+    """Of a server, which is one process. See Target.cpu_s, which looks for its children: too long for each request."""
+    return time.clock_gettime((~target.process.pid << 3) | 2)
+
+
+@contextmanager
+def open_rows(database_url):
+    """For many rows at once. Afterwards the database knows how many there are, as with a server that has run for a while."""
+    url = make_url(database_url)
+    is_sqlite = url.get_backend_name() == "sqlite"
+    engine = create_engine(url if is_sqlite else url.set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        yield connection
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
+    engine.dispose()
+
+
+def copy_rows(connection, repository_id):
+    """Its first codespace, until there are CODESPACES; PACKAGES, each with a version, of its owner and linked to it."""
+    codespaces, repositories = tables.codespaces, tables.repositories
+    query = select(codespaces).where(codespaces.c.repository_id == repository_id).order_by(codespaces.c.id).limit(1)
+    row = connection.execute(query).one()._asdict()
+    del row["id"]
+    missing = CODESPACES - connection.scalar(select(func.count()).select_from(codespaces))
+    copies = [{**row, "name": f"many-{n}", "environment_id": f"{n:036}"} for n in range(missing)]
+    connection.execute(insert(codespaces), copies)
+    owner_id = connection.scalar(select(repositories.c.owner_id).where(repositories.c.id == repository_id))
+    _insert_packages(connection, owner_id, repository_id, row["created_at"])
+
+
 def _insert_packages(connection, owner_id, repository_id, at):
-    """Each with a version, linked to the repository."""
     times = {"created_at": at, "updated_at": at}
     package = {
         **times,
@@ -133,7 +152,7 @@ def _insert_packages(connection, owner_id, repository_id, at):
     connection.execute(insert(packages), [{**package, "name": f"package-{n}"} for n in range(PACKAGES)])
     media = "application/vnd.oci.image.manifest.v1+json"
     version = {**times, "media_type": media, "artifact_type": "", "size": 2, "content": b"{}"}
-    ids = connection.execute(select(packages.c.id)).scalars()
+    ids = connection.execute(select(packages.c.id).where(packages.c.name.startswith("package-"))).scalars()
     rows = [{**version, "package_id": each, "digest": f"sha256:{each:064x}"} for each in ids]
     connection.execute(insert(manifests), rows)
 
@@ -173,11 +192,11 @@ def measure_list(world, connection, path, total, rounds):
         for which, items in asked:
             page = 1 if which == "first" else total // items
             url = f"/api/v3{path}{separator}per_page={items}&page={page}"
-            started, used = time.perf_counter(), world.cpu_s()
+            started, used = time.perf_counter(), cpu_s(world.target)
             connection.request("GET", url, headers=world.headers)
             answer = connection.getresponse()
             body = answer.read()
-            seconds, used = time.perf_counter() - started, world.cpu_s() - used
+            seconds, used = time.perf_counter() - started, cpu_s(world.target) - used
             if number == 0:
                 check(url, answer, body, items)
             if number >= WARM:
@@ -198,12 +217,7 @@ def check(url, answer, body, items):
 def measure(database, folder, cores, rounds):
     """All lists on one database."""
     with ExitStack() as stack:
-        url = None
-        if database == "postgresql":
-            sys.path.insert(0, str(ROOT))
-            from tests.adapters.postgres import start_cluster  # noqa: PLC0415 the tests' own PostgreSQL
-
-            url = stack.enter_context(start_cluster()).create_database()
+        url = stack.enter_context(start_cluster()).create_database() if database == "postgresql" else None
         world = World(folder, cores[0], url)
         stack.callback(world.target.stop)
         try:

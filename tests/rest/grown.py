@@ -41,12 +41,12 @@ async def make_alike(seeded: Seeded) -> None:
         await connection.execute(insert(tables.forks).values(repository_id=own, parent_id=linked))
 
 
-async def grow(seeded: Seeded) -> None:
-    """MORE rows in every list that the operations of the table show."""
+async def grow(seeded: Seeded, rows: int = MORE) -> None:
+    """That many more rows in every list that the operations of the table show; of files and triples MORE."""
     _grow_tree(seeded)
     async with seeded.berth.store.begin() as connection:
         accounts = {row.login: row.id for row in await connection.execute(select(tables.accounts))}
-        growth = _Growth(connection, accounts["acme"], accounts["octo"], int(seeded.values["repository_id"]))
+        growth = _Growth(connection, accounts["acme"], accounts["octo"], int(seeded.values["repository_id"]), rows)
         people = await growth.accounts(accounts["ada"])
         repositories = await growth.repositories()
         teams = await growth.teams(people, repositories)
@@ -68,6 +68,7 @@ class _Growth:
     acme: int
     octo: int
     web: int
+    rows: int
 
     async def accounts(self, ada: int) -> list[int]:
         """Members of acme, who have a role on web by name; and organizations that octo owns."""
@@ -85,7 +86,7 @@ class _Growth:
     async def repositories(self) -> list[int]:
         """Of octo, forks of web, and of acme: the latters' ids. And pull requests of web."""
         table = tables.repositories
-        named = [{"name": f"r{n}", "name_key": f"r{n}"} for n in range(MORE)]
+        named = [{"name": f"r{n}", "name_key": f"r{n}"} for n in range(self.rows)]
         forks = await self._copy(table, self.web, lambda n: {**named[n], "owner_id": self.octo})
         await self._add(tables.forks, *({"repository_id": each, "parent_id": self.web} for each in forks))
         pull = await self._newest(select(tables.pull_requests.c.id))
@@ -100,7 +101,7 @@ class _Growth:
         version = {"owner_id": self.acme, "digest": "d", "commit_id": "c", "created_at": at, "configuration_hash": "h"}
         await self._add(prebuild_tables.prebuild_versions, *({**version, "prebuild_id": each} for each in made))
         line = {"prebuild_id": first, "at": at, "kind": "output", "text": "x"}
-        await self._add(prebuild_tables.prebuild_log, *(line for _ in range(MORE)))
+        await self._add(prebuild_tables.prebuild_log, *(line for _ in range(self.rows)))
 
     async def teams(self, people: list[int], repositories: list[int]) -> list[int]:
         """All have a role on web; the one that was there has one on all, and all are in it."""
@@ -116,7 +117,7 @@ class _Growth:
 
     async def policies(self) -> None:
         """For codespaces of acme's repositories, saying nothing."""
-        rows = ({"organization_id": self.acme, "name": f"p{n}"} for n in range(MORE))
+        rows = ({"organization_id": self.acme, "name": f"p{n}"} for n in range(self.rows))
         await self._add(tables.codespace_policies, *rows)
 
     async def secrets(self, repositories: list[int]) -> None:
@@ -135,7 +136,7 @@ class _Growth:
             tables.codespaces, codespace, lambda n: {"name": f"copy-{n}", "environment_id": f"environment-{n}"}
         )
         line = {"codespace_id": codespace, "at": datetime.now(UTC), "kind": "output"}
-        await self._add(tables.codespace_log, *({**line, "text": str(number)} for number in range(MORE)))
+        await self._add(tables.codespace_log, *({**line, "text": str(number)} for number in range(self.rows)))
         event = await self._newest(select(tables.audit_log.c.id))
         await self._copy(tables.audit_log, event, lambda _: {"account_id": self.acme})
         await self._copy(tables.audit_log, event, lambda _: {"account_id": self.octo})
@@ -172,11 +173,11 @@ class _Growth:
         return int((await self.connection.execute(newest)).scalar_one())
 
     async def _copy(self, table: Table, like: int, changed: Callable[[int], dict[str, Any]]) -> list[int]:
-        """The ids of MORE new rows, each as the given one but for what `changed` gives for its number."""
+        """The ids of new rows, each as the given one but for what `changed` gives for its number."""
         row = (await self.connection.execute(select(table).where(table.c.id == like))).one()._asdict()
         del row["id"]
-        await self._add(table, *({**row, **changed(number)} for number in range(MORE)))
-        ids = select(table.c.id).order_by(table.c.id.desc()).limit(MORE)
+        await self._add(table, *({**row, **changed(number)} for number in range(self.rows)))
+        ids = select(table.c.id).order_by(table.c.id.desc()).limit(self.rows)
         return list((await self.connection.execute(ids)).scalars())
 
     async def _add(self, table: Table, *rows: dict[str, Any]) -> None:
