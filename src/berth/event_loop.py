@@ -5,8 +5,9 @@ server of 100 MiB, which starts several gits for a request. Python's own way tak
 """
 
 import asyncio
-import os
+import contextlib
 import subprocess
+import threading
 from asyncio import SubprocessProtocol, SubprocessTransport, base_subprocess
 from collections.abc import Callable
 from typing import Any
@@ -15,21 +16,23 @@ import uvloop
 
 
 class _Program(base_subprocess.BaseSubprocessTransport):
-    """asyncio's own transport, for a loop that is not asyncio's own. The kernel tells when the program ends: pidfd_open(2)."""
+    """asyncio's own transport, for a loop that is not asyncio's own. A thread waits for the end, as asyncio's watcher does."""
 
     _exit_code: asyncio.Future[int]
 
     def _start(self, **options: Any) -> None:  # type: ignore[override]  # all are named, as Popen names them
         self._proc = program = subprocess.Popen(**options)
         self._exit_code = self._loop.create_future()
-        end = os.pidfd_open(program.pid)
-        self._loop.add_reader(end, self._ended, end, program)
+        threading.Thread(target=self._watch, args=(program,), name=f"program {program.pid}", daemon=True).start()
 
-    def _ended(self, end: int, program: "subprocess.Popen[bytes]") -> None:
-        self._loop.remove_reader(end)
-        os.close(end)
-        self._exit_code.set_result(program.wait())
-        self._process_exited(self._exit_code.result())
+    def _watch(self, program: "subprocess.Popen[bytes]") -> None:
+        exit_code = program.wait()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody asks any more
+            self._loop.call_soon_threadsafe(self._ended, exit_code)
+
+    def _ended(self, exit_code: int) -> None:
+        self._exit_code.set_result(exit_code)
+        self._process_exited(exit_code)
 
     async def _wait(self) -> int:
         """Until it has ended, whoever else holds its pipes; asyncio's versions differ in that."""

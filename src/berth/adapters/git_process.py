@@ -110,10 +110,13 @@ async def _start(
             env=git_environment(extra),
             start_new_session=True,
         )
-    except OSError as error:
+    except (FileNotFoundError, PermissionError) as error:
         raise UpstreamFailed(
             "git cannot be started.", code="git.missing", remedy="Install git on the server."
         ) from error
+    except OSError as error:  # of memory, processes or files there are none left just now
+        reason = os.strerror(error.errno or 0)
+        raise UpstreamFailed(f"git cannot be started: {reason}.", code="git.not_started", retryable=True) from error
 
 
 async def kill_group(process: Process) -> None:
