@@ -91,10 +91,10 @@ async def triples(store: Store, tmp_path: Path) -> Triples:
         ("otto", MINE, "accepted"),
         ("olga", WEB, "accepted"),
         ("wim", WEB, "secret.denied"),
-        ("otto", WEB, "secret.not_found"),
+        ("otto", WEB, "repository.not_found"),
         ("olga", ACME, "accepted"),
         ("mia", ACME, "secret.denied"),
-        ("otto", ACME, "secret.not_found"),
+        ("otto", ACME, "account.not_found"),
     ],
 )
 async def test_a13_who_may_change_the_secrets_may_add_a_login(
@@ -273,7 +273,7 @@ async def test_what_is_stored_is_tried_again(triples: Triples) -> None:
     triples.registry.passwords["r.test"] = "another"
     assert (await triples.service.check(otto, MINE, "CORP")).outcome is LoginOutcome.REFUSED
     await triples.world.service.delete(otto, MINE, NAMES[2])
-    with pytest.raises(Invalid, match="there is no value for CORP_CONTAINER_REGISTRY_PASSWORD"):
+    with pytest.raises(Invalid, match="CORP_CONTAINER_REGISTRY_PASSWORD has no value"):
         await triples.service.check(otto, MINE, "CORP")
     with pytest.raises(NotFound):
         await triples.service.check(otto, MINE, "NONE")
