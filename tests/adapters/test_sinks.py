@@ -30,6 +30,7 @@ from berth.domain.ecr_host import find_ecr_registry
 from berth.domain.ecr_key import AwsKeys, EcrToken
 from berth.domain.feature_manifest import CONFIG_TYPE, LAYER_TYPE
 from berth.domain.image_reference import Digest, ImageReference, parse_image_reference
+from berth.domain.login_exchange import LoginProof
 from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.problem import Invalid
 from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
@@ -245,7 +246,7 @@ async def test_c7_what_a_registry_names_is_not_gone_to(authority: Authority, lur
         assert isinstance(image, ResolvedImage), "the rest of the registry is good"
         assert isinstance(missing, ImageRefused)
         assert missing.finding.code == "image.not_found"
-        assert login is None
+        assert isinstance(login, LoginProof), "it is not refused"
         assert isinstance(fetched, FetchedFeature) is (lure not in {"a layer elsewhere", "a manifest elsewhere"})
         assert there.sink.connections == 0
         assert {asked.method for asked in there.server.asked} == {"GET"}, "nothing is ever uploaded"

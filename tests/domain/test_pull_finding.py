@@ -66,7 +66,7 @@ def test_s6_where_a_credential_is_withheld_nobody_is_sent_to_store_one() -> None
     withheld = NoCredential(withheld_reason="You may not write.")
     told = explain_pull(seen("image.credential_missing"), withheld, IMAGE)
     assert told.sentence == "No. You may not write."
-    assert told.next_step.startswith("Name an image that anybody may pull")
+    assert told.next_step.startswith("Have that changed, if it can be; else name an image that anybody may pull")
     assert explain_pull(seen("image.not_found"), withheld, IMAGE) == seen("image.not_found")
     assert explain_pull(seen("image.credential_missing"), NoCredential(), IMAGE).next_step == "Do."
 
