@@ -23,9 +23,9 @@ def _sqlite(template: Path) -> Iterator[str]:
 
 @contextmanager
 def _postgresql(cluster: Cluster) -> Iterator[str]:
-    url = cluster.create_database()
+    url = cluster.lend()
     yield url
-    cluster.drop_database(url)
+    cluster.give_back(url)
 
 
 def new_database(request: pytest.FixtureRequest) -> NewDatabase:

@@ -21,6 +21,17 @@ _OPTIONS = (
 )
 _USER = "postgres"
 _TEMPLATE = "migrated"
+_FILLED = "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid >= 16384 AND pg_relation_size(oid) > 0"
+_SHAPE = """
+SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384 AND relkind <> 't'),
+  (SELECT count(*) FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0 AND NOT attisdropped),
+  (SELECT count(*) FROM pg_constraint WHERE oid >= 16384), (SELECT count(*) FROM pg_trigger),
+  (SELECT count(*) FROM pg_proc WHERE oid >= 16384), (SELECT count(*) FROM pg_db_role_setting),
+  (SELECT count(*) FROM pg_statistic WHERE starelid >= 16384), (SELECT min(version_num) FROM alembic_version)
+"""
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 
 
 def in_memory(otherwise: str | None = None) -> str | None:
@@ -30,12 +41,17 @@ def in_memory(otherwise: str | None = None) -> str | None:
 
 @dataclass
 class Cluster:
-    """A running cluster; `create_database` gives each test its own, a copy of one that was migrated once."""
+    """A running cluster; each test has a database of its own, a copy of one that was migrated once.
+
+    `lend` gives one that `give_back` emptied, if there is one: making one takes several times as long.
+    """
 
     folder: Path
     programs: Path
     _numbers: Iterator[int] = field(default_factory=lambda: count(1))
     _connection: psycopg.Connection | None = None
+    _given_back: list[str] = field(default_factory=list)
+    _shape: tuple[object, ...] | None = None
 
     @property
     def data(self) -> Path:
@@ -59,6 +75,10 @@ class Cluster:
         with engine.begin() as connection:
             upgrade_tables(connection)
         engine.dispose()
+        with psycopg.connect(self._url(_TEMPLATE)) as connection:
+            self._shape = connection.execute(_SHAPE).fetchone()
+            filled = connection.execute(_FILLED).fetchall()
+        assert filled == [("alembic_version",)], "what else a migration writes, `give_back` has to keep, too"
 
     def create_database(self, *, icu_locale: str | None = None) -> str:
         """The URL of a new database: migrated, or empty and in the alphabet of this locale."""
@@ -67,12 +87,32 @@ class Cluster:
         if icu_locale is not None:
             template = f"template0 LOCALE_PROVIDER icu ICU_LOCALE '{icu_locale}' LOCALE 'C.UTF-8'"
         self._execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        return f"postgresql://{_USER}@/{name}?host={self.folder}"
+        return self._url(name)
+
+    def lend(self) -> str:
+        """The URL of a migrated, empty database, until `give_back`."""
+        return self._given_back.pop() if self._given_back else self.create_database()
+
+    def give_back(self, url: str) -> None:
+        """Empty it for the next one. One of which more than its rows was changed, or that was analysed, is dropped."""
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(_END_OTHERS)
+            is_as_it_was = connection.execute(_SHAPE).fetchone() == self._shape
+            filled = [name for (name,) in connection.execute(_FILLED) if name != "alembic_version"]
+            if is_as_it_was and filled:
+                connection.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE".encode())
+        if is_as_it_was:
+            self._given_back.append(url)
+        else:
+            self.drop_database(url)
 
     def drop_database(self, url: str) -> None:
         """Keeps the cluster small: it lies in memory."""
         name = url.partition("@/")[2].partition("?")[0]
         self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def _url(self, name: str) -> str:
+        return f"postgresql://{_USER}@/{name}?host={self.folder}"
 
     def _execute(self, statement: str) -> None:
         if self._connection is None:

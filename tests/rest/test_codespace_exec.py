@@ -129,7 +129,7 @@ async def world(berth: Berth) -> AsyncIterator[World]:
     name = (await octo.post("/repos/octo/r/codespaces", json={})).json()["name"]
     token = octo.headers["authorization"].partition(" ")[2]
     container_id = engine.make({}).container_id
-    sockets = make_socket_app(services, socket_routes(start_s=0.5), EXTERNAL)
+    sockets = make_socket_app(services, socket_routes(start_s=2), EXTERNAL)
     front = make_front(rest=berth.rest, sockets=sockets, git=berth.git, oci=berth.rest, checks={})
     async with listening(front) as port:
         made = World(berth, engine, sessions, port, token, name, container_id)
