@@ -3,7 +3,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from berth.domain.account import RESERVED_LOGINS, Account, AccountType, parse_login, team_slug
+from berth.domain.account import (
+    RESERVED_LOGINS,
+    Account,
+    AccountType,
+    check_team_description,
+    parse_login,
+    team_slug,
+)
 from berth.domain.problem import Invalid
 
 
@@ -32,10 +39,22 @@ def test_a_team_gets_its_slug(name: str, slug: str) -> None:
     assert team_slug(name) == slug
 
 
-@pytest.mark.parametrize("name", ["", "!!!", "é", "a" * 101])
+@pytest.mark.parametrize(
+    "name", ["", "!!!", "é", "a" * 101, pytest.param("a" + "-" * 100, id="long, and hardly a slug")]
+)
 def test_a_team_needs_a_letter_or_digit(name: str) -> None:
-    with pytest.raises(Invalid):
+    with pytest.raises(Invalid) as raised:
         team_slug(name)
+    assert (raised.value.field, raised.value.code) == ("name", "team.name")
+
+
+def test_a_team_is_named_and_described_within_bounds() -> None:
+    assert team_slug("a" + "-" * 99) == "a"
+    for text in ("", "é" * 350, "two\nlines"):
+        assert check_team_description(text) == text
+    with pytest.raises(Invalid) as raised:
+        check_team_description("é" * 351)
+    assert (raised.value.field, raised.value.code) == ("description", "team.description")
 
 
 def test_whose_commits_are_whose() -> None:

@@ -78,6 +78,8 @@ async def test_owners_make_and_change_teams(accounts: AccountWorld) -> None:
     assert (renamed.team.slug, renamed.team.description) == ("early-birds", "late")
     assert await outcome(service.update(olga, "acme", "early-birds", "writers", None)) == "Invalid team.name.taken"
     assert await outcome(service.create(olga, "acme", "!!", "")) == "Invalid team.name"
+    assert await outcome(service.create(olga, "acme", "new", "x" * 351)) == "Invalid team.description"
+    assert await outcome(service.update(olga, "acme", "early-birds", None, "x" * 351)) == "Invalid team.description"
     deleted = {name: service.delete(accounts.who(name), "acme", "early-birds") for name in reversed(expected)}
     assert await outcomes(deleted) == expected
 

@@ -13,6 +13,8 @@ from berth.domain.problem import Invalid
 
 _LOGIN = re.compile(r"[A-Za-z0-9](?:-?[A-Za-z0-9]){0,38}")
 MAX_LOGIN_LENGTH = 39
+MAX_TEAM_NAME = 100
+MAX_TEAM_DESCRIPTION = 350  # Decided: as a repository's; GitHub documents none
 
 RESERVED_LOGINS = frozenset(
     {
@@ -98,6 +100,21 @@ _SLUG_BREAK = re.compile(r"[^a-z0-9_]+")
 def team_slug(name: str) -> str:
     """A team's slug from its name, as GitHub makes it: lower case, other characters become one hyphen. Raises Invalid."""
     slug = _SLUG_BREAK.sub("-", name.lower()).strip("-")
-    if not slug or len(slug) > 100:
-        raise Invalid("A team's name needs 1 to 100 characters with a letter or digit.", field="name", code="team.name")
+    if not slug or max(len(slug), len(name)) > MAX_TEAM_NAME:
+        raise Invalid(
+            f"A team's name needs 1 to {MAX_TEAM_NAME} characters with a letter or digit.",
+            field="name",
+            code="team.name",
+        )
     return slug
+
+
+def check_team_description(text: str) -> str:
+    """Raises Invalid."""
+    if len(text) > MAX_TEAM_DESCRIPTION:
+        raise Invalid(
+            f"A team's description has at most {MAX_TEAM_DESCRIPTION} characters.",
+            field="description",
+            code="team.description",
+        )
+    return text

@@ -11,7 +11,7 @@ from berth.adapters.store import team as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.repository import KnownRepository
 from berth.domain.access import Subject
-from berth.domain.account import Account, AccountType, Team, team_slug
+from berth.domain.account import Account, AccountType, Team, check_team_description, team_slug
 from berth.domain.problem import Denied, Invalid, NotFound
 from berth.domain.repository import Repository
 from berth.domain.role import Role, find_role
@@ -90,7 +90,7 @@ class TeamService:
                 organization_id=found.id,
                 slug=team_slug(name),
                 name=name,
-                description=description,
+                description=check_team_description(description),
                 now=self._clock.now(),
             )
             await self._record(connection, subject, "team.create", found.id, team.slug)
@@ -106,7 +106,7 @@ class TeamService:
             if name is not None:
                 values |= {"name": name, "slug": team_slug(name)}
             if description is not None:
-                values["description"] = description
+                values["description"] = check_team_description(description)
             team = await rows.update_team(connection, view.team.id, values)
             await self._record(connection, subject, "team.update", view.organization.id, team.slug)
             return await self._view(connection, replace(view, team=team))
