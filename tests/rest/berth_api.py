@@ -140,6 +140,7 @@ async def make_berth(
     *,
     provider: IdentityProvider | None = None,
     unknown: frozenset[UnknownIdentity] = frozenset(),
+    machines: Machines | None = None,
 ) -> AsyncIterator[Berth]:
     clock, entropy, blobs = SystemClock(), SystemEntropy(), DirectoryBlobStore(folder / "blobs")
     git = BareGitRepositories(folder / "repositories")
@@ -156,7 +157,7 @@ async def make_berth(
         executor=cast("Any", None),  # there is no engine here
         activity=activity,
         limits=CodespaceLimits(per_user=10, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST),
-        machines=Machines(),
+        machines=machines or Machines(),
         wake=lambda: None,
     )
     swaps = make_swaps(FakeEcrAPI(), clock)

@@ -333,9 +333,14 @@ async def test_an_update_changes_what_it_is_given(world: CodespaceWorld, olga: S
     assert (changed.display_name, changed.machine, changed.recent_folders) == ("mine", "small", ("/w",))
     assert view.machine.name == "small"
     assert (changed.state, changed.generation) == (before.state, before.generation), "the loop has nothing to do"
+    again = await world.service.update(olga, name, display_name="mine", machine="big", recent_folders=None)
+    assert again.codespace.machine == "big"
+    same = await world.service.update(olga, name, display_name="mine", machine="big", recent_folders=None)
+    assert same.codespace == again.codespace
     async with world.store.read() as connection:
         statement = select(audit_log.c.detail).where(audit_log.c.action == "codespace.update")
-        assert list((await connection.execute(statement)).scalars()) == ["display_name machine recent_folders"]
+        said = list((await connection.execute(statement.order_by(audit_log.c.id))).scalars())
+    assert said == ["display_name machine recent_folders", "machine"]
 
 
 @pytest.mark.parametrize(

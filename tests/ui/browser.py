@@ -16,6 +16,7 @@ from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.store.database import Store
 from berth.domain.identity import UnknownIdentity
+from berth.domain.machine import Machines
 from berth.front import make_front
 from berth.services.ports import IdentityProvider
 from berth.ui.app import make_ui_app
@@ -130,8 +131,9 @@ async def make_console(
     origin: str | None = ORIGIN,
     provider: IdentityProvider | None = None,
     unknown: frozenset[UnknownIdentity] = frozenset(),
+    machines: Machines | None = None,
 ) -> AsyncIterator[ConsoleWorld]:
-    async with make_berth(folder, store, provider=provider, unknown=unknown) as berth:
+    async with make_berth(folder, store, provider=provider, unknown=unknown, machines=machines) as berth:
         ui = make_ui_app(
             berth.services,
             ROUTES,

@@ -41,6 +41,7 @@ PAGES: tuple[Shown, ...] = (
     Shown("codespace", "/codespaces/{name}"),
     Shown("codespace-failed", "/codespaces/{name}", {"name": "{failed}"}),
     Shown("codespace-provisioning", "/codespaces/{name}", {"name": "{provisioning}"}),
+    Shown("codespace-change", "/codespaces/{name}/change"),
     Shown("codespace-delete", "/codespaces/{name}/delete"),
     Shown("codespace-terminal", "/codespaces/{name}/terminal", {"name": "{stopped}"}),
     Shown("registries", "/registries"),

@@ -23,6 +23,7 @@ from berth.domain.codespace import finding_to_json
 from berth.domain.finding import Finding, Fixer
 from berth.domain.identity import Answer, Claims, Flow
 from berth.domain.lifecycle import Desired, Phase
+from berth.domain.machine import parse_machines
 from berth.domain.problem import UpstreamFailed
 from berth.domain.repository import Visibility
 from berth.ui.routes import ROUTES
@@ -44,6 +45,9 @@ _FAILED = Finding(
 )
 _PROVED = Claims(issuer="https://id.example.com", subject="s1", email="octo@example.com")
 _GIGABYTE = 1_000_000_000
+_MACHINES = parse_machines(
+    '[{"name": "standardLinux", "cpus": 2, "memory_gb": 8, "storage_gb": 32}, {"name": "largeLinux", "cpus": 8, "memory_gb": 32}]'
+)
 
 
 class _NoProvider:
@@ -77,7 +81,7 @@ class Pictured:
 @asynccontextmanager
 async def make_pictured(folder: Path, store: Store) -> AsyncIterator[Pictured]:
     """`origin=None`: in this process it is reached by https, and a real browser reaches it by http."""
-    async with make_console(folder, store, origin=None, provider=_NoProvider()) as console:
+    async with make_console(folder, store, origin=None, provider=_NoProvider(), machines=_MACHINES) as console:
         seeded = await make_seeded(console.berth)
         await make_alike(seeded)
         await _people_and_places(seeded)

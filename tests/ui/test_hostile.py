@@ -64,6 +64,7 @@ _MEANT = {
     *(
         "/codespaces",
         "/codespaces/{name}",
+        "/codespaces/{name}/change",
         "/codespaces/{name}/log",
         "/orgs/{org}/audit",
         "/orgs/{org}/teams/{team_slug}",

@@ -220,7 +220,7 @@ class CodespaceService:
         machine: str | None,
         recent_folders: Sequence[str] | None,
     ) -> CodespaceView:
-        """Change what is given; None and the empty text leave it. The machine is the next start's. Raises Invalid."""
+        """Change what is given and differs; None and the empty text leave it. The machine is the next start's. Raises Invalid."""
         view = await self.get(subject, name)
         if not _may_manage(subject, view.codespace):
             raise Denied("This token manages no codespace but its own.", code="codespace.by_token")
@@ -231,6 +231,7 @@ class CodespaceService:
             values["machine"] = self._machines.choose(machine).name
         if recent_folders is not None:
             values["recent_folders"] = json.dumps(check_recent_folders(recent_folders))
+        values = {key: value for key, value in values.items() if value != getattr(view.codespace, key)}
         if not values:
             return view
         now = self._clock.now()

@@ -105,6 +105,32 @@ async def _change(page: Page, asked: Awaitable[object], remark: str) -> Response
     return page.redirect(f"{PATH}/{page.path('name')}", remark)
 
 
+async def ask_update(page: Page, problem: Problem | None = None) -> Response:
+    view = await page.services.codespaces.get(page.user, page.path("name"))
+    machines = await page.services.codespaces.list_machines(page.user, page.path("name"))
+    return await page.render(
+        "codespace_change.html", problem=problem, view=view, codespace=view.codespace, machines=machines
+    )
+
+
+async def update(page: Page) -> Response:
+    name, form = page.path("name"), page.form
+    before = (await page.services.codespaces.get(page.user, name)).codespace
+    try:
+        view = await page.services.codespaces.update(
+            page.user,
+            name,
+            display_name=form.text("display_name"),
+            machine=form.text("machine"),
+            recent_folders=None,
+        )
+    except Invalid as problem:
+        return await ask_update(page, problem)
+    moved = view.codespace.machine != before.machine
+    remark = "It was changed; it has the new machine from its next start on." if moved else "It was changed."
+    return page.redirect(f"{PATH}/{name}", "Nothing was changed." if view.codespace == before else remark)
+
+
 async def ask_delete(page: Page) -> Response:
     view = await page.services.codespaces.get(page.user, page.path("name"))
     name = view.codespace.name
@@ -129,6 +155,8 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", PATH + "/{name}/stop", stop),
     Route("POST", PATH + "/{name}/rebuild", rebuild),
     Route("POST", PATH + "/{name}/export", export),
+    Route("GET", PATH + "/{name}/change", ask_update),
+    Route("POST", PATH + "/{name}/change", update),
     Route("GET", PATH + "/{name}/delete", ask_delete),
     Route("POST", PATH + "/{name}/delete", delete),
 )
