@@ -10,7 +10,7 @@ from sqlalchemy import Select, Table, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.rest.seeded import Seeded, seal
 
-from berth.adapters.store import package_tables, prebuild_tables, tables
+from berth.adapters.store import package_tables, prebuild_tables, secret_tables, tables
 from berth.domain.account import AccountType
 from berth.domain.package_role import PackageRole
 from berth.domain.role import Role
@@ -122,10 +122,10 @@ class _Growth:
 
     async def secrets(self, repositories: list[int]) -> None:
         """The selections of those that are there."""
-        chosen = select(tables.secrets.c.id).where(tables.secrets.c.visibility == "selected")
+        chosen = select(secret_tables.secrets.c.id).where(secret_tables.secrets.c.visibility == "selected")
         for secret in (await self.connection.execute(chosen)).scalars().all():
             await self._add(
-                tables.secret_repositories, *({"secret_id": secret, "repository_id": each} for each in repositories)
+                secret_tables.secret_repositories, *({"secret_id": secret, "repository_id": each} for each in repositories)
             )
 
     async def what_octo_has(self, token_id: int) -> None:

@@ -15,13 +15,12 @@ from berth.adapters.store import repository as rows
 from berth.adapters.store import repository_transfer as transfer_rows
 from berth.adapters.store import team as team_rows
 from berth.adapters.store.database import Store
+from berth.adapters.store.secret_tables import secret_repositories, secrets
 from berth.adapters.store.tables import accounts as account_table
 from berth.adapters.store.tables import (
     audit_log,
     collaborators,
     memberships,
-    secret_repositories,
-    secrets,
     team_repositories,
     teams,
 )

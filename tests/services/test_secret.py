@@ -13,7 +13,8 @@ from berth.adapters.store import collaborator as collaborator_rows
 from berth.adapters.store import repository as repository_rows
 from berth.adapters.store import secret as rows
 from berth.adapters.store.database import Store
-from berth.adapters.store.tables import accounts, audit_log, repositories, secrets, team_members
+from berth.adapters.store.secret_tables import secrets
+from berth.adapters.store.tables import accounts, audit_log, repositories, team_members
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound, Problem, UpstreamFailed
 from berth.domain.role import Role
 from berth.domain.scope import Scope

@@ -21,9 +21,10 @@ from sqlalchemy import (
     text,
 )
 
-from berth.adapters.store.tables import Id, UTCTime, cascade, metadata, work_columns
+from berth.adapters.store.secret_tables import metadata
+from berth.adapters.store.tables import Id, UTCTime, cascade, work_columns
 
-__all__ = ["metadata"]  # with all tables in it: those of tables.py, too
+__all__ = ["metadata"]  # with all tables in it: those of the other modules, too
 
 # Tags and names are listed in the order of their bytes, on both databases.
 _BYTES = "C"

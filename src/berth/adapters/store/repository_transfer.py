@@ -10,7 +10,8 @@ from berth.adapters.store.access_token import revoke_workflow_tokens
 from berth.adapters.store.collaborator import remove_collaborator, set_collaborator
 from berth.adapters.store.package import forget_repository
 from berth.adapters.store.repository import update_repository
-from berth.adapters.store.tables import accounts, secret_repositories, secrets, team_repositories
+from berth.adapters.store.secret_tables import secret_repositories, secrets
+from berth.adapters.store.tables import accounts, team_repositories
 from berth.domain.repository_transfer import TransferPlan
 from berth.domain.role import Role
 from berth.domain.secret import SecretLevel

@@ -24,12 +24,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from berth.adapters.store.tables import (
-    accounts,
-    repositories,
-    secret_repositories,
-    secrets,
-)
+from berth.adapters.store.secret_tables import secret_repositories, secrets
+from berth.adapters.store.tables import accounts, repositories
 from berth.domain.problem import Conflict
 from berth.domain.secret import SecretLevel, SecretVisibility
 

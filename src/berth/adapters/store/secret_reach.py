@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, Integer, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.repository import readable_by
-from berth.adapters.store.tables import repositories, secret_repositories
+from berth.adapters.store.secret_tables import secret_repositories
+from berth.adapters.store.tables import repositories
 from berth.domain.access import Subject
 
 
