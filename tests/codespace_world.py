@@ -45,6 +45,7 @@ from berth.services.compose import ComposeServices
 from berth.services.credential_refresh import CredentialRefreshWorker, ask_for_refresh
 from berth.services.image_access import ImageAccess
 from berth.services.image_build import ImageBuilder
+from berth.services.last_check import LastChecks
 from berth.services.launch import Launcher
 from berth.services.launch_configuration import LaunchConfiguration
 from berth.services.launch_credentials import CodespaceCredentials
@@ -254,11 +255,12 @@ async def make_codespace_world(
     dev_containers = FakeDevContainers(engine)
     registry = FakeRegistryClient({f"{HOST}/team/dev": PASSWORD})
     ecr = FakeEcrAPI(now=lambda: clock.time)
-    swaps = make_swaps(aws or ecr, clock, partial(ask_for_refresh, store))
+    last_checks = LastChecks(store=store, clock=clock)
+    swaps = make_swaps(aws or ecr, clock, partial(ask_for_refresh, store), last_checks.keep_swap)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     executor = CodespaceExec(engine)
     refusals = PackageRefusals(store=store, tokens=tokens, own_host=OWN_HOST)
-    images = ImageAccess(registry=registry, engine=engine, refusals=refusals, swaps=swaps)
+    images = ImageAccess(registry=registry, engine=engine, refusals=refusals, swaps=swaps, last_checks=last_checks)
     activity = CodespaceActivity(store=store, clock=clock)
     limits = CodespaceLimits(per_user=per_user, idle_timeout_minutes=30, retention_minutes=60, longest=LONGEST)
     codespace_tokens = CodespaceTokens(store=store, access=tokens, clock=clock, entropy=entropy, life_s=TOKEN_LIFE_S)

@@ -32,6 +32,7 @@ from berth.domain import credential_exchange
 from berth.domain.address_policy import parse_private_addresses
 from berth.domain.feature_manifest import LAYER_TYPE, MAX_LAYER_BYTES
 from berth.domain.image_reference import Digest, parse_image_reference
+from berth.domain.login_exchange import LoginProof
 from berth.domain.media_type import OCI_INDEX, OCI_MANIFEST
 from berth.domain.registry_credential import Anonymous, RegistryCredential
 from berth.domain.secret_text import SecretText
@@ -58,20 +59,24 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.mark.parametrize(
-    ("registry", "credential", "authorizations"),
+    ("registry", "credential", "authorizations", "proof"),
     [
-        (Registry(content=content()), CREDENTIAL, [BASIC, *[f"Bearer {TOKEN}"] * 2]),
-        (Registry(content=content()), Anonymous(), [f"Bearer {TOKEN}"] * 2),
-        (Registry(scheme="Basic", content=content()), CREDENTIAL, [BASIC] * 2),
+        (Registry(content=content()), CREDENTIAL, [BASIC, *[f"Bearer {TOKEN}"] * 2], None),
+        (Registry(content=content()), Anonymous(), [f"Bearer {TOKEN}"] * 2, None),
+        (Registry(scheme="Basic", content=content()), CREDENTIAL, [BASIC] * 2, LoginProof.CHECKED),
     ],
     ids=["Bearer", "anonymously", "Basic"],
 )
 async def test_a_feature_is_fetched(
-    authority: Authority, registry: Registry, credential: RegistryCredential | Anonymous, authorizations: list[str]
+    authority: Authority,
+    registry: Registry,
+    credential: RegistryCredential | Anonymous,
+    authorizations: list[str],
+    proof: LoginProof | None,
 ) -> None:
     async with serving(authority, registry) as (server, settings):
         with registries(settings) as client:
-            assert await client.fetch_feature(FEATURE, credential) == FETCHED
+            assert await client.fetch_feature(FEATURE, credential) == replace(FETCHED, login_proof=proof)
     assert server.authorizations == authorizations
     assert {request.target for request in server.asked if request.path == "/token"} <= {
         f"/token?service={HOST}&scope=repository%3Aacme%2Fhello%3Apull"

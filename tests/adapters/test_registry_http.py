@@ -124,7 +124,7 @@ RESOLVED = ResolvedImage(
     pull_token=SecretText(TOKEN),
     password_shown=False,
 )
-WITH_BASIC = replace(RESOLVED, pull_token=None, password_shown=True)
+WITH_BASIC = replace(RESOLVED, pull_token=None, password_shown=True, login_proof=LoginProof.CHECKED)
 
 
 @pytest.mark.parametrize(

@@ -301,7 +301,11 @@ def test_the_version_is_printed(anonymous: Berth) -> None:
 
 def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike) -> None:
     shadowed = {"server": "r.example.com", "level": "user", "prefix": "R", "kind": "basic", "shadowed": True}
-    server.registries = [{**shadowed, "reason": "that one.", "warnings": ["that one.", "Two of them."]}]
+    untried = {"outcome": "untried", "code": None, "checked_at": None}
+    refused = {"outcome": "refused", "code": "ecr.key_unknown", "checked_at": "2026-01-01T11:00:00Z"}
+    server.registries = [
+        {**shadowed, "reason": "that one.", "warnings": ["that one.", "Two of them."], "last_check": untried}
+    ]
     server.unshared = [{"server": "f.example.com", "level": "user", "prefix": "F", "reason": "It does not select it."}]
     server.registries.append({"server": "berth.example", "level": None, "prefix": None, "kind": "codespace"})
     ecr = {
@@ -311,16 +315,20 @@ def test_registries_are_listed_with_the_reason(berth: Berth, server: GitHubLike)
         "kind": "ecr",
         "expires_at": "2026-01-01T12:00:00Z",
     }
-    server.registries.append(ecr)
-    server.registries.append({**ecr, "kind": None, "expires_at": None, "warnings": ["E_…_USER is no access key id."]})
+    accepted = {"outcome": "accepted", "code": None, "checked_at": "2026-01-01T11:00:00Z"}
+    server.registries.append({**ecr, "last_check": accepted})
+    server.registries.append(
+        {**ecr, "kind": None, "expires_at": None, "warnings": ["E_…_USER is no access key id."], "last_check": refused}
+    )
     server.withheld = "You may not write to acme/shop."
     result = berth("registry", "list", "--repo", "acme/shop")
     assert "may not write" in result.stderr
+    last_check = "Last check: refused (ecr.key_unknown), 2026-01-01T11:00:00Z."
     assert result.stdout.splitlines() == [
-        "r.example.com\tno, another one is used\tuser\tR\tbasic\tthat one.; Two of them.",
+        "r.example.com\tno, another one is used\tuser\tR\tbasic\tthat one.; Two of them.; Not tried since it was stored.",
         "berth.example\tyes\t\t\tcodespace\t",
-        "e.example.com\tyes, until 2026-01-01T12:00:00Z\tuser\tE\tecr\t",
-        "e.example.com\tno, not usable\tuser\tE\t\tE_…_USER is no access key id.",
+        "e.example.com\tyes, until 2026-01-01T12:00:00Z\tuser\tE\tecr\tLast check: accepted, 2026-01-01T11:00:00Z.",
+        f"e.example.com\tno, not usable\tuser\tE\t\tE_…_USER is no access key id.; {last_check}",
         "f.example.com\tno, not shared\tuser\tF\t\tIt does not select it.",
     ]
 

@@ -11,6 +11,7 @@ from berth.domain.credential_exchange import Resolved, pull_exchange
 from berth.domain.exchange_message import ExchangeRequest, ExchangeResponse, RateLimit
 from berth.domain.exchange_session import ExchangeFailure, ExchangePolicy
 from berth.domain.image_reference import Digest, DigestAlgorithm, ImageReference, parse_image_reference
+from berth.domain.login_exchange import LoginProof
 from berth.domain.media_type import MANIFEST_TYPES
 from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
 from berth.domain.registry_provider import Provider
@@ -47,9 +48,9 @@ CONFIG = ExchangeResponse(status=200, body=CONFIG_BODY)
 FOUND = (MANIFEST, CONFIG)
 OPEN = ExchangeResponse(status=200, headers={"content-type": "application/json"}, body=b"{}")
 HTML = ExchangeResponse(status=200, headers={"content-type": "text/html; charset=utf-8"}, body=b"<html>")
-RESOLVED = Resolved(digest=DIGEST, media_type=OCI, size_bytes=len(BODY))
-WITH_TOKEN = replace(RESOLVED, token=SecretText("t0k"))
-WITH_BASIC = replace(RESOLVED, password_shown=True)
+RESOLVED = Resolved(digest=DIGEST, media_type=OCI, size_bytes=len(BODY), login_proof=LoginProof.NOT_ASKED)
+WITH_TOKEN = replace(RESOLVED, token=SecretText("t0k"), login_proof=LoginProof.CHECKED)
+WITH_BASIC = replace(RESOLVED, password_shown=True, login_proof=LoginProof.CHECKED)
 
 
 def answer(status: int, code: str = "", **headers: str) -> ExchangeResponse:
@@ -114,7 +115,7 @@ def test_a_basic_exchange_in_full() -> None:
 
 def test_an_anonymous_exchange_in_full() -> None:
     story = play(BEARER_401, TOKEN, *FOUND, credential=Anonymous())
-    assert story.result == WITH_TOKEN
+    assert story.result == replace(WITH_TOKEN, login_proof=None)
     assert story.lines == ["ping -", "token -", "manifest Bearer t0k", "config Bearer t0k"]
 
 
@@ -145,6 +146,22 @@ def test_a_registry_with_an_open_ping_may_ask_for_the_login_later() -> None:
     story = play(OPEN, BEARER_401, TOKEN, *FOUND)
     assert story.result == WITH_TOKEN
     assert story.lines == ["ping -", "manifest -", f"token {BASIC}", "manifest Bearer t0k", "config Bearer t0k"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "proof"), [("ana", LoginProof.CHECKED), ("", LoginProof.NOT_CHECKED), ("7f3a", None), (None, None)]
+)
+def test_what_a_token_of_an_unknown_provider_says_of_the_login(subject: str | None, proof: LoginProof | None) -> None:
+    """Nothing more is asked to find that out; at ghcr.io the same answers show that it was looked at."""
+    claims = base64.urlsafe_b64encode(json.dumps({"sub": subject}).encode()).decode().rstrip("=")
+    token = ExchangeResponse(status=200, body=json.dumps({"token": f"h.{claims}.s"}).encode())
+    challenge = answer(401, www_authenticate='Bearer realm="https://r.test/token"')
+    plain = replace(CREDENTIAL, host="r.test")
+    unknown = play(challenge, token, *FOUND, credential=plain, image=parse_image_reference("r.test/acme/app:1"))
+    for story, expected in ((unknown, proof), (play(BEARER_401, token, *FOUND), LoginProof.CHECKED)):
+        assert isinstance(story.result, Resolved)
+        assert story.result.login_proof == expected
+        assert len(story.asked) == 4
 
 
 def test_bearer_is_preferred_to_basic() -> None:
@@ -468,7 +485,7 @@ def test_c7_a_realm_elsewhere_gets_no_password() -> None:
 
 def test_c7_a_realm_elsewhere_may_be_asked_without_a_password() -> None:
     story = play(REALM_ELSEWHERE, TOKEN, *FOUND, credential=Anonymous())
-    assert story.result == WITH_TOKEN
+    assert story.result == replace(WITH_TOKEN, login_proof=None)
     assert story.lines[1] == "token -"
 
 

@@ -11,7 +11,7 @@ from berth.domain.ecr_host import EcrRegistry
 from berth.domain.ecr_key import AwsKeys, EcrToken
 from berth.domain.secret_text import SecretText
 from berth.services.ports import Clock, EcrAPI
-from berth.services.registry_credential_swap import RegistryCredentialSwap, Replaced
+from berth.services.registry_credential_swap import Asked, RegistryCredentialSwap, Replaced
 
 KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -41,6 +41,10 @@ class FakeEcrAPI:
         return EcrToken(password=SecretText(f"token-{number}"), expires_at=self.now() + self.life)
 
 
-def make_swaps(ecr: EcrAPI, clock: Clock, replaced: Replaced | None = None) -> RegistryCredentialSwap:
+def make_swaps(
+    ecr: EcrAPI, clock: Clock, replaced: Replaced | None = None, asked: Asked | None = None
+) -> RegistryCredentialSwap:
     """Swaps that wait for nothing before they try again."""
-    return RegistryCredentialSwap(ecr=ecr, clock=clock, entropy=SystemEntropy(), delays_s=(0, 0), replaced=replaced)
+    return RegistryCredentialSwap(
+        ecr=ecr, clock=clock, entropy=SystemEntropy(), delays_s=(0, 0), replaced=replaced, asked=asked
+    )

@@ -46,6 +46,7 @@ class FakeRegistryClient:
                 size_bytes=1,
                 pull_token=SecretText(f"token-{self.tokens}") if self.scheme == "bearer" else None,
                 password_shown=self.scheme == "basic",
+                login_proof=self._proof(shown),
             )
         return self._refuse(shown)
 
@@ -59,7 +60,14 @@ class FakeRegistryClient:
         if wanted not in {None, shown}:
             return self._refuse(shown)
         archive = self.features[name]
-        return FetchedFeature(feature=feature.pinned(Digest.of(archive)), archive=archive)
+        return FetchedFeature(
+            feature=feature.pinned(Digest.of(archive)), archive=archive, login_proof=self._proof(shown)
+        )
+
+    def _proof(self, shown: str | None) -> LoginProof | None:
+        """Basic is looked at at each request; its tokens say nothing of whose they are."""
+        proofs = {"basic": LoginProof.CHECKED, "": LoginProof.NOT_ASKED}
+        return None if shown is None else proofs.get(self.scheme)
 
     def _refuse(self, shown: str | None) -> ImageRefused:
         code = self.refusal or ("image.credential_missing" if shown is None else "image.unauthorized")

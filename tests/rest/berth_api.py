@@ -47,6 +47,7 @@ from berth.services.fork import ForkService
 from berth.services.former_name import FormerNameService
 from berth.services.identity import IdentityService
 from berth.services.image_probe import ImageProbe
+from berth.services.last_check import LastChecks
 from berth.services.notification import NotificationService
 from berth.services.organization_codespace import OrganizationCodespaceService
 from berth.services.package import PackageService
@@ -195,7 +196,12 @@ async def make_berth(
         registry_credentials=registry_credentials,
         registry_checks=checks,
         registry_triples=RegistryTripleService(
-            secrets=secrets, groups=groups, checks=checks, swaps=swaps, own_host=OWN_HOST
+            secrets=secrets,
+            groups=groups,
+            checks=checks,
+            swaps=swaps,
+            last_checks=LastChecks(store=store, clock=clock),
+            own_host=OWN_HOST,
         ),
         doctor=DoctorService(
             store=store,

@@ -125,7 +125,8 @@ class _Growth:
         chosen = select(secret_tables.secrets.c.id).where(secret_tables.secrets.c.visibility == "selected")
         for secret in (await self.connection.execute(chosen)).scalars().all():
             await self._add(
-                secret_tables.secret_repositories, *({"secret_id": secret, "repository_id": each} for each in repositories)
+                secret_tables.secret_repositories,
+                *({"secret_id": secret, "repository_id": each} for each in repositories),
             )
 
     async def what_octo_has(self, token_id: int) -> None:

@@ -301,6 +301,7 @@ async def test_registries(api: API) -> None:
         "server": "reg.example.com", "level": "repository", "prefix": "X", "kind": "basic",
         "expires_at": None, "shadowed": False, "incomplete": False, "warnings": [],
         "reason": "reg.example.com is served by X_CONTAINER_REGISTRY_… (repository).",
+        "last_check": {"outcome": "untried", "code": None, "checked_at": None},
     }  # fmt: skip
     assert (second["server"], second["level"], second["kind"], second["incomplete"]) == (
         None, "organization", None, True,
@@ -309,6 +310,7 @@ async def test_registries(api: API) -> None:
         "server": "berth.test:8080", "level": None, "prefix": None, "kind": "codespace",
         "expires_at": None, "shadowed": False, "incomplete": False, "warnings": [],
         "reason": "berth.test:8080 is this server's own registry; it is opened by the codespace's own token.",
+        "last_check": None,
     }  # fmt: skip
     assert second["reason"].startswith("Y_CONTAINER_REGISTRY_SERVER")
     assert (answer["unshared"], answer["withheld_reason"]) == ([], None)

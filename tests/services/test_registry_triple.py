@@ -19,6 +19,7 @@ from berth.domain.registry_provider import Provider
 from berth.domain.secret import SecretVisibility
 from berth.domain.secret_text import SecretText
 from berth.services.image_probe import ImageProbe
+from berth.services.last_check import LastChecks
 from berth.services.registry_check import RegistryCheckService
 from berth.services.registry_login import GivenLogin, RegistryLogins
 from berth.services.registry_triple import Access, RegistryTripleService
@@ -68,7 +69,11 @@ class Triples:
 
 @pytest.fixture
 async def triples(store: Store, tmp_path: Path) -> Triples:
-    world = await make_secret_world(store, tmp_path)
+    return await make_triples(store, tmp_path)
+
+
+async def make_triples(store: Store, folder: Path) -> Triples:
+    world = await make_secret_world(store, folder)
     registry = FakeRegistryClient({"r.test": PASSWORD, "s.test": PASSWORD})
     swaps = make_swaps(FakeEcrAPI(), world.clock)
     probe = ImageProbe(registry=registry, engine=FakeEngine(), swaps=swaps)
@@ -80,7 +85,12 @@ async def triples(store: Store, tmp_path: Path) -> Triples:
     )
     groups = SecretGroupService(store=store, secrets=world.service)
     service = RegistryTripleService(
-        secrets=world.service, groups=groups, checks=checks, swaps=swaps, own_host="berth.test"
+        secrets=world.service,
+        groups=groups,
+        checks=checks,
+        swaps=swaps,
+        last_checks=LastChecks(store=store, clock=world.clock),
+        own_host="berth.test",
     )
     return Triples(world, registry, service, groups)
 

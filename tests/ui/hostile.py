@@ -108,7 +108,7 @@ type visibility role state kind level phase desired trigger machine location sco
 allowed_options holder handle hash hint key digest sha base_sha head_sha configuration_hash server_id environment_id
 container_id recent_folders id login login_key name_key slug media_type prebuilds.commit_id prebuild_versions.commit_id
 manifests.subject account_identities.subject packages.name repositories.name secrets.name codespaces.name
-codespace_policies.name chores.name
+codespace_policies.name chores.name last_checks.versions last_checks.outcome last_checks.code
 """
 OURS = frozenset(_OURS.split())
 

@@ -95,6 +95,7 @@ async def make_pictured(folder: Path, store: Store) -> AsyncIterator[Pictured]:
         await _not_renewed(store)
         browsers = {"octo": await console.set_password("octo"), "admin": await console.set_password("admin")}
         browsers[""] = console.browser()
+        await _try_logins(console, browsers["octo"])
         await _sessions(store, accounts["octo"])
         async with store.begin() as connection:
             await insert_identity(connection, accounts["octo"], _PROVED, datetime.now(UTC))
@@ -191,6 +192,15 @@ async def _registries(seeded: Seeded) -> None:
             value = host if word == "SERVER" else b"a-robot-account"
             body = {**await seal(seeded.octo, path, value), **more}
             await _expect(seeded, "PUT", f"{path}/{prefix}_CONTAINER_REGISTRY_{word}", body)
+
+
+async def _try_logins(console: ConsoleWorld, octo: Browser) -> None:
+    """One is taken, one is refused; the others nobody has tried."""
+    registry, base = console.berth.registry, "/acme/web/settings/registries"
+    await octo.submit("/registries", "/registries/GHCR/check")
+    registry.refusal = "image.unauthorized"
+    await octo.submit(base, f"{base}/QUAY/check")
+    registry.refusal = ""
 
 
 async def _tokens(seeded: Seeded) -> None:

@@ -48,12 +48,17 @@ async def test_a_login_is_tried_stored_shown_replaced_and_removed(console: Conso
     for words in ("r.test takes the login. It was stored.", "CORP_CONTAINER_REGISTRY_PASSWORD", "1 repository"):
         assert words in card
     assert PASSWORD not in card
+    assert '<dt>Last check</dt><dd><span class="badge good">accepted</span> <time' in card
     assert "r.test takes the login." in (await browser.submit(MINE, f"{MINE}/CORP/check")).text
     again = await browser.submit(f"{MINE}/new", MINE, login())
     assert again.status_code == 409
     assert "There already: CORP_CONTAINER_REGISTRY_PASSWORD" in again.text
     console.berth.registry.passwords["r.test"] = "new-one"
     assert "image.unauthorized" in (await browser.submit(MINE, f"{MINE}/CORP/check")).text
+    for page in (MINE, f"{MINE}?repo=acme/web"):
+        card = (await browser.get(page)).text
+        assert '<span class="badge bad">refused</span>' in card
+        assert '<a href="/docs/errors#image.unauthorized">' in card
     path = f"{MINE}/CORP/replace"
     refused = await browser.submit(path, path, {"server": "r.test", "user": "ana", "password": PASSWORD})
     assert refused.status_code == 422
@@ -96,7 +101,11 @@ async def test_what_cannot_be_told_is_stored_only_when_asked_for(console: Consol
     assert await opened(console, "olga", ids["web"]) == {}
     made = await browser.submit(answer, MINE, {**given, "unchecked": "1"})
     assert made.headers["location"] == MINE
-    assert "The login was stored without a try." in (await browser.get(MINE)).text
+    card = (await browser.get(MINE)).text
+    assert "The login was stored without a try." in card
+    assert "none since it was stored" in card
+    await browser.submit(MINE, f"{MINE}/CORP/check")
+    assert '<span class="badge warn">not known</span>' in (await browser.get(MINE)).text
     assert await opened(console, "olga", ids["web"]) == triple("user")
 
 

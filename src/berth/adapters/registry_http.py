@@ -79,6 +79,7 @@ class RegistryHTTP:
             size_bytes=result.size_bytes,
             pull_token=result.token,
             password_shown=result.password_shown,
+            login_proof=result.login_proof,
         )
 
     async def fetch_feature(
@@ -90,7 +91,9 @@ class RegistryHTTP:
             return ImageRefused(result)
         if isinstance(result, ExchangeFailure):
             return ImageRefused(explain_failure(result, credential, feature, kind="the Feature "))
-        return FetchedFeature(feature=feature.pinned(result.digest), archive=result.archive)
+        return FetchedFeature(
+            feature=feature.pinned(result.digest), archive=result.archive, login_proof=result.login_proof
+        )
 
     async def check_login(self, credential: RegistryCredential) -> LoginProof | Finding:
         """See RegistryClient."""

@@ -34,7 +34,7 @@ from berth.cli.options import (
 )
 from berth.cli.problems import FAILED
 from berth.cli.terminal import clean, clean_line, out, out_json, out_table, say, say_progress
-from berth.client import Client, LoginVerdict, RegistryLogin, RegistryLogins, SecretOwner
+from berth.client import Client, LastCheck, LoginVerdict, RegistryLogin, RegistryLogins, SecretOwner
 from berth.domain.credential_form import refuse_bad_form
 from berth.domain.image_reference import parse_image_reference
 from berth.domain.problem import Conflict, Invalid, NotFound, Problem
@@ -264,7 +264,16 @@ def _row(login: RegistryLogin) -> tuple[str, ...]:
 
 def _reasons(login: RegistryLogin) -> list[str]:
     """Why it is used, or is not; and what else is to be known of it."""
-    return [text for text in (login.reason, *(each for each in login.warnings if each != login.reason)) if text]
+    texts = (login.reason, *(each for each in login.warnings if each != login.reason), _last_check(login.last_check))
+    return [text for text in texts if text]
+
+
+def _last_check(check: LastCheck | None) -> str:
+    if check is None:
+        return ""
+    if check.checked_at is None:
+        return "Not tried since it was stored."
+    return f"Last check: {check.outcome}{f' ({check.code})' if check.code else ''}, {check.checked_at}."
 
 
 def _state(login: RegistryLogin) -> str:

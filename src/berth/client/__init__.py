@@ -35,7 +35,15 @@ from berth.client.package import (
 )
 from berth.client.prebuild import Prebuild, PrebuildVersion
 from berth.client.repository import Repository
-from berth.client.secret import LoginVerdict, RegistryLogin, RegistryLogins, Secret, SecretOwner, UnsharedLogin
+from berth.client.secret import (
+    LastCheck,
+    LoginVerdict,
+    RegistryLogin,
+    RegistryLogins,
+    Secret,
+    SecretOwner,
+    UnsharedLogin,
+)
 
 __all__ = [
     "AccessToken",
@@ -47,6 +55,7 @@ __all__ = [
     "ExecResult",
     "Finding",
     "GitStatus",
+    "LastCheck",
     "LogEntry",
     "LoginVerdict",
     "Package",

@@ -25,6 +25,14 @@ class Secret(msgspec.Struct, kw_only=True, omit_defaults=True):
     visibility: str | None = None
 
 
+class LastCheck(msgspec.Struct, kw_only=True):
+    """What was learnt last of a stored login: `outcome` is accepted, refused, unknown, or untried since it was stored."""
+
+    outcome: str
+    code: str | None = None
+    checked_at: str | None = None
+
+
 class RegistryLogin(msgspec.Struct, kw_only=True):
     """A registry that a codespace would be logged in to, or why not."""
 
@@ -37,6 +45,7 @@ class RegistryLogin(msgspec.Struct, kw_only=True):
     incomplete: bool = False
     reason: str = ""  # why it is used, or is not
     warnings: list[str] = []
+    last_check: LastCheck | None = None  # None: there is nothing to try, or it is not for the caller to know
 
 
 class UnsharedLogin(msgspec.Struct, kw_only=True):

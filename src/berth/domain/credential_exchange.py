@@ -39,6 +39,7 @@ from berth.domain.exchange_session import (
 from berth.domain.feature_manifest import MAX_LAYER_BYTES, read_feature_manifest
 from berth.domain.image_manifest import check_config, choose_platform, read_image_manifest, read_manifest
 from berth.domain.image_reference import Digest, ImageReference
+from berth.domain.login_exchange import LoginProof, weigh
 from berth.domain.manifest import MAX_MANIFEST_BYTES
 from berth.domain.media_type import INDEX_TYPES, MANIFEST_TYPES
 from berth.domain.problem import Invalid
@@ -59,6 +60,7 @@ class Resolved:
     size_bytes: int
     token: SecretText | None = None  # what the token service gave for a pull; None without one
     password_shown: bool = False  # to the registry itself: it wants Basic
+    login_proof: LoginProof | None = None  # see `weigh`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class ResolvedFeature:
 
     digest: Digest
     archive: bytes
+    login_proof: LoginProof | None = None  # see `weigh`
 
 
 _Answer = Generator[ExchangeRequest, ExchangeResponse, ExchangeResponse | ExchangeFailure]
@@ -102,7 +105,9 @@ def feature_exchange(
     except Invalid as refusal:
         return session.fail(refusal.code, "manifest", 200, refusal.message)
     answer = yield from _fetch(session, "layer", f"/v2/{feature.path}/blobs/{layer}", layer)
-    return answer if isinstance(answer, ExchangeFailure) else ResolvedFeature(digest=digest, archive=answer.body)
+    if isinstance(answer, ExchangeFailure):
+        return answer
+    return ResolvedFeature(digest=digest, archive=answer.body, login_proof=weigh(session))
 
 
 def _ask_for_manifest(session: Session, image: ImageReference) -> _Answer:
@@ -152,6 +157,7 @@ def _prove(session: Session, image: ImageReference, response: ExchangeResponse, 
         size_bytes=len(response.body),
         token=session.token,
         password_shown=session.scheme == "basic",
+        login_proof=weigh(session),
     )
 
 

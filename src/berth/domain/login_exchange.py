@@ -52,20 +52,28 @@ def login_exchange(credential: RegistryCredential, policy: ExchangePolicy) -> _E
     response = yield ExchangeRequest(phase="ping", url=url, authorization=session.authorization)
     if not 200 <= response.status < 300:
         return classify(session, "ping", response)
-    return (yield from _weigh(session, credential.user))
+    return weigh(session) or (yield from _compare(session))
 
 
-def _weigh(session: Session, user: str) -> Generator[ExchangeRequest, ExchangeResponse, LoginProof]:
-    """Whether the token service looked at the login (policy 3)."""
+def weigh(session: Session) -> LoginProof | None:
+    """What an exchange that was not refused says of its login by itself (policy 2 and 3); None: nothing, or there was none."""
+    if not isinstance(session.credential, RegistryCredential):
+        return None
+    if not session.scheme:
+        return LoginProof.NOT_ASKED
     if session.token is None or session.provider is not Provider.PLAIN:
         return LoginProof.CHECKED
     subject = token_subject(session.token)
-    if subject == user:
+    if subject == session.credential.user:
         return LoginProof.CHECKED
-    if subject == "":
-        return LoginProof.NOT_CHECKED
+    return LoginProof.NOT_CHECKED if subject == "" else None
+
+
+def _compare(session: Session) -> Generator[ExchangeRequest, ExchangeResponse, LoginProof]:
+    """Whether the token service gives nobody what it gave for the login (policy 3)."""
     response = yield ExchangeRequest(phase="token", url=session.token_url, accept="application/json", optional=True)
     nobody = read_token(response) if response.status == 200 else None
     if nobody is None:
         return LoginProof.CHECKED if response.status in {401, 403} else LoginProof.NOT_CHECKED
+    subject = None if session.token is None else token_subject(session.token)
     return LoginProof.NOT_CHECKED if subject == token_subject(nobody) else LoginProof.CHECKED

@@ -29,7 +29,7 @@ from berth.domain.ecr_key import TOKEN_USER, AwsKeys
 from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
 from berth.domain.registry_host import normalise_registry_host
-from berth.domain.secret import PRECEDENCE, Level, OwnLevel, SecretLevel
+from berth.domain.secret import PRECEDENCE, Level, OwnLevel, SecretLevel, SecretVersion
 from berth.domain.secret_text import SecretText
 
 _ORDER: tuple[Level | None, ...] = (OwnLevel.ENVIRONMENT, *PRECEDENCE, None)
@@ -139,6 +139,7 @@ class RegistryCredential:
     kind: CredentialKind = CredentialKind.BASIC
     aliases: tuple[str, ...] = ()  # the host with `:443`, if the user wrote that
     expires_at: datetime | None = None  # None: it does not expire, or nobody says when
+    versions: tuple[SecretVersion, ...] = ()  # of the stored secrets that it was made of, SERVER's first
 
     def has_expired(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -153,6 +154,7 @@ class UnswappedKeys:
     registry: EcrRegistry
     source: CredentialSource
     aliases: tuple[str, ...] = ()
+    versions: tuple[SecretVersion, ...] = ()  # as a credential's
 
     @property
     def kind(self) -> CredentialKind:
@@ -168,6 +170,7 @@ class UnswappedKeys:
             kind=self.kind,
             aliases=self.aliases,
             expires_at=expires_at,
+            versions=self.versions,
         )
 
 

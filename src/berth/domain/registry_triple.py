@@ -21,12 +21,13 @@ from berth.domain.registry_credential import (
     UnswappedKeys,
 )
 from berth.domain.registry_host import normalise_registry_host
-from berth.domain.secret import LevelledSecret, parse_secret_name
+from berth.domain.secret import LevelledSecret, SecretVersion, parse_secret_name
 from berth.domain.secret_text import SecretText
 
 _NAME = re.compile(r"(.*)_CONTAINER_REGISTRY_(SERVER|USER|PASSWORD|SESSION_TOKEN)")
 _NO_NAME = re.compile(r"[^A-Z0-9]+")
 _PARTS = ("SERVER", "USER", "PASSWORD")
+_ALL_PARTS = (*_PARTS, "SESSION_TOKEN")
 _WITHOUT_PREFIX = frozenset(f"CONTAINER_REGISTRY_{part}" for part in _PARTS)
 
 
@@ -38,7 +39,7 @@ class _Triple:
     """One prefix at one level, while it is put together."""
 
     source: CredentialSource
-    parts: dict[str, SecretText]
+    parts: dict[str, LevelledSecret]
     ambiguous: bool = False
     host: str = ""
     aliases: tuple[str, ...] = ()
@@ -47,7 +48,12 @@ class _Triple:
         return f"{self.source.prefix}_CONTAINER_REGISTRY_{part}"
 
     def value(self, part: str) -> str:
-        return self.parts[part].reveal() if part in self.parts else ""
+        return self.parts[part].value.reveal() if part in self.parts else ""
+
+    @property
+    def versions(self) -> tuple[SecretVersion, ...]:
+        found = (self.parts[part].version for part in _ALL_PARTS if part in self.parts)
+        return tuple(version for version in found if version is not None)
 
     def note(self, rule: CredentialRule, text: str) -> CredentialNote:
         return CredentialNote(rule=rule, source=self.source, host=self.host, text=text)
@@ -78,7 +84,7 @@ def prefix_of(host: str) -> str:
 
 def triple_names(prefix: str) -> tuple[str, ...]:
     """Of SERVER, USER and PASSWORD, and of the session token that AWS keys may have. Raises Invalid."""
-    return tuple(parse_secret_name(f"{prefix}_CONTAINER_REGISTRY_{part}") for part in (*_PARTS, "SESSION_TOKEN"))
+    return tuple(parse_secret_name(f"{prefix}_CONTAINER_REGISTRY_{part}") for part in _ALL_PARTS)
 
 
 def is_of_triple(name: str) -> bool:
@@ -90,6 +96,11 @@ def prefix_in(name: str) -> str | None:
     """What begins the name of a triple's secret; None for any other secret."""
     match = _NAME.fullmatch(name)
     return None if match is None else match[1]
+
+
+def triple_versions(secrets: Iterable[LevelledSecret]) -> dict[CredentialSource, tuple[SecretVersion, ...]]:
+    """Which values each triple is made of, in the order of their names; also of those that log in nowhere."""
+    return {triple.source: triple.versions for triple in _group(secrets, [])}
 
 
 def names_a_registry(secret: LevelledSecret) -> bool:
@@ -116,7 +127,7 @@ def _group(secrets: Iterable[LevelledSecret], trail: list[CredentialNote]) -> li
             source = CredentialSource(secret.level, match[1])
             triple = triples.setdefault(source, _Triple(source, parts={}))
             triple.ambiguous |= match[2] in triple.parts
-            triple.parts[match[2]] = secret.value
+            triple.parts[match[2]] = secret
         elif secret.name in _WITHOUT_PREFIX:
             text = f"{secret.name} has no prefix, so it is not used; call it, for example, MY_{secret.name}."
             trail.append(_Triple(CredentialSource(secret.level, ""), {}).note(CredentialRule.NAME_WITHOUT_PREFIX, text))
@@ -158,6 +169,7 @@ def _complete(triple: _Triple, trail: list[CredentialNote]) -> _Candidate | None
         password=SecretText(password),
         source=triple.source,
         aliases=triple.aliases,
+        versions=triple.versions,
     )
 
 
@@ -172,7 +184,12 @@ def _complete_ecr(triple: _Triple, registry: EcrRegistry, trail: list[Credential
         return None
     if isinstance(found, AwsKeys):
         return UnswappedKeys(
-            host=triple.host, keys=found, registry=registry, source=triple.source, aliases=triple.aliases
+            host=triple.host,
+            keys=found,
+            registry=registry,
+            source=triple.source,
+            aliases=triple.aliases,
+            versions=triple.versions,
         )
     return RegistryCredential(
         host=triple.host,
@@ -182,6 +199,7 @@ def _complete_ecr(triple: _Triple, registry: EcrRegistry, trail: list[Credential
         kind=CredentialKind.ECR_READY,
         aliases=triple.aliases,
         expires_at=found.expires_at,
+        versions=triple.versions,
     )
 
 

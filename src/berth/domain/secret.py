@@ -51,6 +51,14 @@ class SecretVisibility(StrEnum):
     SELECTED = "selected"
 
 
+@dataclass(frozen=True, slots=True)
+class SecretVersion:
+    """One value of one stored secret. Whoever stores another value gives it another number; ids are never used again."""
+
+    secret_id: int
+    number: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelledSecret:
     """An opened secret with the level it came from."""
@@ -58,6 +66,7 @@ class LevelledSecret:
     level: Level
     name: str
     value: SecretText
+    version: SecretVersion | None = None  # None: it is stored nowhere
 
 
 def parse_secret_name(text: str) -> str:

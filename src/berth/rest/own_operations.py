@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from berth.domain.access import Effect
 from berth.domain.doctor import CheckID, CheckState
+from berth.domain.last_check import UNTRIED
 from berth.domain.package_access import PackageAction
 from berth.domain.package_settings import MAX_RETENTION_DAYS
 from berth.domain.registry_credential import CredentialKind
@@ -109,6 +110,12 @@ _REGISTRY = closed(
     incomplete=_YES,
     reason=_TEXT,
     warnings=_list(_TEXT),
+    last_check={
+        "anyOf": [
+            closed(outcome=_words([*LoginOutcome, UNTRIED.word]), code=_MAYBE_TEXT, checked_at=_MAYBE_TIME),
+            {"type": "null"},
+        ]
+    },
 )
 _UNSHARED = closed(server=_TEXT, level=_words(SecretLevel), prefix=_TEXT, reason=_TEXT, next_step=_TEXT)
 _LOGIN = closed(

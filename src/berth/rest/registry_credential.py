@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from berth.domain.last_check import LastCheck
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
@@ -21,6 +22,7 @@ async def list_registries(call: Call) -> Response:
             "incomplete": entry.incomplete,
             "reason": entry.reason,
             "warnings": entry.warnings,
+            "last_check": _last_check(entry.last_check),
         }
         for entry in found.entries
     ]
@@ -38,6 +40,13 @@ async def list_registries(call: Call) -> Response:
     body = {"total_count": len(registries), "registries": registries, "unshared": unshared}
     body["withheld_reason"] = found.withheld_reason or None
     return json_response(body)
+
+
+def _last_check(check: LastCheck | None) -> dict[str, str | None] | None:
+    if check is None:
+        return None
+    code = None if check.learnt is None else check.learnt.code or None
+    return {"outcome": check.word, "code": code, "checked_at": maybe_timestamp(check.at)}
 
 
 ROUTES: tuple[Route, ...] = (

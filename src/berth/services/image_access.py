@@ -26,6 +26,7 @@ from berth.domain.registry_credential import (
 )
 from berth.domain.repository import Repository
 from berth.services.creation_log import CreationLog
+from berth.services.last_check import LastChecks
 from berth.services.launch_credentials import mask_credential
 from berth.services.launch_failure import LaunchFailed
 from berth.services.package_refusal import PackageRefusals
@@ -78,12 +79,19 @@ class ImageAccess:
     """Fetches images for launches. What the engine holds already proves nothing, and is only not transferred again."""
 
     def __init__(
-        self, *, registry: RegistryClient, engine: Engine, refusals: PackageRefusals, swaps: RegistryCredentialSwap
+        self,
+        *,
+        registry: RegistryClient,
+        engine: Engine,
+        refusals: PackageRefusals,
+        swaps: RegistryCredentialSwap,
+        last_checks: LastChecks,
     ) -> None:
         self._registry = registry
         self._engine = engine
         self._refusals = refusals
         self._swaps = swaps
+        self._last_checks = last_checks
 
     async def fetch(
         self, request: ImageRequest, registries: RegistryCredentials, log: CreationLog, *, afresh: bool = False
@@ -149,6 +157,9 @@ class ImageAccess:
                 )
                 choice, registries = _choose(request.image, renewed), renewed
                 answer = await ask(choice.credential)
+        if isinstance(choice, Found):
+            seen = answer.finding if isinstance(answer, ImageRefused) else answer.login_proof
+            await self._last_checks.keep_pull(choice.credential, seen)
         if isinstance(answer, ImageRefused):
             raise await self._refusal(request, choice, answer.finding, partial(ask, Anonymous()))
         return _Given(thing=answer, choice=choice, registries=registries)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from berth.adapters.store import last_check as last_check_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject, decide_repository
 from berth.domain.image_reference import ImageReference
+from berth.domain.last_check import UNTRIED, LastCheck
 from berth.domain.problem import Denied
 from berth.domain.registry_credential import (
     BROKEN,
@@ -18,12 +20,13 @@ from berth.domain.registry_credential import (
     note_built_in,
 )
 from berth.domain.registry_host import normalise_registry_host
-from berth.domain.registry_triple import assemble
+from berth.domain.registry_triple import assemble, triple_versions
 from berth.domain.repository import Repository
+from berth.domain.secret import SecretLevel
 from berth.domain.unshared_triple import SERVER_ENDING, UnsharedServer, UnsharedTriple, find_unshared
 from berth.services.registry_credential_swap import Owners, RegistryCredentialSwap
 from berth.services.secret import OpenedSecrets, SecretService
-from berth.services.secret_access import find_visible_repository
+from berth.services.secret_access import SecretPlace, find_visible_repository, may_list
 
 _LOSES = frozenset({CredentialRule.SHADOWED, CredentialRule.DUPLICATE_HOST})
 # The notes that say what became of a triple; others say what else is to be known of it.
@@ -45,6 +48,7 @@ class RegistryEntry:
     incomplete: bool = False
     reason: str = ""
     warnings: list[str] = field(default_factory=list)
+    last_check: LastCheck | None = None  # None: there is nothing to try, or it is not for the caller to know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,7 @@ class RegistryCredentialService:
         known, opened = await self.open_for(subject, owner, repository)
         credentials = assemble(opened.secrets)
         entries = list_registry_entries(credentials, self._own_host, self._expiries(credentials, opened.owners))
+        await self._add_last_checks(subject, known, opened, entries)
         withheld = opened.withheld_reason  # then nothing of his reaches it, whatever he selects
         unshared = () if withheld else await self.find_unshared(subject, known)
         return RegistryList(entries=entries, unshared=unshared, withheld_reason=withheld)
@@ -101,6 +106,23 @@ class RegistryCredentialService:
         if not opened.withheld_reason and not decide_repository(subject, known.facts, Action.WRITE):
             raise Denied("Must have admin rights to Repository. This needs a token with the scope repo.")
         return known.repository, opened
+
+    async def _add_last_checks(
+        self, subject: Subject, repository: Repository, opened: OpenedSecrets, entries: tuple[RegistryEntry, ...]
+    ) -> None:
+        """Of the levels whose secrets the caller is shown: launches of others, from repositories that are none of his
+        business, may have left them.
+        """
+        at = {"owner": repository.owner_login, "repository": repository.name}
+        versions = triple_versions(opened.secrets)
+        async with self._store.read() as connection:
+            shown = {
+                level for level in SecretLevel if await may_list(connection, subject, SecretPlace(level=level, **at))
+            }
+            found = await last_check_rows.find_checks(connection, versions.values())
+        for entry in entries:
+            if entry.source.level in shown and entry.source in versions and not entry.incomplete:
+                entry.last_check = found.get(versions[entry.source], UNTRIED)
 
     def _expiries(self, credentials: RegistryCredentials, owners: Owners) -> Mapping[CredentialSource, datetime | None]:
         """No swap is made to tell people."""

@@ -40,6 +40,9 @@ _TOLD = frozenset({CredentialRule.SWAPPED, CredentialRule.REFRESH_FAILED})
 
 Owners = Mapping[SecretLevel, int]
 Replaced = Callable[[SecretLevel, int], Awaitable[None]]  # whose token it was
+Asked = Callable[
+    [UnswappedKeys, EcrFailure | None], Awaitable[None]
+]  # what AWS said of these keys; None: it gave a token
 _Key = tuple[Level | None, int, str, bytes]
 
 
@@ -62,12 +65,16 @@ class RegistryCredentialSwap:
         entropy: Entropy,
         delays_s: Sequence[float] = _DELAYS_S,
         replaced: Replaced | None = None,
+        asked: Asked | None = None,
     ) -> None:
-        """`delays_s` is how long to wait before each further try. `replaced` is called once for each token that was ended."""
+        """`delays_s` is how long to wait before each further try. `replaced` is called once for each token that was ended,
+        `asked` once for each swap; it must not raise.
+        """
         self._ecr = ecr
         self._clock = clock
         self._delays_s = delays_s
         self._replaced = replaced
+        self._asked = asked
         self._salt = entropy.token_bytes(32)
         self._kept: dict[_Key, _Kept] = {}
         self._running: dict[_Key, asyncio.Task[_Kept | EcrFailure]] = {}
@@ -160,6 +167,8 @@ class RegistryCredentialSwap:
 
     async def _renew(self, key: _Key, keys: UnswappedKeys) -> _Kept | EcrFailure:
         outcome = await self._ask(keys)
+        if self._asked is not None:
+            await self._asked(keys, outcome if isinstance(outcome, EcrFailure) else None)
         now = self._clock.now()
         old = self._find(key)
         if isinstance(outcome, EcrToken):

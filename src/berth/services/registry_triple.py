@@ -7,6 +7,7 @@
 3. The session token of temporary AWS keys is a fourth secret. One that is not given anew goes when its keys are replaced.
 4. A login that is replaced stays given to the repositories that it was given to, each secret of it for itself: somebody may
    have given the password to fewer than the server. A secret that was not there is given to whom the password is.
+5. What a try came to is kept for the values that were tried, and for no others (`domain/last_check.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,14 +19,16 @@ from berth.adapters.store.secret import StoredSecret
 from berth.adapters.store.secret_reach import Reach
 from berth.domain.access import Subject
 from berth.domain.credential_form import refuse_bad_form
+from berth.domain.last_check import UNTRIED, LastCheck
 from berth.domain.problem import Conflict, Invalid, NotFound
 from berth.domain.registry_credential import CredentialKind, CredentialSource
 from berth.domain.registry_host import normalise_registry_host
 from berth.domain.registry_login import LoginOutcome, LoginVerdict
 from berth.domain.registry_provider import Provider, provider_of_host
-from berth.domain.registry_triple import assemble, prefix_in, prefix_of, triple_names
-from berth.domain.secret import MAX_SECRETS_PER_OWNER, LevelledSecret, SecretVisibility
+from berth.domain.registry_triple import assemble, prefix_in, prefix_of, triple_names, triple_versions
+from berth.domain.secret import MAX_SECRETS_PER_OWNER, LevelledSecret, SecretVersion, SecretVisibility
 from berth.domain.secret_text import SecretText
+from berth.services.last_check import LastChecks
 from berth.services.registry_check import RegistryCheckService, SealedLogin
 from berth.services.registry_credential import list_registry_entries
 from berth.services.registry_credential_swap import RegistryCredentialSwap
@@ -57,6 +60,8 @@ class StoredTriple:
     updated_at: datetime
     reach: Reach = field(default_factory=Reach)
     rivals: tuple[str, ...] = ()  # other prefixes at this level that name the same server
+    versions: tuple[SecretVersion, ...]  # of its values, SERVER's first
+    last_check: LastCheck | None = None  # None: not looked up
 
     @property
     def provider(self) -> Provider:
@@ -81,12 +86,14 @@ class RegistryTripleService:
         groups: SecretGroupService,
         checks: RegistryCheckService,
         swaps: RegistryCredentialSwap,
+        last_checks: LastChecks,
         own_host: str,
     ) -> None:
         self._secrets = secrets
         self._groups = groups
         self._checks = checks
         self._swaps = swaps
+        self._last_checks = last_checks
         self._own_host = own_host
 
     async def list_of(
@@ -96,10 +103,14 @@ class RegistryTripleService:
         found = await self._find(subject, place)
         page = found[offset : offset + limit]
         reach = await self._groups.count_repositories(subject, place, [each.names for each in page])
-        return [replace(each, reach=one) for each, one in zip(page, reach, strict=True)], len(found)
+        checks = await self._last_checks.find([each.versions for each in page])
+        return [
+            replace(each, reach=one, last_check=checks.get(each.versions, UNTRIED))
+            for each, one in zip(page, reach, strict=True)
+        ], len(found)
 
     async def get(self, subject: Subject, place: SecretPlace, prefix: str) -> StoredTriple:
-        """Raises NotFound for a prefix that none of the secrets has, and what `list_of` raises."""
+        """Without its last check. Raises NotFound for a prefix that none of the secrets has, and what `list_of` raises."""
         for each in await self._find(subject, place):
             if each.source.prefix == prefix.upper():
                 reach = await self._groups.count_repositories(subject, place, [each.names])
@@ -168,7 +179,9 @@ class RegistryTripleService:
         )
         new = _NewTriple.of(given, told.source.prefix, Access())
         key_id, sealed = await self._secrets.seal(subject, place, new.values)
-        return await self._checks.check(subject, place, new.sealed(key_id, sealed, ""))
+        verdict = await self._checks.check(subject, place, new.sealed(key_id, sealed, ""))
+        await self._last_checks.keep_try(told.versions, verdict)
+        return verdict
 
     async def remove(self, subject: Subject, place: SecretPlace, prefix: str) -> None:
         """All its secrets in one transaction. Raises NotFound."""
@@ -196,7 +209,9 @@ class RegistryTripleService:
             for name, value in zip(new.names, sealed, strict=False)
         }
         gone = new.names[len(sealed) :]
-        await self._secrets.put_together(subject, place, changes, gone=gone, replace=not fresh)
+        done = await self._secrets.put_together(subject, place, changes, gone=gone, replace=not fresh)
+        if verdict is not None:
+            await self._last_checks.keep_try(tuple(each.version for each in done), verdict)
         return verdict
 
     async def _require_free(self, subject: Subject, place: SecretPlace, names: Sequence[str]) -> None:
@@ -229,7 +244,8 @@ class RegistryTripleService:
     def _tell(self, owner: SecretOwner, prefix: str, stored: _Stored) -> StoredTriple:
         """One triple by itself: it may reach other repositories than the rest of its level does."""
         source = CredentialSource(owner.level, prefix)
-        credentials = assemble(secret for _look, secret in stored)
+        secrets = [secret for _look, secret in stored]
+        credentials = assemble(secrets)
         expiries = {
             keys.source: self._swaps.expiry(keys, {owner.level: owner.id}) for keys in credentials.unswapped.values()
         }
@@ -247,6 +263,7 @@ class RegistryTripleService:
             expires_at=entry.expires_at,
             visibility=looks[0].visibility,
             updated_at=max(look.updated_at for look in looks),
+            versions=triple_versions(secrets)[source],
         )
 
 

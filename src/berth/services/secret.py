@@ -7,7 +7,7 @@ Values come in sealed and are stored encrypted; no method but those that open th
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,12 +28,13 @@ from berth.domain.secret import (
     MAX_SECRETS_PER_OWNER,
     LevelledSecret,
     SecretLevel,
+    SecretVersion,
     SecretVisibility,
     parse_secret_name,
 )
 from berth.domain.secret_text import SecretText
 from berth.services.ports import Clock, Sealer
-from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, may_list_of_organization, not_found
+from berth.services.secret_access import SecretOwner, SecretPlace, find_owner, may_list, not_found
 from berth.services.secret_change import SecretChange, check_change, check_count, check_value
 from berth.services.secret_selection import check_selection, check_selection_size, find_selectable, reaches
 
@@ -51,6 +52,13 @@ class SecretView:
     visibility: SecretVisibility | None
     created_at: datetime
     updated_at: datetime
+
+
+class Put(NamedTuple):
+    """What became of one change."""
+
+    created: bool
+    version: SecretVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +119,7 @@ class SecretService:
 
         Raises Invalid, LimitReached (S2), and what `find_owner` raises. Source: GITHUB_API section 3.3 of the references.
         """
-        return await self.put_together(subject, place, {name: change})
+        return (await self.put_together(subject, place, {name: change}))[0].created
 
     async def put_together(
         self,
@@ -121,14 +129,14 @@ class SecretService:
         *,
         gone: Collection[str] = (),
         replace: bool = True,
-    ) -> bool:
-        """All of them in one transaction, or none. True if all are new. What is in `gone` is deleted, if it is there.
+    ) -> list[Put]:
+        """All of them in one transaction, or none. What is in `gone` is deleted, if it is there.
 
         Raises as `put`; without `replace` Conflict, if one is there already.
         """
         async with self._store.begin() as connection:
             owner = await self._lock(connection, subject, place)
-            created = [
+            done = [
                 await self._put(connection, subject, owner, name, change, replace=replace)
                 for name, change in changes.items()
             ]
@@ -137,7 +145,7 @@ class SecretService:
                 if stored is not None:
                     await rows.delete_secret(connection, stored.id)
                     await self._audit(connection, subject, owner, stored.name, "delete")
-        return all(created)
+        return done
 
     async def _put(
         self,
@@ -148,7 +156,7 @@ class SecretService:
         change: SecretChange,
         *,
         replace: bool,
-    ) -> bool:
+    ) -> Put:
         name = parse_secret_name(name)
         check_change(owner, change)
         stored = await rows.find_secret(connection, owner.level, owner.id, name)
@@ -159,15 +167,14 @@ class SecretService:
         wanted = None if ids is None else await check_selection(connection, subject, owner, ids)
         if stored is None:
             await check_count(connection, owner)
-            secret_id = await rows.insert_secret(connection, owner.level, owner.id, values)
+            version = await rows.insert_secret(connection, owner.level, owner.id, values)
         else:
-            secret_id = stored.id
-            await rows.update_secret(connection, secret_id, values)
+            version = await rows.update_secret(connection, stored.id, values)
         if wanted is not None or values["visibility"] is not SecretVisibility.SELECTED:
-            await rows.remove_from_selection(connection, secret_id)
-            await rows.add_to_selection(connection, secret_id, wanted or ())
+            await rows.remove_from_selection(connection, version.secret_id)
+            await rows.add_to_selection(connection, version.secret_id, wanted or ())
         await self._audit(connection, subject, owner, name, "update" if stored else "create")
-        return stored is None
+        return Put(stored is None, version)
 
     def _new_values(self, owner: SecretOwner, name: str, change: SecretChange, *, create: bool) -> dict[str, Any]:
         now = self._clock.now()
@@ -270,7 +277,8 @@ class SecretService:
         """
         async with self._store.read() as connection:
             found = await rows.list_unselected_values(connection, subject.account_id, repository.id, ending=ending)
-            if await may_list_of_organization(connection, subject, repository.owner_login):
+            theirs_at = SecretPlace(level=SecretLevel.ORGANIZATION, owner=repository.owner_login)
+            if await may_list(connection, subject, theirs_at):
                 theirs = await rows.list_organization_values(connection, repository.id, ending=ending)
                 is_public = repository.visibility is Visibility.PUBLIC
                 found += [one for one in theirs if not reaches(one, repository_is_public=is_public)]
@@ -322,7 +330,8 @@ class SecretService:
             value = self._sealer.decrypt(stored.value, context=owner.context(stored.name))
         except UpstreamFailed as problem:
             raise _told(stored, problem) from problem
-        return LevelledSecret(level=stored.level, name=stored.name, value=value)
+        version = SecretVersion(stored.id, stored.version)
+        return LevelledSecret(level=stored.level, name=stored.name, value=value, version=version)
 
     async def _lock(self, connection: AsyncConnection, subject: Subject, place: SecretPlace) -> SecretOwner:
         owner = await find_owner(connection, subject, place, write=True)

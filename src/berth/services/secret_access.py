@@ -86,9 +86,8 @@ async def find_owner(connection: AsyncConnection, subject: Subject, place: Secre
             assert_never(place.level)
 
 
-async def may_list_of_organization(connection: AsyncConnection, subject: Subject, login: str) -> bool:
-    """Whether the caller is shown this organization's secrets; of an account that is none there are none."""
-    place = SecretPlace(level=SecretLevel.ORGANIZATION, owner=login)
+async def may_list(connection: AsyncConnection, subject: Subject, place: SecretPlace) -> bool:
+    """Whether the caller is shown the secrets of this place; where there is no such owner there are none."""
     if SCOPES[place.level] not in subject.scopes:
         return False
     try:

@@ -182,7 +182,7 @@ def _told(verdict: LoginVerdict | None, *, nobody: bool) -> str:
 
 
 async def check(page: Page, at: Place) -> Response:
-    """What comes of a stored login now; it is shown, and kept nowhere."""
+    """What comes of a stored login now. Its card says so from then on."""
     triple = await _get(page, at)
     verdict = await page.services.registry_triples.check(page.user, at.of, triple.source.prefix)
     return await render(page, at, "registry_checked.html", triple=triple, verdict=verdict, path=_path_of(at, triple))

@@ -25,7 +25,13 @@ from berth.wiring.prebuild import make_prebuilt_images
 def make_images(parts: Parts, registry: RegistryHTTP, server_id: str) -> tuple[ImageAccess, ImageBuilder]:
     """What pulls and what builds, for launches and for prebuilds."""
     refusals = PackageRefusals(store=parts.store, tokens=parts.tokens, own_host=parts.own.host)
-    images = ImageAccess(registry=registry, engine=parts.engine, refusals=refusals, swaps=parts.swaps)
+    images = ImageAccess(
+        registry=registry,
+        engine=parts.engine,
+        refusals=refusals,
+        swaps=parts.swaps,
+        last_checks=parts.last_checks,
+    )
     machines = parts.settings.machines
     return images, ImageBuilder(
         engine=parts.engine, git=parts.git, images=images, machines=machines, server_id=server_id

@@ -21,6 +21,7 @@ from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_install import CodespaceInstaller
 from berth.services.codespace_token import CodespaceTokens
 from berth.services.credential_refresh import ask_for_refresh
+from berth.services.last_check import LastChecks
 from berth.services.launch_credentials import CodespaceCredentials
 from berth.services.ports import BlobStore, EcrAPI, IdentityProvider, Sealer
 from berth.services.registry_credential_swap import RegistryCredentialSwap
@@ -48,6 +49,7 @@ class Parts:
     tokens: AccessTokenService
     ecr: EcrAPI
     swaps: RegistryCredentialSwap
+    last_checks: LastChecks
     executor: CodespaceExec
     installer: CodespaceInstaller
     codespace_tokens: CodespaceTokens
@@ -73,7 +75,14 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
     engine = DockerEngine(settings.docker_host)
     ecr = make_ecr_client(settings, clock, resources)
     sealer = make_sealer(settings)
-    swaps = RegistryCredentialSwap(ecr=ecr, clock=clock, entropy=entropy, replaced=partial(ask_for_refresh, store))
+    last_checks = LastChecks(store=store, clock=clock)
+    swaps = RegistryCredentialSwap(
+        ecr=ecr,
+        clock=clock,
+        entropy=entropy,
+        replaced=partial(ask_for_refresh, store),
+        asked=last_checks.keep_swap,
+    )
     resources.push_async_callback(swaps.close)
     tokens = AccessTokenService(store=store, clock=clock, entropy=entropy)
     return Parts(
@@ -91,6 +100,7 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
         tokens=tokens,
         ecr=ecr,
         swaps=swaps,
+        last_checks=last_checks,
         executor=CodespaceExec(engine),
         installer=CodespaceInstaller(engine),
         codespace_tokens=CodespaceTokens(

@@ -153,7 +153,12 @@ def _make_registry_triples(
         logins=RegistryLogins(registry=asked, probe=_make_probe(parts, asked), ecr=parts.ecr, clock=parts.clock),
     )
     triples = RegistryTripleService(
-        secrets=parts.secrets, groups=groups, checks=checks, swaps=parts.swaps, own_host=parts.own.host
+        secrets=parts.secrets,
+        groups=groups,
+        checks=checks,
+        swaps=parts.swaps,
+        last_checks=parts.last_checks,
+        own_host=parts.own.host,
     )
     return groups, checks, triples
 

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store.secret_tables import secret_repositories, secrets
 from berth.adapters.store.tables import accounts, repositories
 from berth.domain.problem import Conflict
-from berth.domain.secret import SecretLevel, SecretVisibility
+from berth.domain.secret import SecretLevel, SecretVersion, SecretVisibility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,7 @@ class StoredValue:
     visibility: SecretVisibility | None
     selected: bool
     value: bytes
+    version: int
 
 
 _LOOK: list[ColumnElement[Any]] = [
@@ -69,6 +70,7 @@ _VALUE: list[ColumnElement[Any]] = [
     secrets.c.name,
     secrets.c.visibility,
     secrets.c.value,
+    secrets.c.version,
 ]
 
 
@@ -123,14 +125,19 @@ async def list_secrets(
 
 async def insert_secret(
     connection: AsyncConnection, level: SecretLevel, owner_id: int, values: Mapping[str, Any]
-) -> int:
+) -> SecretVersion:
     column = "repository_id" if level is SecretLevel.REPOSITORY else "account_id"
-    statement = insert(secrets).values(level=level, **{column: owner_id}, **values).returning(secrets.c.id)
-    return int((await connection.execute(statement)).scalar_one())
+    statement = insert(secrets).values(level=level, **{column: owner_id}, **values)
+    row = (await connection.execute(statement.returning(secrets.c.id, secrets.c.version))).one()
+    return SecretVersion(row.id, row.version)
 
 
-async def update_secret(connection: AsyncConnection, secret_id: int, values: Mapping[str, Any]) -> None:
-    await connection.execute(update(secrets).where(secrets.c.id == secret_id).values(**values))
+async def update_secret(connection: AsyncConnection, secret_id: int, values: Mapping[str, Any]) -> SecretVersion:
+    """Also which version it has now: with a value among `values`, a new one."""
+    number = secrets.c.version + 1 if "value" in values else secrets.c.version
+    statement = update(secrets).where(secrets.c.id == secret_id).values(**values, version=number)
+    row = (await connection.execute(statement.returning(secrets.c.version))).one()
+    return SecretVersion(secret_id, row.version)
 
 
 async def delete_secret(connection: AsyncConnection, secret_id: int) -> None:

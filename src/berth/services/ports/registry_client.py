@@ -19,6 +19,7 @@ class ResolvedImage:
     size_bytes: int
     pull_token: SecretText | None  # what a token service gave for this image; it lives for minutes
     password_shown: bool  # to the registry itself, which wants Basic: an engine tells it nothing new
+    login_proof: LoginProof | None = None  # what it shows of the login; None: nothing, or there was none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,7 @@ class FetchedFeature:
 
     feature: ImageReference  # with the digest of its manifest
     archive: bytes  # a tar, maybe compressed; its digest is the manifest's word
+    login_proof: LoginProof | None = None  # as an image's
 
 
 @dataclass(frozen=True, slots=True)
