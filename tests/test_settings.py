@@ -83,6 +83,8 @@ REFUSED = [
     ("BLOBS", "s3://bucket?acl=public"),
     ("PRIVATE_ADDRESSES", "10.0.0.1/8"),
     ("TOKEN_REALMS", "no-pair"),
+    ("TRUSTED_PROXIES", "proxy.example.com"),
+    ("TRUSTED_PROXIES", "0.0.0.0/0"),
     ("IDLE_TIMEOUT_DEFAULT_MIN", "4"),
     ("TLS_CERT", "cert.pem"),
     ("OIDC_ISSUER", "http://id.example.com"),

@@ -3,7 +3,8 @@
 `/api/v3/…` and `/api/graphql`, and everything under a Host that begins with `api.`, is REST; `/v2/…` and `/token` are
 the container registry; `/{owner}/{repo}.git/…` is git; `/docs/errors` and `/docs/access-rules` say
 what codes and rules mean; `/healthz` says that the process lives, `/readyz` that its database and its engine answer.
-Everything else is the web console's. REST and the console have WebSockets.
+Everything else is the web console's. REST and the console have WebSockets. Each edge finds the client's own address in its
+scope, also behind a trusted proxy (domain/client_address.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +13,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from berth.domain.client_address import UNIX, TrustedProxies, find_client
 from berth.domain.problem import Problem
 from berth.git.app import is_git_path
 from berth.oci.app import is_oci_path
@@ -20,6 +22,8 @@ from berth.rest.own_address import API_PREFIX, host_of, is_api_host
 
 Check = Callable[[], Awaitable[object]]
 _GRAPHQL = "/api/graphql"
+_NO_PROXIES = TrustedProxies()
+_FORWARDED_FOR = b"x-forwarded-for"
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
@@ -35,11 +39,14 @@ def make_front(
     oci: ASGIApp,
     checks: Mapping[str, Check],
     ui: ASGIApp = _not_found,
+    proxies: TrustedProxies = _NO_PROXIES,
 ) -> ASGIApp:
     """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
     documents = errors_page.read_documents()
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
+        if proxies:
+            scope = _from_client(scope, proxies)
         if scope["type"] == "websocket":
             await _answer_socket(sockets, ui, scope, receive, send)
             return
@@ -62,6 +69,17 @@ def make_front(
             await ui(scope, receive, send)
 
     return front
+
+
+def _from_client(scope: Scope, proxies: TrustedProxies) -> Scope:
+    """The request as it would have come from its client itself. Its port is nobody's business."""
+    said = [value.decode("latin-1") for name, value in scope["headers"] if name == _FORWARDED_FOR]
+    if not said:
+        return scope
+    server, peer = scope.get("server"), scope.get("client")
+    is_unix = peer is None and server is not None and server[1] is None  # a peer that is gone has no address either
+    client = find_client(UNIX if is_unix else peer and peer[0], said, proxies)
+    return {**scope, "client": client and (client, 0)}
 
 
 async def _answer_socket(sockets: ASGIApp, ui: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -98,6 +98,7 @@ async def _serve(settings: Settings) -> None:
         sockets = [(_listen(address), address) for address in settings.listen]
         await _first_start(berth, settings)
         await _check_engine(berth, settings)
+        check_proxies(settings)
         servers = [_server(berth, settings, address) for _, address in sockets]
         async with berth.running():
             for bound, address in sockets:
@@ -126,6 +127,14 @@ async def _check_engine(berth: Berth, settings: Settings) -> None:
     except Problem:
         remedy = "start Docker, or set BERTH_DOCKER_HOST; codespaces wait until it answers"
         _LOG.warning("server.no_engine", extra={"docker_host": settings.docker_host, "remedy": remedy})
+
+
+def check_proxies(settings: Settings) -> None:
+    """Who is reached by https and does not speak it stands behind a proxy, and should know which."""
+    is_https = settings.external_url is not None and settings.external_url.startswith("https://")
+    if is_https and not settings.trusted_proxies and not any(map(settings.has_tls, settings.listen)):
+        remedy = "set BERTH_TRUSTED_PROXIES (docs/proxy.md); until then all visitors count as one"
+        _LOG.warning("server.no_trusted_proxies", extra={"external_url": settings.external_url, "remedy": remedy})
 
 
 def write_token(path: Path, token: SecretText) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from berth.domain.address_policy import parse_private_addresses
+from berth.domain.client_address import TrustedProxies, parse_trusted_proxies
 from berth.domain.codespace import MAX_IDLE_MINUTES, MAX_RETENTION_MINUTES, MIN_IDLE_MINUTES
 from berth.domain.host_option import HostOption, parse_host_options
 from berth.domain.identity import UnknownIdentity, parse_issuer
@@ -42,6 +43,7 @@ class Settings:
     data_dir: Path
     listen: tuple[ListenAddress, ...]
     external_url: str | None
+    trusted_proxies: TrustedProxies
     tls_cert: Path | None
     tls_key: Path | None
     workers: int
@@ -190,6 +192,8 @@ TABLE: tuple[Setting, ...] = (
             "is without TLS also if there is a certificate.", lambda value: parse_listen_addresses(_list(value))),
     Setting("EXTERNAL_URL", _URL, "", "", "The address that users type; behind a proxy it "
             "must be set. Not set: taken from each request.", _HTTP),
+    Setting("TRUSTED_PROXIES", _LIST, "address, CIDR or unix", "", "Whose X-Forwarded-For says where a request comes from; see "
+            "proxy.md. Not set: nobody's.", lambda value: parse_trusted_proxies(_list(value))),
     Setting("TLS_CERT", _PATH, "", "", "Certificate chain (PEM); with TLS_KEY it turns HTTPS on.", _path),
     Setting("TLS_KEY", _PATH, "", "", "Private key (PEM) of TLS_CERT.", _path),
     Setting("WORKERS", _INT, "processes", "1", "How many processes answer requests.", _number(1, 256), reserved=True),

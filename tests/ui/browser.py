@@ -15,6 +15,7 @@ from tests.rest.berth_api import Berth, make_berth
 from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.store.database import Store
+from berth.domain.client_address import parse_trusted_proxies
 from berth.domain.identity import UnknownIdentity
 from berth.domain.machine import Machines
 from berth.front import make_front
@@ -132,6 +133,7 @@ async def make_console(
     provider: IdentityProvider | None = None,
     unknown: frozenset[UnknownIdentity] = frozenset(),
     machines: Machines | None = None,
+    proxies: Sequence[str] = (),
 ) -> AsyncIterator[ConsoleWorld]:
     async with make_berth(folder, store, provider=provider, unknown=unknown, machines=machines) as berth:
         ui = make_ui_app(
@@ -143,5 +145,13 @@ async def make_console(
             sockets=SOCKETS,
             node_modules=Path(__file__).parents[2] / "node_modules",
         )
-        app = make_front(rest=berth.rest, sockets=berth.rest, git=berth.git, oci=berth.rest, checks={}, ui=ui)
+        app = make_front(
+            rest=berth.rest,
+            sockets=berth.rest,
+            git=berth.git,
+            oci=berth.rest,
+            checks={},
+            ui=ui,
+            proxies=parse_trusted_proxies(proxies),
+        )
         yield ConsoleWorld(berth, app)

@@ -56,7 +56,7 @@ def parse_private_addresses(entries: Iterable[str]) -> PrivateAddresses:
 
 def is_address_allowed(ip: IPAddress, port: int, host: str, allow_list: PrivateAddresses) -> bool:
     """Whether a connection to `ip`, where the name `host` (lower-case, IPv6 in brackets) led, may be made."""
-    address = _judged(ip)
+    address = judged_address(ip)
     listed = (host, port) in allow_list.endpoints or any(address in network for network in allow_list.networks)
     return listed or _is_public(address)
 
@@ -76,7 +76,7 @@ def _parse_endpoint(entry: str) -> tuple[str, int]:
     return name, port
 
 
-def _judged(ip: IPAddress) -> IPAddress:
+def judged_address(ip: IPAddress) -> IPAddress:
     """An IPv4-mapped address reaches the IPv4 address inside, so that one is judged."""
     mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
     return mapped or ip

@@ -12,11 +12,11 @@
 import base64
 import hashlib
 import hmac
-import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from berth.domain.client_address import is_this_machine
 from berth.domain.scope import Scope, expand_scopes
 from berth.domain.secret_text import SecretText
 
@@ -38,11 +38,7 @@ class Visitor:
     @property
     def is_on_this_machine(self) -> bool:
         """By a loopback address: what no other machine, and no container, can come from."""
-        try:
-            parsed = ipaddress.ip_address(self.address)
-        except ValueError:
-            return False
-        return (getattr(parsed, "ipv4_mapped", None) or parsed).is_loopback
+        return is_this_machine(self.address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

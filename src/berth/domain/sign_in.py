@@ -10,8 +10,10 @@
 """
 
 import hashlib
-import ipaddress
 from datetime import timedelta
+from ipaddress import IPv6Address, ip_network
+
+from berth.domain.client_address import read_address
 
 WINDOW = timedelta(minutes=15)
 MOST_PER_ACCOUNT = 10
@@ -25,15 +27,10 @@ def account_key(login: str) -> str:
 
 def address_key(address: str) -> str | None:
     """What an address's attempts are counted under; None where there is none to count (a unix socket)."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = read_address(address)
+    if parsed is None:
         return None
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return _key("address", str(parsed.ipv4_mapped))
-        return _key("address", str(ipaddress.ip_network((parsed, 64), strict=False)))
-    return _key("address", str(parsed))
+    return _key("address", str(ip_network((parsed, 64), strict=False) if isinstance(parsed, IPv6Address) else parsed))
 
 
 def _key(kind: str, text: str) -> str:

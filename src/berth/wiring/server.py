@@ -24,6 +24,7 @@ from berth.domain.problem import Problem
 from berth.front import make_front
 from berth.git.app import make_git_app
 from berth.oci.app import AtOnce, answer_at_once, make_oci_app
+from berth.oci.call import OCIServices
 from berth.outgoing import make_registry_client
 from berth.rest.app import make_rest_app
 from berth.rest.codespace_exec import socket_routes
@@ -123,14 +124,6 @@ async def make_berth(settings: Settings) -> Berth:
         parts.store, make_prebuild_worker(parts, images, builder, registry, server_id), holder=holder
     )
     services = make_services(parts, asked, reconciler.wake, exports.wake, prebuilds.wake)
-    app = make_front(
-        rest=make_rest_app(services, ROUTES, settings.external_url),
-        sockets=make_socket_app(services, socket_routes(), settings.external_url),
-        git=make_git_app(services, GitHTTPBackend()),
-        oci=make_oci_app(registry, settings.external_url),
-        ui=_make_ui(parts, services),
-        checks={"database": parts.store.ping, "blobs": parts.blobs.ping, "engine": parts.engine.ping},
-    )
     return Berth(
         store=parts.store,
         services=services,
@@ -140,9 +133,22 @@ async def make_berth(settings: Settings) -> Berth:
         chores=chores,
         engine=parts.engine,
         dev_containers=dev_containers,
-        app=app,
+        app=_make_app(parts, services, registry),
         at_once=partial(answer_at_once, registry),
         resources=resources,
+    )
+
+
+def _make_app(parts: Parts, services: Services, registry: OCIServices) -> ASGIApp:
+    external_url = parts.settings.external_url
+    return make_front(
+        rest=make_rest_app(services, ROUTES, external_url),
+        sockets=make_socket_app(services, socket_routes(), external_url),
+        git=make_git_app(services, GitHTTPBackend()),
+        oci=make_oci_app(registry, external_url),
+        ui=_make_ui(parts, services),
+        proxies=parts.settings.trusted_proxies,
+        checks={"database": parts.store.ping, "blobs": parts.blobs.ping, "engine": parts.engine.ping},
     )
 
 
