@@ -12,10 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.oci.wire import Wire, listening
 from websockets.asyncio.client import connect
 
+from berth.adapters.log_lines import LineFormatter
 from berth.front import make_front
 from berth.listen_address import TCPAddress, UnixAddress
 from berth.server import check_proxies
 from berth.settings import load
+from berth.wiring.server import make_berth
 
 VISITOR = "203.0.113.7"
 
@@ -130,3 +132,24 @@ def test_a_proxy_that_is_not_named_is_noticed(
 ) -> None:
     check_proxies(load(environment, None))
     assert [record.message for record in caplog.records] == ["server.no_trusted_proxies"] * is_said
+
+
+@pytest.mark.parametrize(("trusted", "address"), [("127.0.0.1", VISITOR), ("10.1.0.2", "127.0.0.1")])
+async def test_a_whole_server_knows_its_visitors(
+    tmp_path: Path, trusted: str, address: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """From the setting to the log."""
+    berth = await make_berth(load({"BERTH_DATA_DIR": str(tmp_path), "BERTH_TRUSTED_PROXIES": trusted}, None))
+    said = {"X-Forwarded-For": f"198.51.100.9, {VISITOR}"}
+    try:
+        async with (
+            listening(berth.app) as port,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=said, trust_env=False) as client,
+        ):
+            word = (await client.get("/login")).text.partition('name="form_word" value="')[2][:64]
+            form = {"form_word": word, "login": "nobody", "password": "a canary"}
+            assert (await client.post("/login", data=form)).status_code == 401
+    finally:
+        await berth.close()
+    lines = [LineFormatter().format(each).partition(" ")[2] for each in caplog.records if "session" in each.message]
+    assert lines == [f"warning session.refused address={address} login='unknown account' way=password"]

@@ -1,16 +1,20 @@
-"""What of sessions and passwords no page shows: costs that changed, a database that cannot be written, both databases."""
+"""What of sessions and passwords no page shows: costs that changed, a database that cannot be written, the log, both databases."""
 
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 from tests.account_world import AccountWorld, outcomes
 
+from berth.adapters.log_lines import LineFormatter
 from berth.adapters.store import password as password_rows
-from berth.adapters.store.session_tables import account_passwords, sessions
-from berth.domain.problem import Unauthenticated, UpstreamFailed
+from berth.adapters.store.session_tables import account_passwords, sessions, sign_in_attempts
+from berth.domain.problem import Problem, Unauthenticated, UpstreamFailed
 from berth.domain.secret_text import SecretText
 from berth.domain.session import Visitor
+from berth.domain.sign_in import MOST_PER_ACCOUNT, MOST_PER_ADDRESS
 from berth.domain.workflow_permissions import parse_permissions
 from berth.services.session import NewSession
 
@@ -35,7 +39,7 @@ async def test_a_password_is_hashed_anew_when_costs_have_changed(accounts: Accou
     async with accounts.store.read() as connection:
         found = await password_rows.find_user_and_hash(connection, "mia")
     assert found is not None
-    assert "m=19456" in found[1]
+    assert "m=19456" in (found[1] or "")
     await accounts.services.sessions.sign_in("mia", PASSWORD, VISITOR)
 
 
@@ -120,3 +124,119 @@ async def test_a_visitor_without_an_address_is_not_counted(accounts: AccountWorl
     nowhere = Visitor(address="", user_agent="")
     made = await accounts.services.sessions.sign_in("mia", PASSWORD, nowhere)
     assert made.session.visitor == nowhere
+
+
+# What is logged of who is refused (policy 5)
+
+NOWHERE = Visitor(address="", user_agent="")
+HOSTILE = "octo\n2026-01-01T00:00:00.000Z warning session.refused address=192.0.2.66 \x1b[31m"
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """As the server writes them, without their time."""
+    return [LineFormatter().format(record).partition(" ")[2] for record in caplog.records]
+
+
+async def try_in(accounts: AccountWorld, login: str, password: str = "wrong", visitor: Visitor = VISITOR) -> str:
+    try:
+        await accounts.services.sessions.sign_in(login, SecretText(password), visitor)
+    except Problem as problem:
+        return problem.code
+    return "signed in"
+
+
+@pytest.mark.parametrize(
+    ("login", "address", "line"),
+    [
+        ("mia", "192.0.2.1", "warning session.refused address=192.0.2.1 login=mia way=password"),
+        (" MIA ", "::ffff:192.0.2.1", "warning session.refused address=192.0.2.1 login=mia way=password"),
+        (
+            "otto",
+            "2001:db8::1",
+            "warning session.refused address=2001:db8::1 login=otto way=password",
+        ),  # has no password
+        ("mia", "", "warning session.refused address=none login=mia way=password"),
+        ("nobody", "192.0.2.1", "warning session.refused address=192.0.2.1 login='unknown account' way=password"),
+        ("acme", "192.0.2.1", "warning session.refused address=192.0.2.1 login='unknown account' way=password"),
+        (
+            PASSWORD.reveal(),
+            "192.0.2.1",
+            "warning session.refused address=192.0.2.1 login='unknown account' way=password",
+        ),
+        (HOSTILE, "192.0.2.1", "warning session.refused address=192.0.2.1 login='unknown account' way=password"),
+        ("mia", HOSTILE, "warning session.refused address=none login=mia way=password"),
+    ],
+)
+async def test_who_is_refused_is_logged_and_nothing_that_was_typed(
+    accounts: AccountWorld, caplog: pytest.LogCaptureFixture, login: str, address: str, line: str
+) -> None:
+    await invited(accounts)
+    visitor = Visitor(address=address, user_agent=HOSTILE)
+    assert await try_in(accounts, "mia", PASSWORD.reveal(), visitor) == "signed in"  # is not
+    assert lines(caplog) == []
+    assert await try_in(accounts, login, "a canary of a password", visitor) == "session.refused"
+    assert lines(caplog) == [line]
+
+
+async def test_a_wrong_old_password_is_logged_too(accounts: AccountWorld, caplog: pytest.LogCaptureFixture) -> None:
+    made = await invited(accounts)
+    new = SecretText("another long sentence")
+    with pytest.raises(Problem):
+        await accounts.services.passwords.change_own(
+            made.subject, SecretText("wrong"), new, VISITOR, replaces=made.session
+        )
+    assert lines(caplog) == ["warning session.refused address=192.0.2.1 login=mia way=password"]
+
+
+@pytest.mark.parametrize(("login", "shown"), [("mia", "mia"), ("nobody", "'unknown account'")])
+async def test_attack_an_account_s_attempts_do_not_fill_the_log(
+    accounts: AccountWorld, caplog: pytest.LogCaptureFixture, login: str, shown: str
+) -> None:
+    await invited(accounts)
+    tried = [await try_in(accounts, login) for _ in range(MOST_PER_ACCOUNT + 5)]
+    assert tried[-1] == "session.too_many_attempts"
+    refused = f"warning session.refused address=192.0.2.1 login={shown} way=password"
+    last = f"warning session.too_many_attempts address=192.0.2.1 login={shown}"
+    assert lines(caplog) == [refused] * MOST_PER_ACCOUNT + [last]
+
+
+async def test_attack_an_address_s_attempts_do_not_fill_the_log(
+    accounts: AccountWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    await invited(accounts)
+    await try_in(accounts, "mia")
+    async with accounts.store.begin() as connection:
+        await connection.execute(sign_in_attempts.update().values(tries=MOST_PER_ADDRESS - 1))
+    tried = [await try_in(accounts, f"nobody{number}") for number in range(5)]
+    assert tried == ["session.refused", *["session.too_many_attempts"] * 4]
+    assert lines(caplog)[1:] == [
+        "warning session.refused address=192.0.2.1 login='unknown account' way=password",
+        "warning session.too_many_attempts address=192.0.2.1 login='unknown account'",
+    ]
+
+
+async def test_attack_who_has_no_address_fills_no_log_with_invented_names(
+    accounts: AccountWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing would bound it."""
+    await invited(accounts)
+    for number in range(2 * MOST_PER_ACCOUNT + 3):
+        await try_in(accounts, f"nobody{number % 2}", visitor=NOWHERE)
+    assert lines(caplog) == []
+    tried = [await try_in(accounts, "mia", visitor=NOWHERE) for _ in range(MOST_PER_ACCOUNT + 3)]
+    assert tried[-1] == "session.too_many_attempts"
+    assert len(lines(caplog)) == MOST_PER_ACCOUNT + 1  # an account bounds it
+
+
+async def test_what_the_documented_filter_finds(accounts: AccountWorld, caplog: pytest.LogCaptureFixture) -> None:
+    """docs/log-events.md: what bans by the log sees each address, and none that was typed."""
+    await invited(accounts)
+    document = (Path(__file__).parents[2] / "docs" / "log-events.md").read_text()
+    found = re.search(r"^ *failregex = (.*)$", document, re.MULTILINE)
+    assert found is not None
+    pattern = re.compile(found[1].replace("<HOST>", r"(?P<host>[0-9a-f.:]+)"))
+    await try_in(accounts, "mia", visitor=Visitor(address="2001:db8::1", user_agent=""))
+    await try_in(accounts, HOSTILE)
+    await try_in(accounts, "mia", visitor=NOWHERE)
+    matches = [pattern.search(LineFormatter().format(record)) for record in caplog.records]
+    assert [each and each["host"] for each in matches] == ["2001:db8::1", "192.0.2.1", None]

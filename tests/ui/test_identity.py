@@ -12,6 +12,7 @@ from sqlalchemy import text, update
 from tests.ui.browser import PASSWORD, Browser, ConsoleWorld, make_console
 from tests.ui.provider import REDIRECT_URI, Provider, asked, begin, start_provider
 
+from berth.adapters.log_lines import LineFormatter
 from berth.adapters.store import identity as identity_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import accounts
@@ -101,7 +102,9 @@ async def test_what_is_asked_of_the_provider(open_console: Open, provider: Provi
         assert '<meta http-equiv="refresh" content="0; url=http://127.0.0.1:' in page.text
 
 
-async def test_an_account_is_never_taken_by_its_address(open_console: Open, provider: Provider) -> None:
+async def test_an_account_is_never_taken_by_its_address(
+    open_console: Open, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
     """Policy 2: without the administrator's word a verified e-mail and a name are worth nothing."""
     async with open_console() as console:
         await console.person("octo")
@@ -112,6 +115,7 @@ async def test_an_account_is_never_taken_by_its_address(open_console: Open, prov
             assert "ask the site administrator" in page
             assert "<script>alert" not in page
             assert await who_is(browser) is None
+        assert [each.message for each in caplog.records] == ["session.refused"] * 3
 
 
 async def test_a_verified_address_links_where_the_administrator_says_so(open_console: Open, provider: Provider) -> None:
@@ -219,7 +223,7 @@ async def test_an_identity_has_one_account(open_console: Open, provider: Provide
     ids=str,
 )
 async def test_an_answer_that_was_changed_is_refused(
-    open_console: Open, provider: Provider, change: dict[str, str], said: str
+    open_console: Open, provider: Provider, change: dict[str, str], said: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Policies 4 and 5; the last is the positive control."""
     async with open_console(UnknownIdentity.CREATE_USER) as console:
@@ -231,6 +235,9 @@ async def test_an_answer_that_was_changed_is_refused(
         assert said in answer.text
         assert "<b>" not in answer.text
         assert (await who_is(browser) == "ada") == (not change)
+        logged = [LineFormatter().format(each).partition(" ")[2] for each in caplog.records]
+        refused = "warning session.refused address=192.0.2.7 login='unknown account' way=provider"
+        assert logged == [refused] * bool(change)
 
 
 @pytest.mark.parametrize(("name", "value"), [("nonce", "other"), ("code_challenge", "A" * 43)])

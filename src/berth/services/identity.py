@@ -10,11 +10,11 @@ from berth.adapters.store.database import Store
 from berth.domain.access import Subject
 from berth.domain.account import Account, AccountType
 from berth.domain.identity import Answer, Claims, Flow, Identity, UnknownIdentity, propose_logins, refused
-from berth.domain.problem import Conflict, Denied, LimitReached, NotFound
+from berth.domain.problem import Conflict, Denied, LimitReached, NotFound, Unauthenticated
 from berth.domain.session import RANDOM_BYTES, Session, Visitor, make_value
 from berth.services.account import require_personal
 from berth.services.ports import Clock, Entropy, IdentityProvider
-from berth.services.session import NewSession, SessionService
+from berth.services.session import NewSession, SessionService, log_refused
 
 
 class IdentityService:
@@ -55,13 +55,17 @@ class IdentityService:
         if flow.links:
             raise refused("it was asked for something else")
         await self._sessions.count_attempt(None, visitor)
-        claims = await self._get_provider().finish(flow, answer, redirect_uri)
-        async with self._store.begin() as connection:
-            account = await rows.find_account(connection, claims)
-            if account is None:
-                account = await self._admit(connection, claims)
-            await self._sessions.forget_attempts(connection, None, visitor)
-            return await self._sessions.begin(connection, account, visitor, replaces=replaces)
+        try:
+            claims = await self._get_provider().finish(flow, answer, redirect_uri)
+            async with self._store.begin() as connection:
+                account = await rows.find_account(connection, claims)
+                if account is None:
+                    account = await self._admit(connection, claims)
+                await self._sessions.forget_attempts(connection, None, visitor)
+                return await self._sessions.begin(connection, account, visitor, replaces=replaces)
+        except (Denied, Unauthenticated):
+            log_refused(visitor, None, way="provider")
+            raise
 
     async def _admit(self, connection: AsyncConnection, claims: Claims) -> Account:
         """Policies 2 and 3."""

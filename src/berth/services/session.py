@@ -7,6 +7,9 @@
 3. A session is looked up with each request: one that was ended elsewhere is over at once.
 4. An account has MAX_SESSIONS at most: a further one ends the one that was used longest ago. Right passwords are not counted,
    so a program that signs in for ever would fill the database.
+5. An attempt that is refused is logged, with the address, and the account if there is one: never what was typed, which may
+   be a password in the wrong field. No more lines than `domain/sign_in.py` allows attempts: beyond its bounds there is one
+   for each window, and none where neither address nor account bounds them.
 """
 
 import logging
@@ -24,6 +27,7 @@ from berth.adapters.store.session import SessionHolder
 from berth.domain.access import Subject
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account, is_login
+from berth.domain.client_address import read_address
 from berth.domain.problem import LimitReached, NotFound, Problem, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import (
@@ -119,18 +123,22 @@ class SessionService:
         """
         login = login.strip()
         await self.count_attempt(login, visitor)
-        found = await self._find_user(login)
-        right = await self._hasher.verify(password, None if found is None else found[1])
-        return _require_right(found, right=right)
+        account, stored = await self._find_user(login)
+        right = await self._hasher.verify(password, stored)
+        if account is None or stored is None or not right:
+            log_refused(visitor, account, way="password")
+            raise _refused()
+        return account, stored
 
-    async def _find_user(self, login: str) -> tuple[Account, str] | None:
+    async def _find_user(self, login: str) -> tuple[Account | None, str | None]:
         async with self._store.read() as connection:
-            return await password_rows.find_user_and_hash(connection, login if is_login(login) else "")
+            found = await password_rows.find_user_and_hash(connection, login if is_login(login) else "")
+        return found or (None, None)
 
     async def count_attempt(self, login: str | None, visitor: Visitor) -> None:
         """One more of this account, if one is tried, and of this address. Raises LimitReached."""
         now = self._clock.now()
-        wait = None
+        wait, is_first = None, False
         async with self._store.begin() as connection:
             await attempt_rows.delete_over(connection, now - WINDOW)
             # The address first: one that is over its bound is counted for no account (domain/sign_in.py, 5).
@@ -141,14 +149,13 @@ class SessionService:
                 if key is not None and wait is None:
                     attempts = await attempt_rows.count_attempt(connection, key, now, WINDOW)
                     wait = attempts.began_at + WINDOW - now if attempts.count > most else None
-        if wait is not None:
-            minutes = max(1, round(wait / timedelta(minutes=1)))
-            raise LimitReached(
-                "There were too many attempts to sign in.",
-                code="session.too_many_attempts",
-                retry_after_s=minutes * 60,
-                remedy=f"Try again in {minutes} minutes." if minutes > 1 else "Try again in a minute.",
-            )
+                    is_first = attempts.count == most + 1
+        if wait is None:
+            return
+        if is_first:
+            account, _stored = (None, None) if login is None else await self._find_user(login)
+            _log_too_many(visitor, account)
+        raise _too_many(wait)
 
     async def forget_attempts(self, connection: AsyncConnection, login: str | None, visitor: Visitor) -> None:
         """The last one succeeded: the account's are forgotten, and that one of the address (domain/sign_in.py, policy 2).
@@ -218,15 +225,45 @@ class SessionService:
         )
 
 
-def _require_right(found: tuple[Account, str] | None, *, right: bool) -> tuple[Account, str]:
+def _refused() -> Unauthenticated:
     """Policy 2: one answer."""
-    if found is None or not right:
-        raise Unauthenticated(
-            "The user name or the password is wrong.",
-            code="session.refused",
-            remedy="If you have no password yet or forgot it, ask the site administrator for an invitation.",
-        )
-    return found
+    return Unauthenticated(
+        "The user name or the password is wrong.",
+        code="session.refused",
+        remedy="If you have no password yet or forgot it, ask the site administrator for an invitation.",
+    )
+
+
+def _too_many(wait: timedelta) -> LimitReached:
+    minutes = max(1, round(wait / timedelta(minutes=1)))
+    return LimitReached(
+        "There were too many attempts to sign in.",
+        code="session.too_many_attempts",
+        retry_after_s=minutes * 60,
+        remedy=f"Try again in {minutes} minutes." if minutes > 1 else "Try again in a minute.",
+    )
+
+
+def log_refused(visitor: Visitor, account: Account | None, *, way: str) -> None:
+    """Somebody did not prove who he is (policy 5)."""
+    if (who := _who_tried(visitor, account)) is not None:
+        _LOG.warning("session.refused", extra=who | {"way": way})
+
+
+def _log_too_many(visitor: Visitor, account: Account | None) -> None:
+    if (who := _who_tried(visitor, account)) is not None:
+        _LOG.warning("session.too_many_attempts", extra=who)
+
+
+def _who_tried(visitor: Visitor, account: Account | None) -> dict[str, str] | None:
+    """None: it is not logged (policy 5)."""
+    address = read_address(visitor.address)
+    if address is None and account is None:
+        return None
+    return {
+        "address": "none" if address is None else str(address),
+        "login": "unknown account" if account is None else account.login,  # no account is called so
+    }
 
 
 def _to_subject(holder: SessionHolder) -> Subject:

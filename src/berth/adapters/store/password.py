@@ -17,15 +17,15 @@ from berth.domain.session import hash_value
 _ACCOUNT = [column for column in accounts.c if column.name != "login_key"]
 
 
-async def find_user_and_hash(connection: AsyncConnection, login: str) -> tuple[Account, str] | None:
-    """A user who has a password, with its hash; None for anybody else."""
+async def find_user_and_hash(connection: AsyncConnection, login: str) -> tuple[Account, str | None] | None:
+    """A user, with his password's hash if he has one; None for anybody else."""
     statement: Select[Any] = (
         select(*_ACCOUNT, account_passwords.c.hash)
-        .join(account_passwords, account_passwords.c.account_id == accounts.c.id)
+        .outerjoin(account_passwords, account_passwords.c.account_id == accounts.c.id)
         .where(accounts.c.login_key == login.lower(), accounts.c.type == AccountType.USER)
     )
     row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else (to_account(row), str(row.hash))
+    return None if row is None else (to_account(row), row.hash)
 
 
 async def set_hash(connection: AsyncConnection, account_id: int, stored: str, now: datetime) -> None:
