@@ -33,10 +33,12 @@ from berth.rest.routes import ROUTES
 from berth.services.access_token import AccessTokenService
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
+from berth.services.caller import CallerService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
+from berth.services.codespace_log import CodespaceLogService
 from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_session import CodespaceSessionService
@@ -164,6 +166,7 @@ async def make_berth(
     swaps = make_swaps(FakeEcrAPI(), clock)
     hasher = Argon2Passwords()
     sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
+    callers = CallerService(clock=clock, tokens=tokens, sessions=sessions)
     registry_credentials = RegistryCredentialService(store=store, secrets=secrets, swaps=swaps, own_host=OWN_HOST)
     registry = FakeRegistryClient()
     probe = ImageProbe(registry=registry, engine=FakeEngine(), swaps=swaps)
@@ -217,11 +220,10 @@ async def make_berth(
         codespace_exports=CodespaceExportService(
             store=store, clock=clock, git=git, codespaces=codespaces, wake=lambda: None
         ),
+        codespace_logs=CodespaceLogService(codespaces=codespaces, callers=callers),
         codespace_sessions=CodespaceSessionService(
-            clock=clock,
             codespaces=codespaces,
-            tokens=tokens,
-            sessions=sessions,
+            callers=callers,
             executor=cast("Any", None),
             activity=activity,
         ),

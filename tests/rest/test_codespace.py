@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import delete, update
+from sqlalchemy import delete, func, select, update
 from tests.codespace_world import LONGEST
 from tests.fakes.engine import FakeEngine
 from tests.rest.berth_api import Berth
@@ -18,6 +18,7 @@ from tests.rest.schema import check_body
 from berth.adapters.clock_system import SystemClock
 from berth.adapters.entropy_system import SystemEntropy
 from berth.adapters.store import codespace as rows
+from berth.adapters.store.tables import access_tokens
 from berth.adapters.store.tables import codespaces as table
 from berth.domain.codespace import FailedHook, failed_hook_to_json, finding_to_json
 from berth.domain.finding import Finding, Fixer
@@ -25,6 +26,7 @@ from berth.domain.lifecycle import Desired, Phase
 from berth.domain.machine import Machines
 from berth.rest.app import make_rest_app
 from berth.rest.routes import ROUTES
+from berth.services.access_token import KnownToken
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits
@@ -469,6 +471,38 @@ async def test_last_event_id_resumes_without_loss_or_repeat(api: API) -> None:
             f"/user/codespaces/{created['name']}/logs?follow=1", headers={b"Last-Event-ID": rubbish.encode()}
         )
         assert len(parse_events(answer.text)) == 1201
+
+
+@pytest.mark.parametrize("is_revoked", [True, False])
+async def test_following_ends_when_the_token_does(api: API, is_revoked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """services/codespace_log.py. Who still may hears of the end."""
+    created = await api.create()
+    logs = api.berth.services.codespace_logs
+    logs.look_every_s, logs.still_here_s = 0.05, 0.02
+    looks, find_by_id = 0, api.berth.services.access_tokens.find_by_id
+
+    async def look(token_id: int) -> KnownToken | None:
+        nonlocal looks
+        looks += 1
+        return await find_by_id(token_id)
+
+    monkeypatch.setattr(api.berth.services.access_tokens, "find_by_id", look)
+    follower = api.berth.client(await api.berth.token("octo", "repo", "codespace"))
+    coming = asyncio.create_task(follower.get(f"/user/codespaces/{created['name']}/logs?follow=1"))
+    async with asyncio.timeout(20):
+        while looks < 5:
+            await asyncio.sleep(0.05)
+    assert not coming.done()
+    if is_revoked:
+        async with api.berth.store.begin() as connection:
+            newest = select(func.max(access_tokens.c.id)).scalar_subquery()
+            await connection.execute(delete(access_tokens).where(access_tokens.c.id == newest))
+    else:
+        await api.make_available(created["name"])
+    async with asyncio.timeout(20):
+        answer = await coming
+    assert ": still here" in answer.text
+    assert ("event: end" in answer.text) == (not is_revoked)
 
 
 async def test_following_a_codespace_that_is_deleted_ends(api: API) -> None:

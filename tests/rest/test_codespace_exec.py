@@ -46,6 +46,7 @@ from berth.domain.machine import Machines
 from berth.front import make_front
 from berth.rest.codespace_exec import socket_routes
 from berth.rest.sockets import make_socket_app
+from berth.services.caller import CallerService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits
@@ -114,10 +115,10 @@ async def world(berth: Berth) -> AsyncIterator[World]:
         wake=lambda: None,
     )
     sessions = CodespaceSessionService(
-        clock=SystemClock(),
         codespaces=service,
-        tokens=berth.services.access_tokens,
-        sessions=berth.services.sessions,
+        callers=CallerService(
+            clock=SystemClock(), tokens=berth.services.access_tokens, sessions=berth.services.sessions
+        ),
         executor=executor,
         activity=berth.services.codespace_activity,
         look_every_s=0.05,

@@ -16,6 +16,7 @@ from berth.domain.exec_frame import Start
 from berth.domain.lifecycle import Phase
 from berth.domain.problem import Problem, UpstreamFailed
 from berth.services.access_token import KnownToken
+from berth.services.caller import CallerService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_session import CodespaceSessionService
@@ -65,10 +66,10 @@ class Running:
         self.sessions = Sessions()
         executor = CodespaceExec(world.engine, start_timeout_s=0.2, kill_timeout_s=0.2)
         self.service = CodespaceSessionService(
-            clock=world.secrets.clock,
             codespaces=world.service,
-            tokens=cast("Any", self.tokens),
-            sessions=cast("Any", self.sessions),
+            callers=CallerService(
+                clock=world.secrets.clock, tokens=cast("Any", self.tokens), sessions=cast("Any", self.sessions)
+            ),
             executor=executor,
             activity=CodespaceActivity(store=world.store, clock=world.secrets.clock),
             look_every_s=0.01,

@@ -326,8 +326,10 @@ async def test_the_log_in_a_page_as_text_and_as_events(console: ConsoleWorld) ->
     assert "event: phase" not in resumed.text
 
 
-async def test_events_end_when_the_session_does(console: ConsoleWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("berth.ui.codespace_log._STILL_HERE_S", 0.05)
+async def test_events_end_when_the_session_does(console: ConsoleWorld) -> None:
+    """services/codespace_log.py; of a token: tests/rest/test_codespace.py."""
+    logs = console.berth.services.codespace_logs
+    logs.look_every_s, logs.still_here_s = 0.1, 0.05
     browser, api, shop = await start(console)
     name = await make_codespace(console, api, shop, phase="provisioning")
     coming = asyncio.ensure_future(browser.get(f"/codespaces/{name}/log/events"))

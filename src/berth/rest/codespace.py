@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -224,21 +225,24 @@ async def logs(call: Call) -> Response:
     """Our own: the creation log; `?follow=1` as server-sent events until the codespace rests."""
     name = call.path("name")
     if call.query("follow") in {"", "0", "false"}:
-        entries = await call.services.codespaces.read_log(call.user, name)
-        return json_response([log_body(entry) for entry in entries])
+        whole = await call.services.codespaces.read_log(call.user, name)
+        return json_response([log_body(entry) for entry in whole])
     last = call.request.headers.get("last-event-id", "")
     after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else 0
-    await call.services.codespaces.get(call.user, name)  # a wrong name is a 404, not an empty stream
-    stream = call.services.codespaces.follow_log(call.user, name, after=after)
-    return StreamingResponse(_events(stream), media_type="text/event-stream")
+    entries = await call.services.codespace_logs.follow(call.user, name, after=after)
+    return StreamingResponse(_events(entries), media_type="text/event-stream")
 
 
-async def _events(entries: AsyncIterator[LogEntry]) -> AsyncIterator[bytes]:
+async def _events(entries: AsyncGenerator[LogEntry | None, None]) -> AsyncIterator[bytes]:
     """Server-sent events. Source: HTML Living Standard, "Server-sent events"."""
     yield b": log\n\n"
-    async for entry in entries:
-        data = json.dumps({"at": timestamp(entry.at), "text": entry.text})
-        yield f"id: {entry.id}\nevent: {entry.kind}\ndata: {data}\n\n".encode()
+    async with aclosing(entries):
+        async for entry in entries:
+            if entry is None:
+                yield b": still here\n\n"
+                continue
+            data = json.dumps({"at": timestamp(entry.at), "text": entry.text})
+            yield f"id: {entry.id}\nevent: {entry.kind}\ndata: {data}\n\n".encode()
 
 
 def log_body(entry: LogEntry) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Every change is a change of what is desired, stored and answered at once; the lo
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -297,7 +297,7 @@ class CodespaceService:
             if len(page) < _LOG_PAGE:
                 return entries
 
-    def follow_log(self, subject: Subject, name: str, *, after: int) -> AsyncIterator[LogEntry]:
+    def follow_log(self, subject: Subject, name: str, *, after: int) -> AsyncGenerator[LogEntry, None]:
         """The lines after `after` as they come, then one of kind `end` with the state, once the codespace rests.
 
         Raises LimitReached, before anything is asked, if the caller follows as many as he may.
@@ -310,7 +310,7 @@ class CodespaceService:
             )
         return self._follow_counted(subject, name, after)
 
-    async def _follow_counted(self, subject: Subject, name: str, after: int) -> AsyncIterator[LogEntry]:
+    async def _follow_counted(self, subject: Subject, name: str, after: int) -> AsyncGenerator[LogEntry, None]:
         """What is never begun to be read does not count."""
         self._following[subject.account_id] += 1
         try:
@@ -319,7 +319,7 @@ class CodespaceService:
         finally:
             self._following[subject.account_id] -= 1
 
-    async def _follow(self, subject: Subject, name: str, after: int) -> AsyncIterator[LogEntry]:
+    async def _follow(self, subject: Subject, name: str, after: int) -> AsyncGenerator[LogEntry, None]:
         view = await self.get(subject, name)
         while True:
             async with self._store.read() as connection:

@@ -1,8 +1,8 @@
 """Commands in a codespace that somebody talks to while they run: who may, how many at once, and when they end.
 
-1. Who may is asked as for every other request, before anything is started, and again every LOOK_EVERY_S: a token that was
-   revoked, a session of the console that was ended, a codespace that was stopped, deleted or rebuilt, a right that was lost
-   ends what runs.
+1. Who may is asked as for every other request, before anything is started, and again every LOOK_EVERY_S
+   (services/caller.py): a token that was revoked, a session of the console that was ended, a codespace that was stopped,
+   deleted or rebuilt, a right that was lost ends what runs.
 2. At most MAX_PER_CODESPACE at once in a codespace and MAX_PER_USER of a user, in this process.
 3. When the caller is gone, the command's process group is ended in the container. What ended by itself left behind what it
    wanted to leave behind.
@@ -18,18 +18,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from berth.domain.access import Subject
 from berth.domain.codespace import Codespace
 from berth.domain.exec_frame import Start, TerminalSize
-from berth.domain.problem import Conflict, LimitReached, NotFound, Problem, Unauthenticated, UpstreamFailed
+from berth.domain.problem import Conflict, LimitReached, NotFound, Problem, UpstreamFailed
 from berth.domain.scope import Scope
-from berth.services.access_token import AccessTokenService
+from berth.services.caller import LOOK_EVERY_S, CallerService, until_refused
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec, StartedCommand
-from berth.services.ports import Clock, ExecOutput
-from berth.services.session import SessionService
+from berth.services.ports import ExecOutput
 
-LOOK_EVERY_S = 5.0
 MAX_PER_CODESPACE, MAX_PER_USER = 64, 128
-_FAILED_LOOKS = 6  # half a minute without a database, and nobody knows who may any more
 _LOG = logging.getLogger(__name__)
 
 
@@ -97,19 +94,7 @@ class Admission:
 
     async def until_forbidden(self) -> Problem:
         """Wait until he may not any more; why (policy 1)."""
-        failed = 0
-        while True:
-            try:
-                await asyncio.sleep(self._service.look_every_s)
-                await self.check()
-                failed = 0
-            except (LimitReached, UpstreamFailed) as problem:  # of the database
-                failed += 1
-                if failed >= _FAILED_LOOKS:
-                    return problem
-                await asyncio.sleep(self._service.look_every_s)
-            except Problem as problem:
-                return problem
+        return await until_refused(self.check, self._service.look_every_s)
 
 
 class CodespaceSessionService:
@@ -118,18 +103,14 @@ class CodespaceSessionService:
     def __init__(
         self,
         *,
-        clock: Clock,
         codespaces: CodespaceService,
-        tokens: AccessTokenService,
-        sessions: SessionService,
+        callers: CallerService,
         executor: CodespaceExec,
         activity: CodespaceActivity,
         look_every_s: float = LOOK_EVERY_S,
     ) -> None:
-        self._clock = clock
         self._codespaces = codespaces
-        self._tokens = tokens
-        self._sessions = sessions
+        self._callers = callers
         self.executor = executor
         self._activity = activity
         self.look_every_s = look_every_s
@@ -169,7 +150,7 @@ class CodespaceSessionService:
 
     async def check(self, subject: Subject, codespace: Codespace) -> None:
         """Policy 1. Raises a Problem that says what ended it."""
-        now = await self._subject_of_now(subject)
+        now = await self._callers.renew(subject, Scope.CODESPACE)
         try:
             view = await self._codespaces.get_running(now, codespace.name)
         except NotFound:
@@ -180,18 +161,6 @@ class CodespaceSessionService:
             raise Conflict(f"The codespace was stopped: {problem.message}", code="exec.stopped") from None
         if view.codespace.container_id != codespace.container_id:
             raise Conflict("The codespace has another container now.", code="exec.stopped")
-
-    async def _subject_of_now(self, subject: Subject) -> Subject:
-        """Who he is and what he may, as it is now. Raises Unauthenticated."""
-        if subject.session_id is not None:
-            session = await self._sessions.find_by_id(subject.session_id)
-            if session is None:
-                raise Unauthenticated("You were signed out.", code="exec.session_ended")
-            return session.subject
-        known = await self._tokens.find_by_id(subject.token_id)
-        if known is None or not known.token.is_valid(self._clock.now()) or Scope.CODESPACE not in known.subject.scopes:
-            raise Unauthenticated("The token was revoked, or has expired.", code="exec.token_ended")
-        return known.subject
 
     async def end(self, codespace: Codespace, process_id: int) -> None:
         """Policy 3. What cannot be reached is gone with its container, or goes on until that stops."""

@@ -9,6 +9,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
+from berth.services.codespace_log import CodespaceLogService
 from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
@@ -71,6 +72,7 @@ class Services:
     codespace_activity: CodespaceActivity
     codespace_access: CodespaceAccessService
     codespace_exports: CodespaceExportService
+    codespace_logs: CodespaceLogService
     codespace_sessions: CodespaceSessionService
     codespace_policies: CodespacePolicyService
     organization_codespaces: OrganizationCodespaceService

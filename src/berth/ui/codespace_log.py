@@ -3,10 +3,9 @@
 Its lines are what strangers' programs printed: nothing of them steers a page, and a page holds the last of them only.
 """
 
-import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -20,7 +19,6 @@ from berth.ui.page import Page
 from berth.ui.templates import format_iso, format_size
 
 _MAX_SHOWN = 40_000  # characters of HTML
-_STILL_HERE_S = 15.0  # a proxy cuts off who says nothing; and a session may have been ended
 _PATH = "/codespaces/{name}/log"
 
 
@@ -101,35 +99,18 @@ async def events(page: Page) -> Response:
     """Server-sent events, from the line `?after=` on, until the codespace rests. Source: HTML Living Standard, section 9.2."""
     last = page.request.headers.get("last-event-id", page.query("after"))
     after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else 0
-    await page.services.codespaces.get(page.user, page.path("name"))  # a wrong name is a 404, not an empty stream
-    entries = page.services.codespaces.follow_log(page.user, page.path("name"), after=after)
-    return StreamingResponse(_stream(page, entries), media_type="text/event-stream")
+    entries = await page.services.codespace_logs.follow(page.user, page.path("name"), after=after)
+    return StreamingResponse(_stream(entries), media_type="text/event-stream")
 
 
-async def _stream(page: Page, entries: AsyncIterator[LogEntry]) -> AsyncIterator[bytes]:
+async def _stream(entries: AsyncGenerator[LogEntry | None, None]) -> AsyncIterator[bytes]:
     yield b": log\n\n"
-    coming = asyncio.ensure_future(anext(entries, None))
-    checked = asyncio.get_running_loop().time()
-    try:
-        while True:
-            await asyncio.wait({coming}, timeout=_STILL_HERE_S)
-            now = asyncio.get_running_loop().time()
-            if now - checked >= _STILL_HERE_S:
-                checked = now
-                if page.known is None or await page.services.sessions.find_by_id(page.known.session.id) is None:
-                    return
+    async with aclosing(entries):
+        async for entry in entries:
+            if entry is None:
                 yield b": still here\n\n"
-            if coming.done():
-                entry = coming.result()
-                if entry is None:
-                    return
-                coming = asyncio.ensure_future(anext(entries, None))
-                if event := _event(entry):
-                    yield event
-    finally:
-        coming.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await coming
+            elif event := _event(entry):
+                yield event
 
 
 def _event(entry: LogEntry) -> bytes:

@@ -6,10 +6,12 @@ from berth.adapters.disk_folder import FolderDisk
 from berth.adapters.password_argon2 import Argon2Passwords
 from berth.services.account import AccountService
 from berth.services.audit import AuditService
+from berth.services.caller import CallerService
 from berth.services.codespace import CodespaceService
 from berth.services.codespace_access import CodespaceAccessService
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_export import CodespaceExportService
+from berth.services.codespace_log import CodespaceLogService
 from berth.services.codespace_policy import CodespacePolicyService
 from berth.services.codespace_session import CodespaceSessionService
 from berth.services.contents import ContentsService
@@ -58,7 +60,7 @@ def make_services(
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
     activity, codespaces = _make_codespaces(parts, wake)
-    sessions, passwords, identities = _make_sign_in(parts)
+    sessions, passwords, identities, callers = _make_sign_in(parts)
     groups, checks, triples = _make_registry_triples(parts, asked)
     return Services(
         accounts=AccountService(store=store, clock=clock),
@@ -85,7 +87,8 @@ def make_services(
         codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
         codespace_exports=_make_exports(parts, codespaces, wake_exports),
-        codespace_sessions=_make_codespace_sessions(parts, codespaces, sessions, activity),
+        codespace_logs=CodespaceLogService(codespaces=codespaces, callers=callers),
+        codespace_sessions=_make_codespace_sessions(parts, codespaces, callers, activity),
         codespace_policies=_make_codespace_policies(parts),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
@@ -109,19 +112,17 @@ def _make_codespace_policies(parts: Parts) -> CodespacePolicyService:
 
 
 def _make_codespace_sessions(
-    parts: Parts, codespaces: CodespaceService, sessions: SessionService, activity: CodespaceActivity
+    parts: Parts, codespaces: CodespaceService, callers: CallerService, activity: CodespaceActivity
 ) -> CodespaceSessionService:
     return CodespaceSessionService(
-        clock=parts.clock,
         codespaces=codespaces,
-        tokens=parts.tokens,
-        sessions=sessions,
+        callers=callers,
         executor=parts.executor,
         activity=activity,
     )
 
 
-def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService, IdentityService]:
+def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService, IdentityService, CallerService]:
     store, clock, entropy, hasher = parts.store, parts.clock, parts.entropy, Argon2Passwords()
     sessions = SessionService(store=store, clock=clock, entropy=entropy, hasher=hasher)
     passwords = PasswordService(store=store, clock=clock, entropy=entropy, hasher=hasher, sessions=sessions)
@@ -133,7 +134,7 @@ def _make_sign_in(parts: Parts) -> tuple[SessionService, PasswordService, Identi
         provider=parts.identity_provider,
         unknown=parts.settings.oidc_unknown,
     )
-    return sessions, passwords, identities
+    return sessions, passwords, identities, CallerService(clock=clock, tokens=parts.tokens, sessions=sessions)
 
 
 def _make_registry_credentials(parts: Parts) -> RegistryCredentialService:
