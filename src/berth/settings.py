@@ -278,7 +278,7 @@ def _parse(setting: Setting, value: str, source: str, problems: list[str]) -> An
         return setting.parse(value)
     except (ValueError, Invalid) as error:
         shown = "" if setting.secret or "://" in value else f" '{value[:80]}'"  # an address may hold a password
-        text = f"{error.message} {error.remedy}".strip() if isinstance(error, Invalid) else f"{error}."
+        text = error.text if isinstance(error, Invalid) else f"{error}."
         problems.append(f"{source}{shown}: {text}")
         return None
 

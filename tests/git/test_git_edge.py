@@ -13,6 +13,7 @@ from tests.git.test_git import Git, git
 from tests.rest.berth_api import Berth
 
 from berth.adapters.git_http_backend import GitHTTPBackend
+from berth.domain.problem import LimitReached, Problem, UpstreamFailed
 from berth.git.app import is_git_path, make_git_app
 
 __all__ = ["git"]
@@ -110,6 +111,26 @@ async def test_a_password_that_cannot_be_read_is_bad(berth: Berth, edge: httpx.A
     await octo.post("/user/repos", json={"name": "r"})
     answer = await edge.get(f"/octo/r.git/{SERVICES[0][1]}", headers={b"Authorization": b"Basic " + value})
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("problem", "status"),
+    [
+        (LimitReached("The disk is full.", code="git.disk_full", remedy="Make room."), 507),
+        (UpstreamFailed("The database does not answer.", code="store.unavailable"), 503),
+        (UpstreamFailed("git failed.", code="git.failed"), 502),
+    ],
+    ids=["no room", "no database", "git"],
+)
+async def test_what_the_server_cannot_do_has_a_status_of_its_own(
+    berth: Berth, edge: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, problem: Problem, status: int
+) -> None:
+    async def fail(*_: object) -> None:
+        raise problem
+
+    monkeypatch.setattr(berth.services.repositories, "open_git", fail)
+    answer = await edge.get(f"/octo/r.git/{SERVICES[0][1]}")
+    assert (answer.status_code, answer.text) == (status, f"{problem.text}\n")
 
 
 def test_the_front_knows_its_paths() -> None:

@@ -205,7 +205,7 @@ async def test_an_export_and_how_it_went(console: ConsoleWorld) -> None:
     name = await make_codespace(console, api, shop, **STOPPED)
     here = f"/codespaces/{name}"
     refused = await browser.submit(here, f"{here}/export")
-    assert refused.status_code == 409
+    assert refused.status_code == 422
     await codespaces.set_row(console, name, **{**AVAILABLE, "desired": "running"})
     bad = await browser.submit(here, f"{here}/export", {"branch": "a..b"})
     assert (bad.status_code, 'value="a..b"' in bad.text) == (422, True)

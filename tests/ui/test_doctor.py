@@ -83,7 +83,7 @@ async def test_the_checks_come_as_they_finish(console: ConsoleWorld) -> None:
         await asyncio.sleep(0.01)
     assert not asked.done()
     busy = await ask(octo, values, lines=True)
-    assert busy.status_code == 422
+    assert busy.status_code == 429
     assert "Another diagnosis of yours is still running." in busy.text
     go.set()
     answer = await asked

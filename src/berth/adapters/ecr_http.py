@@ -49,7 +49,7 @@ class EcrHTTP:
                 answer = await session.send(request)
         except UpstreamFailed as failure:
             code = "ecr.region_unknown" if failure.code == "registry.name_unknown" else "ecr.unreachable"
-            return EcrFailure(code=code, error_code=failure.code, reason=f"{failure.message} {failure.remedy}".strip())
+            return EcrFailure(code=code, error_code=failure.code, reason=failure.text)
         response = ExchangeResponse(status=answer.status, headers=answer.headers, body=answer.body)
         return read_ecr_answer(registry, response, self._now())
 

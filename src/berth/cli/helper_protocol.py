@@ -43,7 +43,7 @@ def answer(asked: str) -> None:
         _say(str(refusal))
         sys.exit(1)
     except Problem as problem:
-        _say(f"{problem.message} {problem.remedy}".strip())
+        _say(problem.text)
         sys.exit(1)
     sys.exit(0)
 

@@ -9,7 +9,7 @@
     ├── LimitReached      too big, too many, too fast: wait or make room
     └── UpstreamFailed    the engine, another registry or git failed: retry or call its keeper
 
-A Problem knows no HTTP: each edge has one table from Problem to its wire (`rest/problems.py`, `cli/problems.py`).
+A Problem knows no HTTP: its status is decided in `edge/problem_status.py`, its body at each edge.
 It never carries a secret: texts are shown to users and written to logs. A bug is not a Problem.
 """
 
@@ -25,6 +25,11 @@ class Problem(Exception):
         self.remedy = remedy
         if code is not None:
             self.code = code
+
+    @property
+    def text(self) -> str:
+        """All that people are told: the sentence, and the next step."""
+        return f"{self.message} {self.remedy}".strip()
 
 
 class Invalid(Problem):

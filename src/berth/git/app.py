@@ -16,6 +16,7 @@ from berth.domain.access import Action, Subject
 from berth.domain.problem import Denied, NotFound, Problem, Unauthenticated
 from berth.domain.repository import Repository
 from berth.domain.secret_text import SecretText
+from berth.edge.problem_status import status_of
 from berth.services.ports import GitBackend, GitRequest
 from berth.services.repository import GitTarget
 from berth.services.services import Services
@@ -210,8 +211,8 @@ async def _answer(backend: GitBackend, request: GitRequest, body: _Body, send: S
 
 
 async def _refuse(send: Send, problem: Problem) -> None:
-    status = {Unauthenticated: 401, Denied: 403, NotFound: 404}.get(type(problem), 502)
-    body = f"{problem.message}\n".encode()
+    status = status_of(problem)
+    body = f"{problem.text}\n".encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     if status == 401:
         headers.append(_CHALLENGE)

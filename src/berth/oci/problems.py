@@ -1,6 +1,7 @@
 """From Problem to the error bodies of the OCI distribution specification: one table, its 14 codes and no other.
 
-A failure of the server itself (5xx) has none of those codes: its body is plain text, which clients show or ignore.
+A failure of the server itself (5xx, `edge/problem_status.py`) has none of those codes: its body is plain text, which clients
+show or ignore.
 
 Source: OCI distribution-spec v1.1, "Error Codes"; statuses as CNCF distribution sends them where the text names none.
 """
@@ -18,8 +19,8 @@ from berth.domain.problem import (
     NotFound,
     Problem,
     Unauthenticated,
-    UpstreamFailed,
 )
+from berth.edge.problem_status import status_of
 from berth.oci.exchange import Answer
 from berth.services.registry_access import PackageDenied, TokenNeeded
 
@@ -47,14 +48,10 @@ _OF_CLASS: Mapping[type[Problem], Wire] = {
     NotFound: Wire(404, "NAME_UNKNOWN"),
     Conflict: Wire(409, "BLOB_UPLOAD_INVALID"),
     LimitReached: Wire(429, "TOOMANYREQUESTS"),
-    UpstreamFailed: Wire(502, None),
 }
 # By the problem's code; a word alone stands for all codes that begin with it.
 _OF_CODE: Mapping[str, Wire] = {
-    "blob.disk_full": Wire(507, None),
-    "blob.lost": Wire(500, None),
     "blob.too_large": Wire(413, "BLOB_UPLOAD_INVALID"),
-    "blob.unavailable": Wire(503, None),
     "blob.unknown": Wire(404, "BLOB_UNKNOWN"),
     "digest": Wire(400, "DIGEST_INVALID"),
     "image_reference.digest": Wire(400, "DIGEST_INVALID"),
@@ -69,9 +66,6 @@ _OF_CODE: Mapping[str, Wire] = {
     "request.idle": Wire(408, "BLOB_UPLOAD_INVALID"),
     "request.method": Wire(405, "UNSUPPORTED"),
     "request.path": Wire(404, "UNSUPPORTED"),
-    "server.disk_full": Wire(507, None),
-    "store.full": Wire(507, None),
-    "store.unavailable": Wire(503, None),
     "upload": Wire(400, "BLOB_UPLOAD_INVALID"),
     "upload.busy": Wire(409, "BLOB_UPLOAD_INVALID"),
     "upload.length": Wire(400, "SIZE_INVALID"),
@@ -86,13 +80,13 @@ _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 
 def wire_of(problem: Problem) -> Wire:
     """A test walks all subclasses of Problem and fails where one is missing here."""
+    status = status_of(problem)
+    if status >= 500:
+        return Wire(status, None)
     known = _OF_CODE.get(problem.code) or _OF_CODE.get(problem.code.partition(".")[0])
     if known is not None and not isinstance(problem, Unauthenticated):
         return known
-    for kind in type(problem).__mro__:
-        if kind in _OF_CLASS:
-            return _OF_CLASS[kind]
-    raise TypeError(f"{type(problem).__name__} has no status")
+    return next(_OF_CLASS[kind] for kind in type(problem).__mro__ if kind in _OF_CLASS)
 
 
 def problem_answer(problem: Problem, realm: str, service: str) -> Answer:
@@ -102,10 +96,9 @@ def problem_answer(problem: Problem, realm: str, service: str) -> Answer:
     again for two minutes. docker and its kin fetch a new token after 401 only.
     """
     wire = wire_of(problem)
-    message = f"{problem.message} {problem.remedy}".strip()
     if wire.code is None:
-        return Answer(wire.status, [_TEXT], f"{message}\n".encode())
-    body = {"errors": [{"code": wire.code, "message": message, "detail": {"code": problem.code}}]}
+        return Answer(wire.status, [_TEXT], f"{problem.text}\n".encode())
+    body = {"errors": [{"code": wire.code, "message": problem.text, "detail": {"code": problem.code}}]}
     answer = Answer(wire.status, [_JSON], msgspec.json.encode(body))
     if isinstance(problem, LimitReached) and problem.retry_after_s is not None:
         answer.headers.append((b"retry-after", b"%d" % problem.retry_after_s))

@@ -16,10 +16,11 @@ from berth.domain.access_token import TokenKind
 from berth.domain.problem import Denied, Invalid, NotFound, Problem, Unauthenticated
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
+from berth.edge.problem_status import status_of
 from berth.rest.call import Call, Handler, Links, json_response
 from berth.rest.errors_page import PATH as ERRORS_PATH
 from berth.rest.own_address import make_links
-from berth.rest.problems import error_body, status_of
+from berth.rest.problems import error_body
 from berth.rest.segments import make_route
 from berth.services.services import Services
 

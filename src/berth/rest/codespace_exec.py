@@ -1,7 +1,7 @@
 """`…/exec` as a WebSocket: a command in a codespace and its caller."""
 
 from berth.domain.scope import Scope
-from berth.exec_conversation import START_S, converse
+from berth.edge.exec_conversation import START_S, converse
 from berth.rest.sockets import SocketCall, SocketRoute
 
 

@@ -111,7 +111,7 @@ def _unknown(name: str, kind: str) -> Invalid:
 
 
 def _error(problem: Problem, kind: str, path: list[str]) -> dict[str, Any]:
-    return {"type": kind, "path": path, "message": f"{problem.message} {problem.remedy}".strip(), "code": problem.code}
+    return {"type": kind, "path": path, "message": problem.text, "code": problem.code}
 
 
 def viewer(links: Links, view: AccountView) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.problem import Denied, NotFound, Problem
+from berth.edge.problem_status import status_of
 from berth.services.ports import Clock, Entropy
 from berth.services.services import Services
 from berth.ui.console import Console
 from berth.ui.form import FORM_WORD, read_form
 from berth.ui.page import Handler, Page, visitor_of
-from berth.ui.problems import status_of, title_of
 from berth.ui.sockets import SocketRoute, make_sockets
 from berth.ui.static_files import PATH as STATIC_PATH
 from berth.ui.static_files import read_static_files
@@ -44,6 +44,19 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",  # with none a form's Origin would be "null"
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
+}
+# The heading of a page that says what went wrong, by its status.
+_TITLES = {
+    400: "This cannot be done",
+    403: "You may not do this",
+    404: "There is no such page",
+    409: "This does not fit what is there",
+    413: "Too large",
+    422: "This cannot be done",
+    429: "Too many attempts",
+    502: "Something that Berth needs did not answer",
+    503: "Something that Berth needs did not answer",
+    507: "No room is left",
 }
 
 
@@ -185,13 +198,12 @@ def _not_ours() -> Denied:
 
 async def _problem_page(page: Page, problem: Problem) -> Response:
     status = status_of(problem)
+    title = _TITLES.get(status, "This did not work")
     message = "" if problem.message == "Not Found" else problem.message
     try:
-        return await page.render(
-            "problem.html", status=status, title=title_of(status), message=message, remedy=problem.remedy
-        )
+        return await page.render("problem.html", status=status, title=title, message=message, remedy=problem.remedy)
     except Problem:  # the database that does not answer does not tell the menu's organizations either
-        return Response(f"{problem.message} {problem.remedy}\n", status, media_type="text/plain")
+        return Response(f"{problem.text}\n", status, media_type="text/plain")
 
 
 def _with_headers(response: Response) -> Response:

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from berth.domain.exec_frame import SUBPROTOCOL, WINDOW_BYTES
 from berth.domain.exec_process import login_shell
-from berth.exec_conversation import converse
+from berth.edge.exec_conversation import converse
 from berth.ui.app import Route
 from berth.ui.page import Page
 from berth.ui.sockets import SocketCall, SocketRoute

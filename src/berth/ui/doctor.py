@@ -124,7 +124,7 @@ async def _lines(
             checks = await come.get()
         yield await _line(page, task.result())
     except Problem as problem:
-        yield _said(f"{problem.message} {problem.remedy}")
+        yield _said(problem.text)
     except Exception:  # noqa: BLE001 an edge: the answer has begun, so ui/app.py cannot make this a 500
         request_id = uuid4().hex
         _LOG.exception("ui.failed", extra={"request_id": request_id, "route": _PATH})

@@ -17,11 +17,11 @@ from berth.domain.identity import Flow, parse_flow
 from berth.domain.problem import Problem, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import RANDOM_BYTES, Visitor, derive, is_derived, make_value
+from berth.edge.problem_status import status_of
 from berth.services.services import Services
 from berth.services.session import KnownSession
 from berth.ui.console import NAVIGATION, NOTIFICATIONS, ORGANIZATION, SETTINGS, Console, Entry
 from berth.ui.form import Form
-from berth.ui.problems import status_of
 from berth.ui.templates import format_ago, format_iso
 
 PER_PAGE = 30

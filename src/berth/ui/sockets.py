@@ -91,9 +91,8 @@ async def _find_user(console: Console, socket: WebSocket) -> Subject:
 
 
 async def _refuse(socket: WebSocket, problem: Problem) -> None:
-    text = f"{problem.message} {problem.remedy}".strip()
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-    await socket.send_denial_response(PlainTextResponse(f"{text}\n", status_of(problem), headers))
+    await socket.send_denial_response(PlainTextResponse(f"{problem.text}\n", status_of(problem), headers))
 
 
 async def _fail(socket: WebSocket, message: str) -> None:

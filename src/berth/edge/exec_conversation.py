@@ -76,7 +76,7 @@ class _Conversation:
     async def _end(self, last: Exited | Problem) -> None:
         """Say it, if the caller still listens."""
         if isinstance(last, Problem):
-            frame: Exited | Broken = Broken(last.code, f"{last.message} {last.remedy}".strip())
+            frame: Exited | Broken = Broken(last.code, last.text)
         else:
             frame = last
         with contextlib.suppress(TimeoutError):

@@ -1,0 +1,1 @@
+"""What the HTTP edges (REST, the console, git, the registry) share; none of them is imported here."""
