@@ -26,7 +26,7 @@ ALLOWED = {
     "listen_address": set(),
     "settings": {"domain", "listen_address"},
     "local": {"domain", "services", "adapters", "settings", "listen_address"},
-    "front": {"domain", "services", "rest", "git", "oci"},
+    "front": {"domain", "services", "edge", "rest", "git", "oci"},
     "outgoing": {"domain", "services", "adapters", "settings"},
     "standalone": {"domain", "services", "adapters", "outgoing", "settings"},
     "wiring": {

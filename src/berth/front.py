@@ -15,10 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.client_address import UNIX, TrustedProxies, find_client
 from berth.domain.problem import Problem
+from berth.edge.own_origin import host_of
 from berth.git.app import is_git_path
 from berth.oci.app import is_oci_path
 from berth.rest import errors_page
-from berth.rest.own_address import API_PREFIX, host_of, is_api_host
+from berth.rest.own_address import API_PREFIX, is_api_host
 
 Check = Callable[[], Awaitable[object]]
 _GRAPHQL = "/api/graphql"

@@ -3,7 +3,8 @@
 import pytest
 from starlette.requests import HTTPConnection
 
-from berth.rest.own_address import host_of, make_links
+from berth.edge.own_origin import host_of
+from berth.rest.own_address import make_links
 
 OWN = "https://berth.example.com"
 
@@ -35,6 +36,7 @@ def test_policies_1_and_2(host: str, external_url: str | None, api: str, web: st
 
 def test_policy_2_the_scheme_is_the_connections() -> None:
     assert make_links(request("berth.test", "https"), None).api("/x") == "https://berth.test/api/v3/x"
+    assert make_links(request("berth.test", "wss"), None).web_origin == "https://berth.test"
 
 
 @pytest.mark.parametrize(

@@ -295,7 +295,7 @@ async def test_a_bug_is_a_500_with_an_id(world: World, caplog: pytest.LogCapture
         service.find = fail  # type: ignore[assignment,method-assign]
     status, said = await world.refused()
     assert (status, "The request id is" in said) == (500, True)
-    assert [record.message for record in caplog.records] == ["ui.socket_failed"]
+    assert [record.message for record in caplog.records] == ["socket.failed"]
 
 
 async def test_without_an_external_url_the_origin_is_what_the_request_came_by(store: Store, tmp_path: Any) -> None:

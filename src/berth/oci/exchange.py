@@ -4,7 +4,6 @@ Handlers get an OCIRequest and return an Answer, or raise a Problem; `app.py` tu
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope
 
+from berth.domain.host_header import read_host
 from berth.domain.image_reference import Digest, parse_digest
 from berth.domain.problem import Invalid, LimitReached, Problem
 from berth.services.registry_blob import ClientGone, ClientIdle
@@ -21,7 +21,6 @@ IDLE_S = 60  # a client that sends nothing for so long has given up, or holds a 
 
 _BODY = "berth.body"
 _MAX_PARAMETERS = 200
-_HOST = re.compile(r"[A-Za-z0-9.:\[\]_-]{1,300}")
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -133,8 +132,7 @@ class OCIRequest:
         """This server's own origin, as EXTERNAL_URL says, else as the client reached it, if that can be said in a header."""
         if self._origin is not None:
             return self._origin
-        host = self.header(b"host") or ""
-        return f"{self._scope['scheme']}://{host if _HOST.fullmatch(host) else 'localhost'}"
+        return f"{self._scope['scheme']}://{read_host(self.header(b'host') or '')}"
 
     @property
     def host(self) -> str:

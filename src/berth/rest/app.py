@@ -88,8 +88,7 @@ def _endpoint(
             response = problem_response(problem, links)
         except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
             _LOG.exception("rest.failed", extra={"request_id": request_id, "route": route.path})
-            body = {"message": f"Server Error. The request id is {request_id}.", "status": "500"}
-            response = json_response(body, 500)
+            response = bug_response(f"Server Error. The request id is {request_id}.")
         _add_headers(response, request, request_id)
         if subject is not None:
             response.headers["X-OAuth-Scopes"] = ", ".join(sorted(subject.scopes))
@@ -103,6 +102,10 @@ def problem_response(problem: Problem, links: Links) -> Response:
     """A Problem as GitHub would say it."""
     body = error_body(problem, links.web(f"{ERRORS_PATH}#{problem.code}"))
     return json_response(body, status_of(problem))
+
+
+def bug_response(text: str) -> Response:
+    return json_response({"message": text, "status": "500"}, 500)
 
 
 async def authenticate(services: Services, header: str) -> Subject | None:

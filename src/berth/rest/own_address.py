@@ -11,16 +11,11 @@ Source: RFC 9110, section 7.2 (Host); what clients do with links: GITHUB_API sec
 
 from starlette.requests import HTTPConnection
 
-from berth.domain.host_header import read_host
+from berth.edge.own_origin import host_of, origin_of
 from berth.rest.call import Links
 
 API_PREFIX = "/api/v3"
 _API_LABEL = "api."
-
-
-def host_of(request: HTTPConnection) -> str:
-    """The Host that the client used (policy 3)."""
-    return read_host(request.headers.get("host", ""))
 
 
 def is_api_host(host: str) -> bool:
@@ -31,10 +26,9 @@ def is_api_host(host: str) -> bool:
 def make_links(request: HTTPConnection, external_url: str | None) -> Links:
     """Where this request's links point."""
     host = host_of(request)
+    scheme, _, web_host = origin_of(request, external_url).partition("://")
     if external_url is None:
-        scheme, web_host = request.scope["scheme"], host.removeprefix(_API_LABEL)
-    else:
-        scheme, _, web_host = external_url.rstrip("/").partition("://")
-        if host != f"{_API_LABEL}{web_host.lower()}":
-            host = web_host
+        web_host = web_host.removeprefix(_API_LABEL)
+    elif host != f"{_API_LABEL}{web_host.lower()}":
+        host = web_host
     return Links(f"{scheme}://{host}", "" if is_api_host(host) else API_PREFIX, f"{scheme}://{web_host}")

@@ -22,12 +22,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.problem import Denied, NotFound, Problem
 from berth.edge.problem_status import status_of
+from berth.edge.sockets import SocketRoute
 from berth.services.ports import Clock, Entropy
 from berth.services.services import Services
 from berth.ui.console import Console
 from berth.ui.form import FORM_WORD, read_form
-from berth.ui.page import Handler, Page, visitor_of
-from berth.ui.sockets import SocketRoute, make_sockets
+from berth.ui.page import Handler, Page, find_session
+from berth.ui.sockets import make_sockets
 from berth.ui.static_files import PATH as STATIC_PATH
 from berth.ui.static_files import read_static_files
 from berth.ui.templates import make_templates
@@ -149,9 +150,7 @@ def _endpoint(console: Console, methods: dict[str, Route]) -> Callable[[Request]
 
 async def _open(console: Console, request: Request) -> Page:
     """The request with its session, if it has one that holds."""
-    value = console.cookies(request).session(request)
-    known = None if value is None else await console.services.sessions.find(value, visitor_of(request))
-    return Page(console, request, known, value)
+    return Page(console, request, *await find_session(console, request))
 
 
 async def _answer(page: Page, route: Route) -> Response:

@@ -7,9 +7,9 @@ from starlette.responses import Response
 from berth.domain.exec_frame import SUBPROTOCOL, WINDOW_BYTES
 from berth.domain.exec_process import login_shell
 from berth.edge.exec_conversation import converse
+from berth.edge.sockets import SocketCall, SocketRoute
 from berth.ui.app import Route
 from berth.ui.page import Page
-from berth.ui.sockets import SocketCall, SocketRoute
 
 _PATH = "/codespaces/{name}/terminal"
 

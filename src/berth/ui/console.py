@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jinja2 import Environment
 from starlette.requests import HTTPConnection
 
-from berth.domain.host_header import read_host
+from berth.edge.own_origin import origin_of, scheme_of
 from berth.services.ports import Clock, Entropy
 from berth.services.services import Services
 from berth.ui.cookies import Cookies
@@ -79,9 +79,7 @@ class Console:
 
     def origin(self, request: HTTPConnection) -> str:
         """How people reach us: EXTERNAL_URL, else what this request came by."""
-        if self.external_url is not None:
-            return self.external_url.rstrip("/")
-        return f"{_scheme_of(request)}://{read_host(request.headers.get('host', ''))}"
+        return origin_of(request, self.external_url)
 
     def is_own_origin(self, origin: str | None, request: HTTPConnection) -> bool:
         """Whether a page with this Origin is one of ours: as people reach us, or as this request came."""
@@ -92,10 +90,4 @@ class Console:
 
 
 def _address_of(request: HTTPConnection) -> str:
-    return f"{_scheme_of(request)}://{request.headers.get('host', '')}".lower()
-
-
-def _scheme_of(request: HTTPConnection) -> str:
-    """Of a WebSocket too: its page's scheme is the one of http."""
-    scheme: str = request.scope["scheme"]
-    return {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    return f"{scheme_of(request)}://{request.headers.get('host', '')}".lower()

@@ -50,6 +50,13 @@ def visitor_of(request: HTTPConnection) -> Visitor:
     return Visitor(address="" if request.client is None else request.client.host, user_agent=agent)
 
 
+async def find_session(console: Console, request: HTTPConnection) -> tuple[KnownSession | None, SecretText | None]:
+    """The session that its cookie names, if that holds; and what the cookie says."""
+    value = console.cookies(request).session(request)
+    known = None if value is None else await console.services.sessions.find(value, visitor_of(request))
+    return known, value
+
+
 class Page:
     """A request with everything that a handler and its template need; nothing in here decides."""
 

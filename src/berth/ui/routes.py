@@ -1,5 +1,6 @@
 """Every page of the console, in one table. The first path that fits answers: what is fixed stands before what is not."""
 
+from berth.edge.sockets import SocketRoute
 from berth.ui import (
     access_token,
     account,
@@ -27,7 +28,6 @@ from berth.ui import (
     team,
 )
 from berth.ui.app import Route
-from berth.ui.sockets import SocketRoute
 
 _PAGES: tuple[Route, ...] = (
     *home.ROUTES,
