@@ -76,16 +76,30 @@ async def _told(page: Page, problem: Problem, field: str, text: str) -> Problem:
 
 
 async def show_codespaces(page: Page, problem: Problem | None = None) -> Response:
-    place, part = place_of(page), page.list_page
+    return await _show_repositories(page, "codespaces", problem)
+
+
+async def show_workflows(page: Page, problem: Problem | None = None) -> Response:
+    return await _show_repositories(page, "workflows", problem)
+
+
+async def _show_repositories(page: Page, word: str, problem: Problem | None) -> Response:
+    place, part, service = place_of(page), page.list_page, page.services.package_repositories
     package = (await page.services.package_settings.get(page.user, place)).package
-    listed, total = await page.services.package_repositories.list_codespaces(
-        page.user, place, limit=part.limit, offset=part.offset
-    )
+    listed: list[tuple[Repository, PackageRole | None]]
+    if word == "workflows":
+        with_role, total = await service.list_workflows(page.user, place, limit=part.limit, offset=part.offset)
+        listed = [*with_role]
+    else:
+        plain, total = await service.list_codespaces(page.user, place, limit=part.limit, offset=part.offset)
+        listed = [(repository, None) for repository in plain]
     return await page.render(
-        "package_codespaces.html",
+        "package_repositories.html",
         problem=problem,
         package=package,
         base=path_of(name_of(page)),
+        word=word,
+        roles=_ROLES if word == "workflows" else (),
         listed=listed,
         total=total,
         text=page.query("q").strip(),
@@ -123,25 +137,6 @@ async def _named(page: Page) -> Repository:
 async def remove_codespaces(page: Page) -> Response:
     await page.services.package_repositories.remove_codespaces(page.user, place_of(page), page.path_id("id"))
     return _back(page, "codespaces", "The repository was taken off the list.")
-
-
-async def show_workflows(page: Page, problem: Problem | None = None) -> Response:
-    place, part = place_of(page), page.list_page
-    package = (await page.services.package_settings.get(page.user, place)).package
-    listed, total = await page.services.package_repositories.list_workflows(
-        page.user, place, limit=part.limit, offset=part.offset
-    )
-    return await page.render(
-        "package_workflows.html",
-        problem=problem,
-        package=package,
-        base=path_of(name_of(page)),
-        roles=_ROLES,
-        listed=listed,
-        total=total,
-        text=page.query("q").strip(),
-        found=await _search(page),
-    )
 
 
 async def set_workflows(page: Page) -> Response:
