@@ -10,6 +10,7 @@ import msgspec
 from berth.client.connection import Connection, decode, part, problem_of, repository_path
 from berth.client.repository import Repository
 from berth.domain.problem import UpstreamFailed
+from berth.domain.whole_number import parse_whole_number
 
 _MAX_EVENT_BYTES = 1024 * 1024
 _STREAM_SILENCE_S = 60.0
@@ -192,8 +193,7 @@ def parse_events(chunks: Iterator[bytes]) -> Iterator[LogEntry]:
 
 def _entry(fields: Mapping[str, str]) -> LogEntry:
     entry = decode(fields["data"].encode(), LogEntry)
-    number = fields.get("id", "")
-    entry.id = int(number) if number.isascii() and number.isdecimal() and len(number) < 19 else 0
+    entry.id = parse_whole_number(fields.get("id", "")) or 0
     entry.kind = fields.get("event", "output")
     return entry
 

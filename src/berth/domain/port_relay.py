@@ -9,6 +9,7 @@ other side that nothing more comes; few protocols need it.
 """
 
 from berth.domain.problem import Invalid
+from berth.domain.whole_number import parse_whole_number
 
 _PYTHON = """
 import os, socket, sys, threading
@@ -90,5 +91,5 @@ def parse_forward(text: str) -> tuple[int, int]:
 
 
 def _port(text: str) -> int | None:
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) <= 5 else 0
-    return number if 0 < number < 65536 else None
+    number = parse_whole_number(text)
+    return number if number is not None and 0 < number < 65536 else None

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from berth.domain.whole_number import parse_whole_number
+
 ROOT = 0
 _MAX_ID = 2**31 - 1
 
@@ -38,4 +40,5 @@ def find_unix_user(user: str, passwd: bytes) -> UnixUser | None:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 11 and int(text) <= _MAX_ID else None
+    number = parse_whole_number(text)
+    return number if number is not None and number <= _MAX_ID else None

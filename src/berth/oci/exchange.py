@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope
 from berth.domain.host_header import read_host
 from berth.domain.image_reference import Digest, parse_digest
 from berth.domain.problem import Invalid, LimitReached, Problem
+from berth.domain.whole_number import parse_whole_number
 from berth.services.registry_blob import ClientGone, ClientIdle
 
 IDLE_S = 60  # a client that sends nothing for so long has given up, or holds a connection for no good
@@ -140,10 +141,7 @@ class OCIRequest:
 
     @cached_property
     def content_length(self) -> int | None:
-        value = self.header(b"content-length")
-        if value is None:
-            return None
-        return int(value) if value.isascii() and value.isdecimal() and len(value) < 19 else None
+        return parse_whole_number(self.header(b"content-length") or "")
 
     async def chunks(self) -> AsyncIterator[bytes | memoryview]:
         """The body as it comes, each piece valid until the next.

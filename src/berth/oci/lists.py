@@ -9,6 +9,7 @@ import msgspec
 
 from berth.domain.manifest import to_descriptor
 from berth.domain.media_type import OCI_INDEX
+from berth.domain.whole_number import parse_whole_number
 from berth.oci.call import OCICall, OCIServices
 from berth.oci.exchange import Answer, Headers, OCIRequest
 from berth.services.registry_access import Caller
@@ -32,7 +33,7 @@ async def tags(call: OCICall) -> Answer:
 
 async def referrers(call: OCICall) -> Answer:
     artifact_type = call.request.parameter("artifactType")
-    after = _number(call.request.parameter("after"), 0)
+    after = parse_whole_number(call.request.parameter("after") or "") or 0
     digest = call.digest()
     found, more = await call.services.manifests.list_referrers(
         call.caller, call.name, digest, artifact_type=artifact_type, after=after, limit=_REFERRERS
@@ -61,12 +62,9 @@ async def catalog(services: OCIServices, request: OCIRequest, caller: Caller) ->
 
 
 def _limit(request: OCIRequest) -> int:
-    return min(_number(request.parameter("n"), _DEFAULT), _MOST)
-
-
-def _number(text: str | None, default: int) -> int:
     """What is no number counts as not given."""
-    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 19 else default
+    asked = parse_whole_number(request.parameter("n") or "")
+    return _DEFAULT if asked is None else min(asked, _MOST)
 
 
 def _next(path: str, query: dict[str, str]) -> tuple[bytes, bytes]:

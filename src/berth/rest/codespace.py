@@ -18,6 +18,7 @@ from berth.domain.problem import Invalid
 from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
+from berth.domain.whole_number import parse_whole_number
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
 from berth.rest.codespace_tunnel import NO_TUNNEL
@@ -126,9 +127,7 @@ async def _create(
 
 
 async def list_own(call: Call) -> Response:
-    text = call.query("repository_id")
-    repository_id = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else None
-    return await _list(call, repository_id)
+    return await _list(call, parse_whole_number(call.query("repository_id")))
 
 
 async def list_in_repository(call: Call) -> Response:
@@ -227,8 +226,7 @@ async def logs(call: Call) -> Response:
     if call.query("follow") in {"", "0", "false"}:
         whole = await call.services.codespaces.read_log(call.user, name)
         return json_response([log_body(entry) for entry in whole])
-    last = call.request.headers.get("last-event-id", "")
-    after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else 0
+    after = parse_whole_number(call.request.headers.get("last-event-id", "")) or 0
     entries = await call.services.codespace_logs.follow(call.user, name, after=after)
     return StreamingResponse(_events(entries), media_type="text/event-stream")
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from berth.domain.problem import Invalid
 from berth.domain.secret import SecretLevel, SecretVisibility
+from berth.domain.whole_number import parse_whole_number
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler, json_response, no_content
 from berth.rest.views import minimal_repository, timestamp
@@ -72,14 +73,14 @@ def _ids(given: Iterable[int | str] | None) -> tuple[int, ...] | None:
 
 def _id(given: int | str) -> int:
     """An id as a number; what is no positive number of 63 bits is an id of nothing."""
-    text = str(given)
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+    number = parse_whole_number(str(given))
+    if number is None:
         raise Invalid(
             "selected_repository_ids holds what is no repository's id.",
             field="selected_repository_ids",
             code="secret.repository_unknown",
         )
-    return int(text)
+    return number
 
 
 async def _change(call: Call, level: SecretLevel) -> SecretChange:

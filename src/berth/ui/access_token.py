@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from berth.domain.problem import Denied, Invalid, Problem
 from berth.domain.scope import Scope
+from berth.domain.whole_number import parse_whole_number
 from berth.ui.app import Route
 from berth.ui.page import Page
 
@@ -45,9 +46,10 @@ async def create(page: Page) -> Response:
 def _expiry(text: str, now: datetime) -> datetime | None:
     if text == "never":
         return None
-    if not (text.isascii() and text.isdecimal() and int(text[:5]) in _EXPIRY_DAYS):
+    days = parse_whole_number(text)
+    if days is None or days not in _EXPIRY_DAYS:
         raise Invalid("Choose when the token expires.", field="expires", code="token.expires_at")
-    return now + timedelta(days=int(text[:5]))
+    return now + timedelta(days=days)
 
 
 async def ask_revoke(page: Page) -> Response:

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from berth.domain.codespace import LogEntry
 from berth.domain.plain_text import clean, clean_line
+from berth.domain.whole_number import parse_whole_number
 from berth.ui.app import Route
 from berth.ui.page import Page
 from berth.ui.templates import format_iso, format_size
@@ -97,8 +98,7 @@ async def text(page: Page) -> Response:
 
 async def events(page: Page) -> Response:
     """Server-sent events, from the line `?after=` on, until the codespace rests. Source: HTML Living Standard, section 9.2."""
-    last = page.request.headers.get("last-event-id", page.query("after"))
-    after = int(last) if last.isascii() and last.isdecimal() and len(last) < 19 else 0
+    after = parse_whole_number(page.request.headers.get("last-event-id", page.query("after"))) or 0
     entries = await page.services.codespace_logs.follow(page.user, page.path("name"), after=after)
     return StreamingResponse(_stream(entries), media_type="text/event-stream")
 

@@ -6,6 +6,7 @@ from berth.domain.codespace_access import AccessVisibility
 from berth.domain.codespace_policy import CodespacePolicy
 from berth.domain.problem import Invalid, LimitReached, NotFound, Problem
 from berth.domain.repository import Visibility
+from berth.domain.whole_number import parse_whole_number
 from berth.ui.app import Route
 from berth.ui.console import ORGANIZATION
 from berth.ui.form import Form
@@ -124,9 +125,10 @@ def _number(form: Form, field: str) -> int | None:
     text = form.text(field)
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    number = parse_whole_number(text)
+    if number is None:
         raise Invalid("That is no whole number.", field=field, code="codespace.policy_number")
-    return int(text)
+    return number
 
 
 async def ask_delete(page: Page) -> Response:

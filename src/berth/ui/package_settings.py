@@ -6,6 +6,7 @@ from berth.domain.package import Package, parse_visibility
 from berth.domain.package_settings import SettingsChange
 from berth.domain.problem import Conflict, Denied, Invalid, Problem
 from berth.domain.repository import Visibility, parse_full_name
+from berth.domain.whole_number import parse_whole_number
 from berth.ui.app import Route
 from berth.ui.package import not_typed
 from berth.ui.package_place import BELOW, name_of, path_of, place_of
@@ -122,7 +123,7 @@ async def end_inheritance(page: Page) -> Response:
 async def change_retention(page: Page) -> Response:
     """An empty field keeps untagged versions."""
     text = page.form.text("untagged_retention_days")
-    days = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0  # no number: refused like 0
+    days = parse_whole_number(text) or 0  # no number: refused like 0
     change = SettingsChange(untagged_retention_days=days) if text else SettingsChange(keeps_untagged=True)
     try:
         await page.services.package_settings.change(page.user, place_of(page), change)
