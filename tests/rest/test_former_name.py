@@ -1,4 +1,4 @@
-"""A request by a former name is sent on; tests quote the policies of rest/former_name.py."""
+"""A request by a former name is sent on; tests quote the policies of edge/former_name.py."""
 
 from dataclasses import dataclass
 

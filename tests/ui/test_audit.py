@@ -7,7 +7,7 @@ from sqlalchemy import insert
 from tests.ui.browser import Browser, ConsoleWorld
 
 from berth.adapters.store.tables import audit_log
-from berth.ui.page import PER_PAGE
+from berth.edge.asked import PER_PAGE
 
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(1)</script>\u202e' + "x" * 200
 

@@ -125,7 +125,7 @@ async def test_a_mistake_shows_the_form_again(console: ConsoleWorld) -> None:
     for values, said in (
         ({"display_name": "x" * 60}, "at most 48 characters"),
         ({"idle_timeout_minutes": "soon"}, "no number of minutes"),
-        ({"retention_period_minutes": "99999999"}, "no number of minutes"),
+        ({"retention_period_minutes": "99999999"}, "a number of minutes from 0 to"),
         ({"machine": "none"}, "There is no machine"),
         ({"ref": "nowhere"}, "has no branch, tag or commit"),
     ):

@@ -16,6 +16,7 @@ from berth.domain.access_token import TokenKind
 from berth.domain.problem import Denied, Invalid, NotFound, Problem, Unauthenticated
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
+from berth.edge.asked import check_address
 from berth.edge.problem_status import status_of
 from berth.rest.call import Call, Handler, Links, json_response
 from berth.rest.errors_page import PATH as ERRORS_PATH
@@ -79,7 +80,7 @@ def _endpoint(
         subject: Subject | None = None
         request_id = uuid4().hex
         try:
-            _check_address(request)
+            check_address(request)
             _check_version(request)
             subject = await authenticate(services, request.headers.get("authorization", ""))
             _check_scopes(route, subject)
@@ -154,12 +155,6 @@ def require_scopes(scopes: frozenset[Scope], subject: Subject) -> None:
     if scopes and not scopes & subject.scopes:
         needed = " or ".join(sorted(scopes))
         raise Denied(f"Must have admin rights to Repository. This needs a token with the scope {needed}.")
-
-
-def _check_address(request: Request) -> None:
-    """Nothing is called so, and PostgreSQL cannot even be asked."""
-    if "\0" in request.scope["path"] or b"%00" in request.scope["query_string"]:
-        raise NotFound("Not Found")
 
 
 def _check_version(request: Request) -> None:

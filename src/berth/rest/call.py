@@ -2,50 +2,21 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, TypeVar
-from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from berth.domain.access import Subject
-from berth.domain.problem import Invalid, LimitReached, Unauthenticated
+from berth.domain.problem import Invalid, Unauthenticated
+from berth.edge.asked import Asked, ListPage, parse_id, parse_list_page, read_body
 from berth.rest.segments import sent_path
 from berth.services.services import Services
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 MAX_BODY_BYTES = 1024 * 1024
-DEFAULT_PER_PAGE = 30
-MAX_PER_PAGE = 100
-_MAX_PAGE = 1_000_000  # so that no offset is too large for a database
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of a list: `limit` rows from `offset`. Source: GitHub REST docs, "Using pagination in the REST API".
-
-    `deepest`: no page of the list begins behind that many rows; None: every page is answered.
-    """
-
-    number: int
-    per_page: int
-    deepest: int | None = None
-
-    @property
-    def offset(self) -> int:
-        return (self.number - 1) * self.per_page
-
-    @property
-    def limit(self) -> int:
-        return self.per_page
-
-    def last(self, total: int) -> int:
-        """The number of the last page that is answered, of a list of that many rows."""
-        reached = total if self.deepest is None else min(total, self.deepest)
-        return max(1, ceil(reached / self.per_page))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +34,11 @@ class Links:
         return f"{self.web_origin}{path}"
 
 
-class Call:
-    """A request with everything a handler needs; nothing in here decides."""
+class Call(Asked):
+    """A request with everything a handler needs."""
 
     def __init__(self, request: Request, services: Services, subject: Subject | None, links: Links) -> None:
-        self.request = request
-        self.services = services
-        self.subject = subject
+        super().__init__(request, services, subject)
         self.links = links
 
     @property
@@ -79,28 +48,13 @@ class Call:
             raise Unauthenticated("Requires authentication")
         return self.subject
 
-    def path(self, name: str) -> str:
-        return str(self.request.path_params[name])
-
-    def path_id(self, name: str) -> int:
-        """A numeric path parameter; what is no number is no id of anything: -1 is never found."""
-        return _id(self.path(name))
-
     def query_id(self, name: str) -> int | None:
-        """The same of the query; None where it is not given."""
-        return _id(self.query(name)) if name in self.request.query_params else None
-
-    def query(self, name: str, default: str = "") -> str:
-        return self.request.query_params.get(name, default)
+        """A numeric parameter of the query; None where it is not given."""
+        return parse_id(self.query(name)) if name in self.request.query_params else None
 
     async def body(self) -> bytes:
         """The whole body, at most 1 MiB."""
-        chunks = bytearray()
-        async for chunk in self.request.stream():
-            chunks += chunk
-            if len(chunks) > MAX_BODY_BYTES:
-                raise LimitReached("The request is larger than 1 MiB.", code="request.too_large")
-        return bytes(chunks)
+        return await read_body(self.request, MAX_BODY_BYTES, "The request is larger than 1 MiB.")
 
     async def json(self, kind: type[Struct]) -> Struct:
         """The body as a request type; unknown keys are ignored, an empty body is `{}`.
@@ -121,15 +75,11 @@ class Call:
         except msgspec.ValidationError as error:
             raise Invalid(f"Invalid request.\n\n{error}", code="request.invalid") from None
 
-    def page(self) -> Page:
-        """`page` and `per_page`, clamped like GitHub does."""
-        return Page(
-            _clamped(self.query("page"), 1, _MAX_PAGE),
-            _clamped(self.query("per_page"), DEFAULT_PER_PAGE, MAX_PER_PAGE),
-        )
+    def page(self) -> ListPage:
+        return parse_list_page(self.query("page"), self.query("per_page"))
 
     def list_response(
-        self, items: Sequence[Any], total: int, page: Page, *, key: str | None = None, **beside: Any
+        self, items: Sequence[Any], total: int, page: ListPage, *, key: str | None = None, **beside: Any
     ) -> Response:
         """A page of a list: a bare array, or `{total_count, …, <key>: [...]}` with what stands `beside` before the items.
 
@@ -139,13 +89,13 @@ class Call:
         links = self._link(page, total)
         return json_response(body, headers={"Link": links} if links else {})
 
-    def _link(self, page: Page, total: int) -> str:
+    def _link(self, page: ListPage, total: int) -> str:
         """Empty for a list of one page. `next` also stands where the deepest page is not the list's end.
 
         Who walks a list is then told that there is more, and does not take what he has for all of it.
         """
         last, targets = page.last(total), []
-        if page.number * page.per_page < total:
+        if page.number * page.limit < total:
             targets.append(("next", page.number + 1))
         if page.number < last:
             targets.append(("last", last))
@@ -154,8 +104,7 @@ class Call:
         return ", ".join(f'<{self._page_url(target)}>; rel="{name}"' for name, target in targets)
 
     def _page_url(self, number: int) -> str:
-        query = {**dict(self.request.query_params), "page": str(number)}
-        return f"{self.links.api(sent_path(self.request.scope))}?{urlencode(query)}"
+        return f"{self.links.api(sent_path(self.request.scope))}?{self.query_of_page(number)}"
 
 
 def _has_nul(parsed: dict[str, Any]) -> bool:
@@ -170,21 +119,6 @@ def _has_nul(parsed: dict[str, Any]) -> bool:
         elif isinstance(value, list):
             left += value
     return False
-
-
-def _id(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
-
-
-def _clamped(text: str, default: int, most: int) -> int:
-    """The number that is nearest to the one given, of 1 to `most`; the default for what is no whole number."""
-    digits = text.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal()):
-        return default
-    if text.startswith("-"):
-        return 1
-    significant = digits.lstrip("0")
-    return most if len(significant) > len(str(most)) else min(max(int(significant or "0"), 1), most)
 
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -1,9 +1,4 @@
-"""Requests for a repository by a name that it had are sent on to its id.
-
-1. GET and HEAD are 301; every other method is 307, so that a client sends it again as it was.
-2. Only who may read the repository is sent on; for everybody else the former name is as missing as any (A13).
-3. `Location` is below the same root of the API as the request: clients send their token there, and nowhere else. A path with a
-   dotted segment leads elsewhere once a client has resolved it, so it is not sent on.
+"""Requests for a repository by a name that it had are sent on to its id. Policies: edge/former_name.py.
 
 Source: GitHub REST docs, "Best practices for using the REST API", "Follow redirects"; GITHUB_API section 8 of the references.
 """
@@ -13,7 +8,8 @@ from urllib.parse import quote
 import msgspec
 from starlette.responses import Response
 
-from berth.domain.problem import NotFound
+from berth.domain.repository import Repository
+from berth.edge import former_name
 from berth.rest.call import Call, Handler, json_response
 from berth.rest.errors_page import PATH as ERRORS_PATH
 
@@ -32,28 +28,13 @@ class Moved(msgspec.Struct, kw_only=True):
 
 
 def follow(handler: Handler) -> Handler:
-    """The same handler; where it finds nothing, former names are asked."""
-
-    async def respond(call: Call) -> Response:
-        try:
-            return await handler(call)
-        except NotFound:
-            owner, name = call.path("owner"), call.path("repo")
-            if {".", ".."} & set(call.request.scope["path"].split("/")):
-                raise
-            found = await call.services.former_names.find(call.subject, owner, name)
-            if found is None:
-                raise
-            return _moved(call, f"/repos/{owner}/{name}", f"/repositories/{found.repository.id}")
-
-    return respond
+    return former_name.follow(handler, _moved)
 
 
-def _moved(call: Call, before: str, now: str) -> Response:
-    below = call.request.scope["path"].removeprefix(before)
+def _moved(call: Call, repository: Repository, status: int) -> Response:
+    below = call.here.removeprefix(f"/repos/{call.path('owner')}/{call.path('repo')}")
     query = quote(call.request.scope["query_string"], safe=_QUERY)
-    url = call.links.api(f"{now}{quote(below, safe=_PATH)}{'?' if query else ''}{query}")
-    status = 301 if call.request.method in {"GET", "HEAD"} else 307
+    url = call.links.api(f"/repositories/{repository.id}{quote(below, safe=_PATH)}{'?' if query else ''}{query}")
     page = call.links.web(f"{ERRORS_PATH}#repository.moved")
     body = Moved(url=url, documentation_url=page, status=str(status), code="repository.moved")
     return json_response(body, status, {"Location": url})

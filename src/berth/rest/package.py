@@ -8,8 +8,9 @@ from berth.domain.package import parse_visibility
 from berth.domain.problem import Invalid
 from berth.domain.repository import Visibility
 from berth.domain.scope import Scope
+from berth.edge.asked import ListPage
 from berth.rest.app import Route
-from berth.rest.call import Call, Page, json_response, no_content
+from berth.rest.call import Call, json_response, no_content
 from berth.rest.package_place import BASES, DELETE, READ, WRITE, Operation, owner_of, package_routes, place_of
 from berth.rest.package_views import PACKAGE_TYPE, package_body, version_body
 
@@ -38,7 +39,7 @@ async def list_packages(call: Call) -> Response:
     return call.list_response([package_body(call.links, view) for view in found], total, page)
 
 
-def _shallow_page(call: Call) -> Page:
+def _shallow_page(call: Call) -> ListPage:
     page = replace(call.page(), deepest=_DEEPEST)
     if page.offset >= _DEEPEST:
         raise Invalid(f"A list of packages has no page that begins behind its {_DEEPEST}th.", code="package.page")

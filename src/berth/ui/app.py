@@ -21,6 +21,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.problem import Denied, NotFound, Problem
+from berth.edge.asked import check_address
 from berth.edge.problem_status import status_of
 from berth.edge.sockets import SocketRoute
 from berth.services.ports import Clock, Entropy
@@ -154,8 +155,7 @@ async def _open(console: Console, request: Request) -> Page:
 
 
 async def _answer(page: Page, route: Route) -> Response:
-    if "\0" in page.here or b"%00" in page.request.scope["query_string"]:
-        raise NotFound("Not Found")
+    check_address(page.request)
     if page.known is None and not route.anonymous:
         return RedirectResponse(_sign_in_url(page), 303)
     if page.request.method == "POST":

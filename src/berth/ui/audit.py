@@ -6,10 +6,12 @@ from starlette.responses import Response
 
 from berth.domain.audit import parse_audit_filter
 from berth.domain.problem import Invalid
+from berth.domain.whole_number import parse_whole_number
+from berth.edge.asked import PER_PAGE
 from berth.ui.app import Route
 from berth.ui.console import ORGANIZATION
 from berth.ui.organization import render
-from berth.ui.page import PER_PAGE, Page
+from berth.ui.page import Page
 
 _FIELDS = ("actor", "action", "target", "since", "until")
 
@@ -33,7 +35,7 @@ async def search(page: Page) -> Response:
         page.user,
         page.path("org"),
         wanted,
-        before=int(before) if before.isascii() and before.isdecimal() and len(before) < 19 else None,
+        before=parse_whole_number(before),
         limit=PER_PAGE,
     )
     filters = {name: value for name, value in asked.items() if value}

@@ -10,6 +10,8 @@ from berth.domain.image_reference import ImageReference, parse_image_reference
 from berth.domain.problem import Conflict, Denied, Invalid, LimitReached, NotFound, Problem
 from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
+from berth.domain.whole_number import parse_whole_number
+from berth.edge.asked import parse_id
 from berth.services.codespace_request import CodespaceRequest
 from berth.services.registry_credential import RegistryEntry, RegistryList
 from berth.ui.app import Route
@@ -56,8 +58,8 @@ async def _find_pull_request(page: Page, repository: Repository, text: str) -> P
     """Raises NotFound."""
     if not text:
         return None
-    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
-    found = await page.services.pull_requests.get(page.user, repository.owner_login, repository.name, number)
+    owner, name = repository.owner_login, repository.name
+    found = await page.services.pull_requests.get(page.user, owner, name, parse_id(text))
     return found.pull_request
 
 
@@ -144,9 +146,10 @@ def _minutes(text: str, field: str) -> int | None:
     """None where nothing was typed. Raises Invalid."""
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) < 8):
+    number = parse_whole_number(text)
+    if number is None:
         raise Invalid("That is no number of minutes.", field=field, code="codespace.minutes")
-    return int(text)
+    return number
 
 
 ROUTES: tuple[Route, ...] = (

@@ -5,8 +5,9 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from berth.domain.problem import Invalid, LimitReached
+from berth.domain.problem import Invalid
 from berth.domain.secret_text import SecretText
+from berth.edge.asked import read_body
 
 MAX_BODY_BYTES = 256 * 1024  # a secret's 48 KB, three bytes for each where it is percent-encoded
 _MAX_FIELDS = 2000
@@ -44,11 +45,7 @@ async def read_form(request: Request) -> Form:
     """The body as a form. Raises Invalid for what is none, LimitReached for one that is too large."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/x-www-form-urlencoded":
         raise Invalid("That is not a form of this console.", code="request.malformed")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise LimitReached("The form is larger than 256 KB.", code="request.too_large")
+    body = await read_body(request, MAX_BODY_BYTES, "The form is larger than 256 KB.")
     try:
         found = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MAX_FIELDS, errors="strict")
     except ValueError:

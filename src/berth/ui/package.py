@@ -6,6 +6,7 @@ from berth.domain.account import AccountType
 from berth.domain.package import RESTORE_WITHIN, parse_visibility
 from berth.domain.problem import Invalid, Problem
 from berth.domain.repository import Visibility, parse_full_name
+from berth.edge.asked import parse_id
 from berth.services.package_version import VersionView
 from berth.ui.app import Route
 from berth.ui.package_place import BELOW, PACKAGE, host_of, name_of, path_of, place_of
@@ -188,9 +189,7 @@ async def ask_restore(page: Page) -> Response:
 async def restore(page: Page) -> Response:
     """`package_id` says which one, where several deleted packages had this name; else it is the last one."""
     text = page.form.text("package_id")
-    package_id = None
-    if text:
-        package_id = int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
+    package_id = parse_id(text) if text else None
     await page.services.packages.restore(page.user, place_of(page), package_id)
     return page.redirect(path_of(name_of(page)), "The package was restored.")
 

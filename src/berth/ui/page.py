@@ -1,11 +1,9 @@
 """One request for a page: who asks, what was sent, and how it is answered. Handlers get a Page and return a Response."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import datetime
-from math import ceil
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from markupsafe import Markup
 from starlette.requests import HTTPConnection, Request
@@ -17,31 +15,14 @@ from berth.domain.identity import Flow, parse_flow
 from berth.domain.problem import Problem, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import RANDOM_BYTES, Visitor, derive, is_derived, make_value
+from berth.edge.asked import Asked, ListPage, parse_list_page
 from berth.edge.problem_status import status_of
-from berth.services.services import Services
 from berth.services.session import KnownSession
 from berth.ui.console import NAVIGATION, NOTIFICATIONS, ORGANIZATION, SETTINGS, Console, Entry
 from berth.ui.form import Form
 from berth.ui.templates import format_ago, format_iso
 
-PER_PAGE = 30
-_MAX_PAGE = 1_000_000  # so that no offset is too large for a database
 _MOST_ORGANIZATIONS = 20  # in the menu
-
-
-@dataclass(frozen=True, slots=True)
-class ListPage:
-    """Which part of a list a page shows."""
-
-    number: int
-    limit: int = PER_PAGE
-
-    @property
-    def offset(self) -> int:
-        return (self.number - 1) * self.limit
-
-    def last(self, total: int) -> int:
-        return max(1, ceil(total / self.limit))
 
 
 def visitor_of(request: HTTPConnection) -> Visitor:
@@ -57,14 +38,14 @@ async def find_session(console: Console, request: HTTPConnection) -> tuple[Known
     return known, value
 
 
-class Page:
-    """A request with everything that a handler and its template need; nothing in here decides."""
+class Page(Asked):
+    """A request with everything that a handler and its template need."""
 
     def __init__(
         self, console: Console, request: Request, known: KnownSession | None, value: SecretText | None
     ) -> None:
+        super().__init__(request, console.services, None if known is None else known.subject)
         self.console = console
-        self.request = request
         self.known = known
         self.form = Form()
         self.organizations: list[Account] = []  # for the menu
@@ -81,14 +62,6 @@ class Page:
         self.remark = self._cookies.remark(request, self._key)
 
     # Who asks, and for what
-
-    @property
-    def services(self) -> Services:
-        return self.console.services
-
-    @property
-    def subject(self) -> Subject | None:
-        return None if self.known is None else self.known.subject
 
     @property
     def session(self) -> KnownSession:
@@ -111,27 +84,9 @@ class Page:
         return self.console.clock.now()
 
     @property
-    def here(self) -> str:
-        """The path of this page."""
-        return str(self.request.scope["path"])
-
-    def path(self, name: str) -> str:
-        return str(self.request.path_params[name])
-
-    def path_id(self, name: str) -> int:
-        """A numeric path parameter; what is no number is no id of anything: -1 is never found."""
-        text = self.path(name)
-        return int(text) if text.isascii() and text.isdecimal() and len(text) < 19 else -1
-
-    def query(self, name: str, default: str = "") -> str:
-        return self.request.query_params.get(name, default)
-
-    @property
     def list_page(self) -> ListPage:
-        """Which part of its list this page shows: `?page=`; what is no number is 1."""
-        text = self.query("page")
-        number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 1
-        return ListPage(min(max(number, 1), _MAX_PAGE))
+        """Which part of its list this page shows: `?page=`."""
+        return parse_list_page(self.query("page"))
 
     # What templates ask
 
@@ -170,9 +125,7 @@ class Page:
         return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, title, format_ago(at, self.now))
 
     def url_of_page(self, number: int) -> str:
-        """This list's other page, with all else that was asked for."""
-        query = {**dict(self.request.query_params), "page": str(number)}
-        return f"{quote(self.here)}?{urlencode(query)}"
+        return f"{quote(self.here)}?{self.query_of_page(number)}"
 
     # How it is answered
 

@@ -9,12 +9,14 @@ from starlette.responses import Response
 
 from berth.domain.problem import Invalid
 from berth.domain.secret import SecretLevel, SecretVisibility
+from berth.domain.whole_number import parse_whole_number
+from berth.edge.asked import PER_PAGE
 from berth.services.repository import RepositoryView
 from berth.services.secret_access import SecretPlace
 from berth.ui import organization
 from berth.ui.app import Route
 from berth.ui.former_name import follow
-from berth.ui.page import PER_PAGE, Handler, Page
+from berth.ui.page import Handler, Page
 
 SECRETS = {
     SecretLevel.USER: "/settings/secrets",
@@ -124,6 +126,7 @@ def chosen_ids(page: Page, at: Place, visibility: SecretVisibility | None) -> tu
 
 def repository_id(text: str) -> int:
     """Raises Invalid for what is no repository's id."""
-    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+    number = parse_whole_number(text)
+    if number is None:
         raise Invalid("Choose a repository.", field="repository", code="secret.repository_unknown")
-    return int(text)
+    return number
