@@ -6,7 +6,6 @@ on to the present one: more than the first git would not follow (git-config(1), 
 """
 
 import asyncio
-import base64
 import re
 from collections.abc import AsyncIterator
 
@@ -15,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from berth.domain.access import Action, Subject
 from berth.domain.problem import Denied, NotFound, Problem, Unauthenticated
 from berth.domain.repository import Repository
-from berth.domain.secret_text import SecretText
+from berth.edge.credential import token_of
 from berth.edge.problem_status import status_of
 from berth.services.ports import GitBackend, GitRequest
 from berth.services.repository import GitTarget
@@ -100,16 +99,7 @@ def _parse(scope: Scope) -> tuple[re.Match[str], Action]:
 async def _authenticate(services: Services, header: str) -> Subject | None:
     if not header:
         return None
-    scheme, _, value = header.partition(" ")
-    if scheme.lower() != "basic":
-        token = value.strip() if scheme.lower() in {"bearer", "token"} else ""
-    else:
-        try:
-            user, _, password = base64.b64decode(value.strip(), validate=True).decode().partition(":")
-        except ValueError:  # no base64, not even ASCII, or no UTF-8 inside
-            raise Unauthenticated("Bad credentials") from None
-        token = user if password in {"", "x-oauth-basic"} else password
-    subject = await services.access_tokens.find_subject(SecretText(token))
+    subject = await services.access_tokens.find_subject(token_of(header))
     if subject is None:
         raise Unauthenticated("Bad credentials: the password must be an access token of this server.")
     return subject

@@ -3,14 +3,13 @@
 Source: distribution, "Token Authentication Specification" and "OAuth2 Token Authentication"; RFC 6749, section 5.
 """
 
-import base64
-import binascii
 from urllib.parse import parse_qs
 
 import msgspec
 
 from berth.domain.problem import Invalid, Unauthenticated
 from berth.domain.secret_text import SecretText
+from berth.edge.credential import password_of
 from berth.oci.call import OCIServices
 from berth.oci.exchange import Answer, OCIRequest, Refusal, wrong_method
 
@@ -22,7 +21,8 @@ async def issue(services: OCIServices, request: OCIRequest) -> Answer:
     """200 with a token for what is allowed of what was asked; 401 for bad credentials only."""
     try:
         if request.method == "GET":
-            password = _of_basic(request.header(b"authorization"))
+            header = request.header(b"authorization")
+            password = None if header is None else password_of(header)
             scopes = request.parameters("scope")
         elif request.method == "POST":
             password, scopes = await _of_form(request)
@@ -38,21 +38,6 @@ async def issue(services: OCIServices, request: OCIRequest) -> Answer:
         "issued_at": made.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
     }
     return Answer(200, [(b"content-type", b"application/json"), _NO_STORE], msgspec.json.encode(body))
-
-
-def _of_basic(header: str | None) -> SecretText | None:
-    """The password; None without a header, which is anonymous. Raises Unauthenticated for what cannot be read."""
-    if header is None:
-        return None
-    scheme, _, encoded = header.partition(" ")
-    try:
-        text = base64.b64decode(encoded.strip(), validate=True).decode() if scheme.lower() == "basic" else ""
-    except (binascii.Error, ValueError):
-        text = ""
-    user, colon, password = text.partition(":")
-    if not colon:
-        raise Unauthenticated("The Authorization header cannot be read.", code="registry_token.bad_credentials")
-    return SecretText(user if password in {"", "x-oauth-basic"} else password)
 
 
 async def _of_form(request: OCIRequest) -> tuple[SecretText | None, list[str]]:

@@ -1,6 +1,5 @@
 """The REST application: authentication, one route table, error bodies and the headers of GitHub's protocol."""
 
-import base64
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from berth.domain.access import Subject
 from berth.domain.access_token import TokenKind
 from berth.domain.problem import Denied, Invalid, NotFound, Problem, Unauthenticated
 from berth.domain.scope import Scope
-from berth.domain.secret_text import SecretText
 from berth.edge.asked import check_address
+from berth.edge.credential import token_of
 from berth.edge.problem_status import status_of
 from berth.rest.call import Call, Handler, Links, json_response
 from berth.rest.errors_page import PATH as ERRORS_PATH
@@ -110,34 +109,16 @@ def bug_response(text: str) -> Response:
 
 
 async def authenticate(services: Services, header: str) -> Subject | None:
-    """Who the Authorization header proves: `token`, `Bearer` (any case), or Basic with the token as password.
+    """Who the Authorization header proves.
 
     None without a header. Raises Unauthenticated("Bad credentials") for anything bad, on public routes too.
     """
     if not header:
         return None
-    scheme, _, rest = header.partition(" ")
-    value = rest.strip()
-    match scheme.lower():
-        case "token" | "bearer":
-            pass
-        case "basic":
-            value = password_of_basic(value)
-        case _:
-            value = ""
-    subject = await services.access_tokens.find_subject(SecretText(value))
+    subject = await services.access_tokens.find_subject(token_of(header))
     if subject is None:
         raise Unauthenticated("Bad credentials")
     return subject
-
-
-def password_of_basic(encoded: str) -> str:
-    """The password of a Basic credential, or the user name where the password is empty or `x-oauth-basic`."""
-    try:
-        user, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except ValueError:  # no base64, not even ASCII, or no UTF-8 inside
-        return ""
-    return user if password in {"", "x-oauth-basic"} else password
 
 
 def _check_scopes(route: Route, subject: Subject | None) -> None:
