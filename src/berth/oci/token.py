@@ -10,6 +10,7 @@ import msgspec
 from berth.domain.problem import Invalid, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.edge.credential import password_of
+from berth.edge.timestamp import timestamp
 from berth.oci.call import OCIServices
 from berth.oci.exchange import Answer, OCIRequest, Refusal, wrong_method
 
@@ -35,7 +36,7 @@ async def issue(services: OCIServices, request: OCIRequest) -> Answer:
         "token": made.value.reveal(),
         "access_token": made.value.reveal(),
         "expires_in": made.lifetime_s,
-        "issued_at": made.issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "issued_at": timestamp(made.issued_at),
     }
     return Answer(200, [(b"content-type", b"application/json"), _NO_STORE], msgspec.json.encode(body))
 

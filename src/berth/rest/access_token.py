@@ -9,9 +9,9 @@ from starlette.responses import Response
 from berth.domain.access_token import AccessToken
 from berth.domain.problem import Invalid
 from berth.domain.scope import Scope
+from berth.edge.timestamp import maybe_timestamp, timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
-from berth.rest.views import maybe_timestamp, timestamp
 
 _SCOPES = frozenset({Scope.USER})
 

@@ -6,10 +6,11 @@ import msgspec
 from starlette.responses import Response
 
 from berth.domain.scope import Scope
+from berth.edge.timestamp import timestamp
 from berth.rest.access_token import token_body
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.views import organization_simple, simple_user, timestamp
+from berth.rest.views import organization_simple, simple_user
 from berth.services.access_token import NewToken
 
 _SCOPES = frozenset({Scope.SITE_ADMIN})

@@ -122,7 +122,7 @@ def _has_nul(parsed: dict[str, Any]) -> bool:
 
 
 def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A JSON answer; `body` holds only what msgspec writes (structs, dicts, lists, datetimes, enums)."""
+    """A JSON answer; `body` holds only what msgspec writes (structs, dataclasses, dicts, lists, datetimes, enums)."""
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json; charset=utf-8")
 
 

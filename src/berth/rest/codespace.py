@@ -19,11 +19,11 @@ from berth.domain.pull_request import PullRequest
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.domain.whole_number import parse_whole_number
+from berth.edge.timestamp import timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
 from berth.rest.codespace_tunnel import NO_TUNNEL
 from berth.rest.codespace_views import codespace_body, machine_body
-from berth.rest.views import timestamp
 from berth.services.codespace_request import CodespaceRequest
 
 _SCOPES = frozenset({Scope.CODESPACE})

@@ -1,18 +1,16 @@
 """Exports of the authenticated user's codespaces. Source: GitHub's OpenAPI description, `codespace-export-details`."""
 
-import json
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from starlette.responses import Response
 
-from berth.domain.codespace import finding_to_json
 from berth.domain.codespace_export import ExportState
 from berth.domain.scope import Scope
+from berth.edge.timestamp import maybe_timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.views import maybe_timestamp
 from berth.services.codespace_export import CodespaceExportView
 
 _SCOPES = frozenset({Scope.CODESPACE})
@@ -53,7 +51,7 @@ def _body(call: Call, view: CodespaceExportView) -> dict[str, Any]:
         "html_url": page if done else None,
     }
     if export.finding is not None:
-        body["finding"] = json.loads(finding_to_json(export.finding))
+        body["finding"] = export.finding
     return body
 
 

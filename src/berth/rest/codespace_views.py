@@ -1,16 +1,16 @@
 """GitHub's bodies of codespaces and machines."""
 
-import json
 from typing import Any
 
 from berth.domain.account import Account, AccountType
-from berth.domain.codespace import Codespace, finding_to_json
+from berth.domain.codespace import Codespace
 from berth.domain.machine import Machine
 from berth.domain.prebuild import PrebuildAvailability
 from berth.domain.repository import Repository
+from berth.edge.timestamp import maybe_timestamp, timestamp
 from berth.rest.call import Call
 from berth.rest.simple_user import simple_user_of
-from berth.rest.views import maybe_timestamp, minimal_repository, simple_user, timestamp
+from berth.rest.views import minimal_repository, simple_user
 from berth.services.codespace_view import CodespaceView
 
 
@@ -58,7 +58,7 @@ def codespace_body(call: Call, view: CodespaceView) -> dict[str, Any]:
     if view.expiry_notice is not None:
         body["retention_notice"] = view.expiry_notice
     if codespace.finding is not None:
-        body["finding"] = json.loads(finding_to_json(codespace.finding))
+        body["finding"] = codespace.finding
     return body
 
 

@@ -12,9 +12,10 @@ from berth.domain.git_object import Commit, Signature, TreeEntry
 from berth.domain.problem import Invalid
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
+from berth.edge.timestamp import timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.simple_user import node_id, timestamp
+from berth.rest.simple_user import node_id
 from berth.services.contents import FileChange, FileView
 
 

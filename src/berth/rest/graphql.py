@@ -17,9 +17,10 @@ from berth.domain.problem import Denied, Invalid, NotFound, Problem
 from berth.domain.repository import Visibility
 from berth.domain.role import Role
 from berth.domain.scope import Scope
+from berth.edge.timestamp import timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, Links, json_response
-from berth.rest.simple_user import node_id, timestamp
+from berth.rest.simple_user import node_id
 from berth.services.account import AccountView
 from berth.services.repository import RepositoryView
 

@@ -10,9 +10,10 @@ from urllib.parse import quote
 from berth.domain.account import AccountType
 from berth.domain.package import Package, PackagePolicy
 from berth.domain.repository import Visibility
+from berth.edge.timestamp import timestamp
 from berth.rest.call import Links
 from berth.rest.repository_views import minimal_repository
-from berth.rest.simple_user import simple_user_of, timestamp
+from berth.rest.simple_user import simple_user_of
 from berth.services.package import PackageView
 from berth.services.package_explanation import Explanation
 from berth.services.package_settings import SettingsView

@@ -1,18 +1,16 @@
 """`/repos/{owner}/{repo}/codespaces/prebuilds`: ours; GitHub has them on a web page only."""
 
-import json
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from berth.domain.codespace import finding_to_json
 from berth.domain.prebuild import PrebuildTrigger, PrebuildVersion, package_of, parse_prebuild
 from berth.domain.scope import Scope
+from berth.edge.timestamp import maybe_timestamp, timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
 from berth.rest.codespace import log_body
-from berth.rest.views import maybe_timestamp, timestamp
 from berth.services.prebuild import PrebuildView
 
 _SCOPES = frozenset({Scope.REPO})
@@ -73,7 +71,6 @@ def _place(call: Call) -> tuple[str, str, int]:
 
 def _body(view: PrebuildView) -> dict[str, Any]:
     prebuild = view.prebuild
-    finding = None if prebuild.finding is None else json.loads(finding_to_json(prebuild.finding))
     return {
         "id": prebuild.id,
         "branch": prebuild.wish.branch,
@@ -85,7 +82,7 @@ def _body(view: PrebuildView) -> dict[str, Any]:
         "commit": prebuild.commit_id,
         "created_at": timestamp(prebuild.created_at),
         "finished_at": maybe_timestamp(prebuild.finished_at),
-        "finding": finding,
+        "finding": prebuild.finding,
         "package": str(package_of(view.repository)),
         "versions": [_version(version) for version in view.versions],
     }

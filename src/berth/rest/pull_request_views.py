@@ -6,9 +6,10 @@ from berth.domain.account import AccountType
 from berth.domain.pull_request import Comparison
 from berth.domain.repository import Repository
 from berth.domain.role import Role
+from berth.edge.timestamp import maybe_timestamp, timestamp
 from berth.rest.call import Links
 from berth.rest.simple_user import node_id, simple_user_of
-from berth.rest.views import maybe_timestamp, repository_item, simple_user, timestamp
+from berth.rest.views import repository_item, simple_user
 from berth.services.pull_request import PullRequestView
 from berth.services.repository import RepositoryView
 

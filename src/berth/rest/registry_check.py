@@ -1,18 +1,16 @@
 """`POST …/codespaces/registries/check`: a registry's login is tried before it is stored; at each level of secrets."""
 
-import json
 from typing import Any
 
 import msgspec
 from starlette.responses import Response
 
-from berth.domain.codespace import finding_to_json
 from berth.domain.registry_login import LoginVerdict
 from berth.domain.secret import SecretLevel
+from berth.edge.timestamp import maybe_timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
 from berth.rest.secret import PATHS, place_of
-from berth.rest.views import maybe_timestamp
 from berth.services.registry_check import SealedLogin
 from berth.services.secret_access import SCOPES
 
@@ -30,14 +28,13 @@ class CheckLogin(msgspec.Struct, kw_only=True):
 
 
 def _body(verdict: LoginVerdict) -> dict[str, Any]:
-    finding = verdict.finding
     return {
         "server": verdict.host,
         "provider": verdict.provider,
         "kind": verdict.kind,
         "outcome": verdict.outcome,
         "sentence": verdict.sentence,
-        "finding": None if finding is None else json.loads(finding_to_json(finding)),
+        "finding": verdict.finding,
         "warnings": verdict.warnings,
         "expires_at": maybe_timestamp(verdict.expires_at),
         "digest": None if verdict.digest is None else str(verdict.digest),

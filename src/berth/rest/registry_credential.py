@@ -4,9 +4,9 @@ from starlette.responses import Response
 
 from berth.domain.last_check import LastCheck
 from berth.domain.scope import Scope
+from berth.edge.timestamp import maybe_timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.views import maybe_timestamp
 
 
 async def list_registries(call: Call) -> Response:

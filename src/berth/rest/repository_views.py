@@ -5,8 +5,9 @@ from typing import Any
 from berth.domain.account import AccountType
 from berth.domain.repository import Repository, Visibility
 from berth.domain.role import Role
+from berth.edge.timestamp import timestamp
 from berth.rest.call import Links
-from berth.rest.simple_user import node_id, simple_user_of, timestamp
+from berth.rest.simple_user import node_id, simple_user_of
 from berth.services.repository import RepositoryView
 
 # URL templates below a repository's own URL; clients expect the keys, nearly never the targets.

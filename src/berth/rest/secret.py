@@ -9,9 +9,10 @@ from starlette.responses import Response
 from berth.domain.problem import Invalid
 from berth.domain.secret import SecretLevel, SecretVisibility
 from berth.domain.whole_number import parse_whole_number
+from berth.edge.timestamp import timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler, json_response, no_content
-from berth.rest.views import minimal_repository, timestamp
+from berth.rest.views import minimal_repository
 from berth.services.secret import SecretView
 from berth.services.secret_access import SCOPES, SecretPlace
 from berth.services.secret_change import SecretChange

@@ -1,16 +1,10 @@
-"""GitHub's `simple-user`, which nearly every other body contains, and how times and ids are written."""
+"""GitHub's `simple-user`, which nearly every other body contains, and how ids are written."""
 
 import base64
-from datetime import UTC, datetime
 from typing import Any
 
 from berth.domain.account import AccountType
 from berth.rest.call import Links
-
-
-def timestamp(value: datetime) -> str:
-    """RFC 3339, UTC, whole seconds, `Z` (gh parses nothing else)."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def node_id(kind: str, number: int) -> str:

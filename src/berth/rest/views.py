@@ -3,19 +3,18 @@
 Source: GitHub's OpenAPI description; tests validate each body against it. Bodies of repositories: `rest/repository_views.py`.
 """
 
-from datetime import datetime
 from typing import Any
 
 from berth.domain.account import Account, Team
+from berth.edge.timestamp import timestamp
 from berth.rest.call import Links
 from berth.rest.repository_views import full_repository, minimal_repository, repository_item
-from berth.rest.simple_user import node_id, simple_user_of, timestamp
+from berth.rest.simple_user import node_id, simple_user_of
 from berth.services.account import AccountView, MembershipView
 from berth.services.team import TeamView
 
 __all__ = [
     "full_repository",
-    "maybe_timestamp",
     "membership",
     "minimal_repository",
     "node_id",
@@ -27,7 +26,6 @@ __all__ = [
     "simple_user",
     "team_body",
     "team_full",
-    "timestamp",
 ]
 
 
@@ -159,7 +157,3 @@ def team_full(links: Links, view: TeamView) -> dict[str, Any]:
         "updated_at": timestamp(team.updated_at),
         "organization": organization_full(links, organization),
     }
-
-
-def maybe_timestamp(value: datetime | None) -> str | None:
-    return None if value is None else timestamp(value)

@@ -5,9 +5,9 @@ from starlette.responses import Response
 
 from berth.domain.scope import Scope
 from berth.domain.workflow_permissions import parse_permissions
+from berth.edge.timestamp import maybe_timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.views import maybe_timestamp
 
 _REPO = frozenset({Scope.REPO})
 _WRITE = frozenset({Scope.REPO, Scope.PUBLIC_REPO})

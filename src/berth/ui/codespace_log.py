@@ -15,9 +15,10 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from berth.domain.codespace import LogEntry
 from berth.domain.plain_text import clean, clean_line
 from berth.domain.whole_number import parse_whole_number
+from berth.edge.timestamp import timestamp
 from berth.ui.app import Route
 from berth.ui.page import Page
-from berth.ui.templates import format_iso, format_size
+from berth.ui.templates import format_size
 
 _MAX_SHOWN = 40_000  # characters of HTML
 _PATH = "/codespaces/{name}/log"
@@ -115,7 +116,7 @@ async def _stream(entries: AsyncGenerator[LogEntry | None, None]) -> AsyncIterat
 
 def _event(entry: LogEntry) -> bytes:
     """Empty for what a page does not show."""
-    said: dict[str, object] = {"at": format_iso(entry.at)}
+    said: dict[str, object] = {"at": timestamp(entry.at)}
     if entry.kind == "progress":
         pulled = _pulled(entry.text)
         if pulled is None:

@@ -17,10 +17,11 @@ from berth.domain.secret_text import SecretText
 from berth.domain.session import RANDOM_BYTES, Visitor, derive, is_derived, make_value
 from berth.edge.asked import Asked, ListPage, parse_list_page
 from berth.edge.problem_status import status_of
+from berth.edge.timestamp import timestamp
 from berth.services.session import KnownSession
 from berth.ui.console import NAVIGATION, NOTIFICATIONS, ORGANIZATION, SETTINGS, Console, Entry
 from berth.ui.form import Form
-from berth.ui.templates import format_ago, format_iso
+from berth.ui.templates import format_ago
 
 _MOST_ORGANIZATIONS = 20  # in the menu
 
@@ -120,9 +121,8 @@ class Page(Asked):
         """A time as an element: how long ago, and on asking when."""
         if at is None:
             return Markup("{}").format(otherwise)
-        iso = format_iso(at)
         title = at.strftime("%Y-%m-%d %H:%M UTC")
-        return Markup('<time datetime="{}" title="{}">{}</time>').format(iso, title, format_ago(at, self.now))
+        return Markup('<time datetime="{}" title="{}">{}</time>').format(timestamp(at), title, format_ago(at, self.now))
 
     def url_of_page(self, number: int) -> str:
         return f"{quote(self.here)}?{self.query_of_page(number)}"

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from berth.domain.plain_text import clean_line
 from berth.domain.scope import Scope
 from berth.domain.session import describe_user_agent
+from berth.edge.timestamp import timestamp
 from berth.ui.static_files import StaticFiles
 
 _FOLDER = Path(__file__).with_name("templates")
@@ -32,7 +33,7 @@ def make_templates(static: StaticFiles) -> Environment:
         size=format_size,
         agent=describe_user_agent,
         scope_means=lambda scope: SCOPE_MEANINGS[scope],
-        iso=format_iso,
+        iso=timestamp,
         plain=clean_line,
         minutes=format_minutes,
         marked=format_marked,
@@ -59,10 +60,6 @@ def format_minutes(minutes: int) -> str:
             number, unit = minutes // size, name
             break
     return f"{number} {unit}{'' if number == 1 else 's'}"
-
-
-def format_iso(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def format_size(size_bytes: int) -> str:
