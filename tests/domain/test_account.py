@@ -7,8 +7,10 @@ from berth.domain.account import (
     RESERVED_LOGINS,
     Account,
     AccountType,
+    OrganizationRole,
     check_team_description,
     parse_login,
+    parse_organization_role,
     team_slug,
 )
 from berth.domain.problem import Invalid
@@ -66,3 +68,11 @@ def test_whose_commits_are_whose() -> None:
     assert (octo.git_name, octo.git_email) == ("Octo Cat", "o@example.com")
     bare = replace(octo, name=None, email="")
     assert (bare.git_name, bare.git_email) == ("octo", "7+octo@users.noreply.localhost")
+
+
+def test_a_role_in_an_organization_has_one_of_two_words() -> None:
+    assert [parse_organization_role(word) for word in ("admin", "member")] == list(OrganizationRole)
+    for word in ("", "owner", "Admin", "maintainer"):
+        with pytest.raises(Invalid) as refused:
+            parse_organization_role(word)
+        assert refused.value.code == "account.role"

@@ -73,7 +73,7 @@ async def test_people_are_added_changed_and_removed(console: ConsoleWorld) -> No
     ("values", "status", "said"),
     [
         ({"login": HOSTILE, "role": "member"}, 422, "There is no user"),
-        ({"login": "otto", "role": HOSTILE}, 422, "Choose member or owner."),
+        ({"login": "otto", "role": HOSTILE}, 422, "A member&#39;s role is admin or member."),
         ({"login": "olga", "role": "member"}, 409, "last owner"),
     ],
     ids=["nobody", "no role", "the last owner"],

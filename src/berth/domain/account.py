@@ -39,6 +39,14 @@ class OrganizationRole(StrEnum):
     MEMBER = "member"
 
 
+def parse_organization_role(word: str) -> OrganizationRole:
+    """Raises Invalid."""
+    try:
+        return OrganizationRole(word)
+    except ValueError:
+        raise Invalid("A member's role is admin or member.", field="role", code="account.role") from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A user or an organization."""

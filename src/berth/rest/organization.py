@@ -3,8 +3,7 @@
 import msgspec
 from starlette.responses import Response
 
-from berth.domain.account import OrganizationRole
-from berth.domain.problem import Invalid
+from berth.domain.account import parse_organization_role
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
@@ -25,18 +24,11 @@ async def get(call: Call) -> Response:
 async def list_members(call: Call) -> Response:
     page = call.page()
     role = call.query("role", "all")
-    wanted = None if role == "all" else _role(role)
+    wanted = None if role == "all" else parse_organization_role(role)
     found, total = await call.services.accounts.list_members(
         call.user, call.path("org"), wanted, limit=page.limit, offset=page.offset
     )
     return call.list_response([simple_user(call.links, user) for user in found], total, page)
-
-
-def _role(word: str) -> OrganizationRole:
-    try:
-        return OrganizationRole(word)
-    except ValueError:
-        raise Invalid("A member's role is admin or member.", field="role", code="account.role") from None
 
 
 async def check_member(call: Call) -> Response:
@@ -50,7 +42,7 @@ async def get_membership(call: Call) -> Response:
 
 
 async def set_membership(call: Call) -> Response:
-    role = _role((await call.json(SetMembership)).role)
+    role = parse_organization_role((await call.json(SetMembership)).role)
     view = await call.services.accounts.set_membership(call.user, call.path("org"), call.path("username"), role)
     return json_response(membership(call.links, view))
 

@@ -18,7 +18,7 @@ from berth.domain.account import OrganizationRole
 from berth.domain.doctor import Check, CheckID, CheckState, Diagnosis
 from berth.domain.problem import Denied, Invalid, LimitReached, NotFound, Problem
 from berth.ui.app import Route
-from berth.ui.organization import no_such_user
+from berth.ui.organization import find_own_role, no_such_user
 from berth.ui.page import Page
 
 _PATH = "/doctor"
@@ -146,22 +146,14 @@ async def _next_steps(page: Page, diagnosis: Diagnosis) -> list[tuple[str, str]]
     finding, repository = diagnosis.finding, page.form.text("repository")
     if finding is None:
         return []
-    if finding.code == "codespace.policy_image" and await _is_owner(page, repository):
-        return [(f"/orgs/{quote(repository.partition('/')[0])}/settings/policies", "The organization's policies")]
+    owner = repository.partition("/")[0]
+    if finding.code == "codespace.policy_image" and await find_own_role(page, owner) is OrganizationRole.ADMIN:
+        return [(f"/orgs/{quote(owner)}/settings/policies", "The organization's policies")]
     if finding.code.startswith("package.") and "/packages/{owner}/{name:path}/-/codespaces" in page.console.paths:
         return [(f"/packages/{quote(diagnosis.image.path)}/-/codespaces", "Who may use the package")]
     if finding.code.startswith(_ABOUT_CREDENTIALS) and "/registries" in page.console.paths:
         return [(f"/registries?{urlencode({'repo': repository})}", "Registries of this repository's codespaces")]
     return []
-
-
-async def _is_owner(page: Page, repository: str) -> bool:
-    owner = repository.partition("/")[0]
-    try:
-        found = await page.services.accounts.get_membership(page.user, owner, page.user.login)
-    except NotFound:
-        return False
-    return found.role is OrganizationRole.ADMIN
 
 
 ROUTES: tuple[Route, ...] = (

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from berth.domain.account import Account, OrganizationRole
+from berth.domain.account import Account, OrganizationRole, parse_organization_role
 from berth.domain.problem import Conflict, Denied, Invalid, NotFound, Problem
 from berth.ui.app import Route
 from berth.ui.console import ORGANIZATION, ORGANIZATION_PAGES, Entry
@@ -14,10 +14,10 @@ _PEOPLE = f"{ORGANIZATION}/people"
 _ROLES = ((OrganizationRole.MEMBER, "Member"), (OrganizationRole.ADMIN, "Owner"))
 
 
-async def find_own_role(page: Page) -> OrganizationRole | None:
-    """What the caller is in the organization of this page; None for somebody from outside."""
+async def find_own_role(page: Page, organization: str) -> OrganizationRole | None:
+    """What the caller is in it; None for somebody from outside."""
     try:
-        found = await page.services.accounts.get_membership(page.user, page.path("org"), page.user.login)
+        found = await page.services.accounts.get_membership(page.user, organization, page.user.login)
     except NotFound:
         return None
     return found.role
@@ -26,7 +26,7 @@ async def find_own_role(page: Page) -> OrganizationRole | None:
 async def render(page: Page, template: str, *, problem: Problem | None = None, **values: Any) -> Response:
     """A page of the organization, with its menu. Raises NotFound if there is none of this name."""
     view = await page.services.accounts.get_organization(page.user, page.path("org"))
-    role = await find_own_role(page)
+    role = await find_own_role(page, page.path("org"))
     return await page.render(
         template,
         problem=problem,
@@ -94,7 +94,7 @@ async def add_person(page: Page) -> Response:
     login = page.form.text("login")
     try:
         made = await page.services.accounts.set_membership(
-            page.user, page.path("org"), login, _parse_role(page.form.text("role"))
+            page.user, page.path("org"), login, parse_organization_role(page.form.text("role"))
         )
     except NotFound:
         return await list_people(page, no_such_user(login))
@@ -102,13 +102,6 @@ async def add_person(page: Page) -> Response:
         return await list_people(page, problem)
     word = "an owner" if made.role is OrganizationRole.ADMIN else "a member"
     return page.redirect(f"{path_of(made.organization)}/people", f"{made.user.login} is {word} now.")
-
-
-def _parse_role(word: str) -> OrganizationRole:
-    try:
-        return OrganizationRole(word)
-    except ValueError:
-        raise Invalid("Choose member or owner.", field="role", code="request.invalid") from None
 
 
 def no_such_user(login: str) -> Invalid:

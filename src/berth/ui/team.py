@@ -45,7 +45,9 @@ async def create(page: Page) -> Response:
 async def _render(page: Page, template: str, problem: Problem | None, **values: Any) -> Response:
     """A page of one team, with what the caller may change of it."""
     view = await page.services.teams.get(page.user, page.path("org"), page.path("team_slug"))
-    keeps = await find_own_role(page) is OrganizationRole.ADMIN or await _own_role(page) == "maintainer"
+    keeps = (
+        await find_own_role(page, page.path("org")) is OrganizationRole.ADMIN or await _own_role(page) == "maintainer"
+    )
     return await render(page, template, problem=problem, view=view, team_path=_path(view), keeps=keeps, **values)
 
 
