@@ -8,8 +8,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from berth.domain.access import Subject
+from berth.domain.access import Action, Subject
 from berth.domain.problem import Invalid, Unauthenticated
+from berth.domain.repository import Repository
 from berth.edge.asked import Asked, ListPage, parse_id, parse_list_page, read_body
 from berth.rest.segments import sent_path
 from berth.services.services import Services
@@ -47,6 +48,15 @@ class Call(Asked):
         if self.subject is None:
             raise Unauthenticated("Requires authentication")
         return self.subject
+
+    @property
+    def repository(self) -> tuple[str, str]:
+        """The repository that the path names: owner and name."""
+        return self.path("owner"), self.path("repo")
+
+    async def readable_repository(self) -> Repository:
+        """The same, if the caller may read it. Raises NotFound."""
+        return await self.services.repositories.get(self.user, *self.repository, Action.READ)
 
     def query_id(self, name: str) -> int | None:
         """A numeric parameter of the query; None where it is not given."""

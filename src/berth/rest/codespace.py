@@ -94,12 +94,12 @@ async def create_in_repository(call: Call) -> Response:
             code="codespace.pull_request",
             remedy="POST …/pulls/{pull_number}/codespaces.",
         )
-    return await _create(call, await _repository(call), body)
+    return await _create(call, await call.readable_repository(), body)
 
 
 async def create_of_pull_request(call: Call) -> Response:
     body = await call.json(CreateCodespace)
-    return await _create_of(call, await _repository(call), call.path_id("pull_number"), body)
+    return await _create_of(call, await call.readable_repository(), call.path_id("pull_number"), body)
 
 
 async def _create_of(call: Call, repository: Repository, number: int, body: CreateCodespace) -> Response:
@@ -131,7 +131,7 @@ async def list_own(call: Call) -> Response:
 
 
 async def list_in_repository(call: Call) -> Response:
-    return await _list(call, (await _repository(call)).id)
+    return await _list(call, (await call.readable_repository()).id)
 
 
 async def _list(call: Call, repository_id: int | None) -> Response:
@@ -168,7 +168,7 @@ async def list_machines(call: Call) -> Response:
 
 async def list_machines_of_repository(call: Call) -> Response:
     """`location` and `client_ip` change nothing: there is one place. `ref`: whose prebuilds; every machine can use them."""
-    repository = await _repository(call)
+    repository = await call.readable_repository()
     availability = await call.services.prebuilds.availability(repository, call.query("ref"))
     return _machines(call.services.codespaces.list_machines_of_repository(repository), availability)
 
@@ -245,10 +245,6 @@ async def _events(entries: AsyncGenerator[LogEntry | None, None]) -> AsyncIterat
 
 def log_body(entry: LogEntry) -> dict[str, Any]:
     return {"id": entry.id, "at": timestamp(entry.at), "kind": entry.kind, "text": entry.text}
-
-
-async def _repository(call: Call) -> Repository:
-    return await call.services.repositories.get(call.user, call.path("owner"), call.path("repo"), Action.READ)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -39,7 +39,7 @@ class PutFile(msgspec.Struct, kw_only=True):
 
 async def get(call: Call) -> Response:
     repository, found = await call.services.contents.get(
-        call.subject, call.path("owner"), call.path("repo"), call.path("path").strip("/"), call.query("ref")
+        call.subject, *call.repository, call.path("path").strip("/"), call.query("ref")
     )
     if isinstance(found, FileView):
         return json_response(_file(call, repository, found))
@@ -67,9 +67,7 @@ async def put(call: Call) -> Response:
         author_email=author.email if author else None,
     )
     path = call.path("path").strip("/")
-    repository, written = await call.services.contents.put(
-        call.user, call.path("owner"), call.path("repo"), path, change
-    )
+    repository, written = await call.services.contents.put(call.user, *call.repository, path, change)
     entry = TreeEntry(name=path.rpartition("/")[2], path=path, kind="file", sha=written.blob, size_bytes=len(data))
     content = _entry(call, repository, entry)
     commit = _commit(call, repository, written.commit)
@@ -78,9 +76,7 @@ async def put(call: Call) -> Response:
 
 async def get_branch(call: Call) -> Response:
     name = call.path("branch")
-    repository, commit = await call.services.contents.get_branch(
-        call.subject, call.path("owner"), call.path("repo"), name
-    )
+    repository, commit = await call.services.contents.get_branch(call.subject, *call.repository, name)
     url = call.links.api(f"/repos/{repository.full_name}/branches/{quote(name)}")
     git = _commit(call, repository, commit)
     body = {

@@ -4,11 +4,9 @@ from typing import Any
 
 from starlette.responses import Response
 
-from berth.domain.access import Action
 from berth.domain.codespace import DEFAULT_LOCATION
 from berth.domain.dev_container_list import DevContainerEntry
 from berth.domain.problem import Invalid
-from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
@@ -21,14 +19,14 @@ _SCOPES = frozenset({Scope.CODESPACE})
 async def list_dev_containers(call: Call) -> Response:
     page = call.page()
     found, total = await call.services.dev_containers.list_for(
-        await _repository(call), call.query("ref"), limit=page.limit, offset=page.offset
+        await call.readable_repository(), call.query("ref"), limit=page.limit, offset=page.offset
     )
     return call.list_response([_body(entry) for entry in found], total, page, key="devcontainers")
 
 
 async def get_defaults(call: Call) -> Response:
     """What a creation that asks for nothing gets; 403 for who may create none. `client_ip` changes nothing."""
-    repository = await _repository(call)
+    repository = await call.readable_repository()
     await call.services.codespace_access.require(call.user, repository)
     path = await call.services.dev_containers.find_default(repository, call.query("ref"))
     owner: AccountView = await call.services.accounts.get(call.user, call.user.login)
@@ -42,7 +40,7 @@ async def get_defaults(call: Call) -> Response:
 
 async def check_permissions(call: Call) -> Response:
     """Always accepted: a codespace's token opens its own repository only, whatever `customizations` ask for."""
-    repository = await _repository(call)
+    repository = await call.readable_repository()
     for name in ("ref", "devcontainer_path"):
         if not call.query(name):
             raise Invalid(f"{name} is missing.", field=name, reason="missing_field")
@@ -54,10 +52,6 @@ def _body(entry: DevContainerEntry) -> dict[str, Any]:
     """An item of GitHub's list: keys without a value are left out, null is none of theirs."""
     fields = {"path": entry.path, "name": entry.name, "display_name": entry.display_name}
     return {key: value for key, value in fields.items() if value is not None}
-
-
-async def _repository(call: Call) -> Repository:
-    return await call.services.repositories.get(call.user, call.path("owner"), call.path("repo"), Action.READ)
 
 
 ROUTES: tuple[Route, ...] = (

@@ -18,9 +18,7 @@ class DiagnoseImage(msgspec.Struct, kw_only=True):
 
 async def examine(call: Call) -> Response:
     body = await call.json(DiagnoseImage)
-    diagnosis = await call.services.doctor.examine(
-        call.user, call.path("owner"), call.path("repo"), body.image, login=body.user
-    )
+    diagnosis = await call.services.doctor.examine(call.user, *call.repository, body.image, login=body.user)
     return json_response(diagnosis_fields(diagnosis))
 
 

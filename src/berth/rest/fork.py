@@ -21,8 +21,7 @@ async def create(call: Call) -> Response:
     body = await call.json(CreateFork)
     view = await call.services.forks.fork(
         call.user,
-        call.path("owner"),
-        call.path("repo"),
+        *call.repository,
         organization=body.organization,
         new_name=body.name,
         default_branch_only=body.default_branch_only,
@@ -34,7 +33,7 @@ async def list_forks(call: Call) -> Response:
     """In order of their names; `sort` changes nothing."""
     page = call.page()
     found, total = await call.services.forks.list_forks(
-        call.subject, call.path("owner"), call.path("repo"), limit=page.limit, offset=page.offset
+        call.subject, *call.repository, limit=page.limit, offset=page.offset
     )
     return call.list_response([repository_item(call.links, view) for view in found], total, page)
 

@@ -29,7 +29,7 @@ class CreatePrebuild(msgspec.Struct, kw_only=True):
 async def list_prebuilds(call: Call) -> Response:
     page = call.page()
     found, total = await call.services.prebuilds.list_of(
-        call.user, call.path("owner"), call.path("repo"), limit=page.limit, offset=page.offset
+        call.user, *call.repository, limit=page.limit, offset=page.offset
     )
     return call.list_response([_body(view) for view in found], total, page, key="prebuilds")
 
@@ -43,7 +43,7 @@ async def create(call: Call) -> Response:
         every_hours=body.every_hours,
         kept_versions=body.kept_versions,
     )
-    view = await call.services.prebuilds.create(call.user, call.path("owner"), call.path("repo"), wish)
+    view = await call.services.prebuilds.create(call.user, *call.repository, wish)
     return json_response(_body(view), 201)
 
 
@@ -66,7 +66,7 @@ async def logs(call: Call) -> Response:
 
 
 def _place(call: Call) -> tuple[str, str, int]:
-    return call.path("owner"), call.path("repo"), call.path_id("prebuild_id")
+    return *call.repository, call.path_id("prebuild_id")
 
 
 def _body(view: PrebuildView) -> dict[str, Any]:

@@ -27,10 +27,6 @@ class UpdatePullRequest(msgspec.Struct, kw_only=True):
     state: str | None = None
 
 
-def _place(call: Call) -> tuple[str, str]:
-    return call.path("owner"), call.path("repo")
-
-
 async def _answer(call: Call, view: PullRequestView, status: int = 200) -> Response:
     comparison = await call.services.pull_requests.compare(view)
     return json_response(pull_request_body(call.links, view, comparison), status)
@@ -39,21 +35,21 @@ async def _answer(call: Call, view: PullRequestView, status: int = 200) -> Respo
 async def create(call: Call) -> Response:
     body = await call.json(CreatePullRequest)
     view = await call.services.pull_requests.create(
-        call.user, *_place(call), title=body.title, body=body.body or "", head=body.head, base=body.base
+        call.user, *call.repository, title=body.title, body=body.body or "", head=body.head, base=body.base
     )
     return await _answer(call, view, 201)
 
 
 async def get(call: Call) -> Response:
     number = call.path_id("pull_number")
-    return await _answer(call, await call.services.pull_requests.get(call.subject, *_place(call), number))
+    return await _answer(call, await call.services.pull_requests.get(call.subject, *call.repository, number))
 
 
 async def list_of_repository(call: Call) -> Response:
     """Newest first; `head`, `base` and `sort` change nothing."""
     page = call.page()
     views, total = await call.services.pull_requests.list_of(
-        call.subject, *_place(call), call.query("state", "open"), limit=page.limit, offset=page.offset
+        call.subject, *call.repository, call.query("state", "open"), limit=page.limit, offset=page.offset
     )
     return call.list_response([pull_request_item(call.links, view) for view in views], total, page)
 
@@ -62,7 +58,7 @@ async def update(call: Call) -> Response:
     body = await call.json(UpdatePullRequest)
     change = PullRequestChange(title=body.title, body=body.body, state=body.state)
     number = call.path_id("pull_number")
-    return await _answer(call, await call.services.pull_requests.update(call.user, *_place(call), number, change))
+    return await _answer(call, await call.services.pull_requests.update(call.user, *call.repository, number, change))
 
 
 _PULLS = "/repos/{owner}/{repo}/pulls"

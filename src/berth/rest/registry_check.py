@@ -7,10 +7,11 @@ from starlette.responses import Response
 
 from berth.domain.registry_login import LoginVerdict
 from berth.domain.secret import SecretLevel
+from berth.edge.secret_place import place_of
 from berth.edge.timestamp import maybe_timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response
-from berth.rest.secret import PATHS, place_of
+from berth.rest.secret import PATHS
 from berth.services.registry_check import SealedLogin
 from berth.services.secret_access import SCOPES
 

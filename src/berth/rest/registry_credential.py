@@ -10,7 +10,7 @@ from berth.rest.call import Call, json_response
 
 
 async def list_registries(call: Call) -> Response:
-    found = await call.services.registry_credentials.list_for(call.user, call.path("owner"), call.path("repo"))
+    found = await call.services.registry_credentials.list_for(call.user, *call.repository)
     registries = [
         {
             "server": entry.server or None,

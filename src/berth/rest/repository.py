@@ -1,19 +1,21 @@
 """Repositories and who may do what with them. Source: GitHub REST docs, "Repositories", "Collaborators", "Search"."""
 
+from typing import Any
+
 import msgspec
 from starlette.responses import Response
 
 from berth.domain.access import Action
+from berth.domain.account import Account
 from berth.domain.problem import Invalid, NotFound
 from berth.domain.repository import Visibility
 from berth.domain.role import Role
 from berth.domain.scope import Scope
 from berth.rest.app import Route
 from berth.rest.call import Call, json_response, no_content
+from berth.rest.repository_views import permissions
 from berth.rest.views import full_repository, repository_item, simple_user, team_body
 from berth.services.repository import RepositoryChange, RepositoryView
-
-_ROLES = (Role.PULL, Role.TRIAGE, Role.PUSH, Role.MAINTAIN, Role.ADMIN)
 
 
 class RepositoryBody(msgspec.Struct, kw_only=True):
@@ -63,16 +65,12 @@ async def _change(call: Call) -> RepositoryChange:
     )
 
 
-def _place(call: Call) -> tuple[str, str]:
-    return call.path("owner"), call.path("repo")
-
-
 def _list(call: Call, found: list[RepositoryView], total: int) -> Response:
     return call.list_response([repository_item(call.links, view) for view in found], total, call.page())
 
 
 async def get(call: Call) -> Response:
-    view = await call.services.repositories.view(call.subject, *_place(call), Action.READ)
+    view = await call.services.repositories.view(call.subject, *call.repository, Action.READ)
     return json_response(full_repository(call.links, view))
 
 
@@ -112,68 +110,60 @@ async def create_in_organization(call: Call) -> Response:
 
 
 async def update(call: Call) -> Response:
-    view = await call.services.repositories.update(call.user, *_place(call), await _change(call))
+    view = await call.services.repositories.update(call.user, *call.repository, await _change(call))
     return json_response(full_repository(call.links, view))
 
 
 async def delete(call: Call) -> Response:
-    await call.services.repositories.delete(call.user, *_place(call))
+    await call.services.repositories.delete(call.user, *call.repository)
     return no_content()
 
 
 async def transfer(call: Call) -> Response:
     body = await call.json(TransferRepository)
-    view = await call.services.repository_transfers.transfer(call.user, *_place(call), body.new_owner, body.new_name)
+    view = await call.services.repository_transfers.transfer(call.user, *call.repository, body.new_owner, body.new_name)
     return json_response(repository_item(call.links, view), 202)
 
 
 async def list_collaborators(call: Call) -> Response:
     page = call.page()
     found, total = await call.services.repositories.list_collaborators(
-        call.user, *_place(call), limit=page.limit, offset=page.offset
+        call.user, *call.repository, limit=page.limit, offset=page.offset
     )
-    items = [
-        {
-            **simple_user(call.links, user),
-            "permissions": {each.word: role >= each for each in _ROLES},
-            "role_name": role.role_name,
-        }
-        for user, role in found
-    ]
-    return call.list_response(items, total, page)
+    return call.list_response([_collaborator(call, user, role) for user, role in found], total, page)
+
+
+def _collaborator(call: Call, user: Account, role: Role) -> dict[str, Any]:
+    return {**simple_user(call.links, user), "permissions": permissions(role), "role_name": role.role_name}
 
 
 async def check_collaborator(call: Call) -> Response:
-    if not await call.services.repositories.is_collaborator(call.user, *_place(call), call.path("username")):
+    if not await call.services.repositories.is_collaborator(call.user, *call.repository, call.path("username")):
         raise NotFound("Not Found", code="repository.no_collaborator")
     return no_content()
 
 
 async def add_collaborator(call: Call) -> Response:
     permission = (await call.json(SetCollaborator)).permission
-    await call.services.repositories.set_collaborator(call.user, *_place(call), call.path("username"), permission)
+    await call.services.repositories.set_collaborator(call.user, *call.repository, call.path("username"), permission)
     return no_content()
 
 
 async def remove_collaborator(call: Call) -> Response:
-    await call.services.repositories.remove_collaborator(call.user, *_place(call), call.path("username"))
+    await call.services.repositories.remove_collaborator(call.user, *call.repository, call.path("username"))
     return no_content()
 
 
 async def get_permission(call: Call) -> Response:
-    user, role = await call.services.repositories.find_role_of(call.user, *_place(call), call.path("username"))
-    member = {
-        **simple_user(call.links, user),
-        "permissions": {each.word: role >= each for each in _ROLES},
-        "role_name": role.role_name,
-    }
-    return json_response({"permission": role.legacy_word, "role_name": role.role_name, "user": member})
+    user, role = await call.services.repositories.find_role_of(call.user, *call.repository, call.path("username"))
+    body = {"permission": role.legacy_word, "role_name": role.role_name, "user": _collaborator(call, user, role)}
+    return json_response(body)
 
 
 async def list_teams(call: Call) -> Response:
     page = call.page()
     found, total = await call.services.repositories.list_teams(
-        call.user, *_place(call), limit=page.limit, offset=page.offset
+        call.user, *call.repository, limit=page.limit, offset=page.offset
     )
     items = [team_body(call.links, team, call.path("owner"), role.word) for team, role in found]
     return call.list_response(items, total, page)

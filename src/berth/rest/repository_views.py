@@ -49,7 +49,11 @@ _URLS = {
     "teams_url": "/teams",
     "trees_url": "/git/trees{/sha}",
 }
-_PERMISSIONS = (Role.PULL, Role.TRIAGE, Role.PUSH, Role.MAINTAIN, Role.ADMIN)
+
+
+def permissions(role: Role) -> dict[str, bool]:
+    """Which of the roles it contains."""
+    return {each.word: role >= each for each in Role if each is not Role.NONE}
 
 
 def minimal_repository(links: Links, repository: Repository) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def repository_item(links: Links, view: RepositoryView) -> dict[str, Any]:
         **minimal_repository(links, repository),
         "visibility": repository.visibility,
         "default_branch": repository.default_branch,
-        "permissions": {role.word: view.role >= role for role in _PERMISSIONS},
+        "permissions": permissions(view.role),
         "created_at": timestamp(repository.created_at),
         "updated_at": timestamp(repository.updated_at),
         "pushed_at": timestamp(repository.pushed_at),

@@ -9,12 +9,13 @@ from starlette.responses import Response
 from berth.domain.problem import Invalid
 from berth.domain.secret import SecretLevel, SecretVisibility
 from berth.domain.whole_number import parse_whole_number
+from berth.edge.secret_place import place_of
 from berth.edge.timestamp import timestamp
 from berth.rest.app import Route
 from berth.rest.call import Call, Handler, json_response, no_content
 from berth.rest.views import minimal_repository
 from berth.services.secret import SecretView
-from berth.services.secret_access import SCOPES, SecretPlace
+from berth.services.secret_access import SCOPES
 from berth.services.secret_change import SecretChange
 
 # The path of each level's secrets. What a token needs there: SCOPES.
@@ -53,17 +54,6 @@ class Selection(msgspec.Struct, kw_only=True):
     """The body of a PUT of the selected repositories."""
 
     selected_repository_ids: list[int | str]
-
-
-def place_of(call: Call, level: SecretLevel) -> SecretPlace:
-    """Where the path says that the secrets are."""
-    match level:
-        case SecretLevel.USER:
-            return SecretPlace(level=level)
-        case SecretLevel.ORGANIZATION:
-            return SecretPlace(level=level, owner=call.path("org"))
-        case SecretLevel.REPOSITORY:
-            return SecretPlace(level=level, owner=call.path("owner"), repository=call.path("repo"))
 
 
 def _ids(given: Iterable[int | str] | None) -> tuple[int, ...] | None:

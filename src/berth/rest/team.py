@@ -113,14 +113,12 @@ async def list_repositories(call: Call) -> Response:
 
 async def set_repository(call: Call) -> Response:
     permission = (await call.json(SetRepository)).permission
-    await call.services.teams.set_repository(
-        call.user, *_place(call), call.path("owner"), call.path("repo"), permission
-    )
+    await call.services.teams.set_repository(call.user, *_place(call), *call.repository, permission)
     return no_content()
 
 
 async def remove_repository(call: Call) -> Response:
-    await call.services.teams.remove_repository(call.user, *_place(call), call.path("owner"), call.path("repo"))
+    await call.services.teams.remove_repository(call.user, *_place(call), *call.repository)
     return no_content()
 
 

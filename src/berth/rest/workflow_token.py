@@ -21,7 +21,7 @@ class CreateWorkflowToken(msgspec.Struct, kw_only=True):
 
 async def create(call: Call) -> Response:
     permissions = parse_permissions((await call.json(CreateWorkflowToken)).permissions)
-    made = await call.services.workflow_tokens.create(call.user, call.path("owner"), call.path("repo"), permissions)
+    made = await call.services.workflow_tokens.create(call.user, *call.repository, permissions)
     return json_response({"token": made.value.reveal(), "expires_at": maybe_timestamp(made.token.expires_at)}, 201)
 
 

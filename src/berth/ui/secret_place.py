@@ -10,6 +10,7 @@ from starlette.responses import Response
 from berth.domain.problem import Invalid
 from berth.domain.secret import SecretLevel, SecretVisibility
 from berth.domain.whole_number import parse_whole_number
+from berth.edge import secret_place
 from berth.edge.asked import PER_PAGE
 from berth.services.repository import RepositoryView
 from berth.services.secret_access import SecretPlace
@@ -35,25 +36,23 @@ NO_PREFIX = "-"  # stands in a path for the prefix that is empty
 class Place:
     """One owner's pages, as the path names him: `secrets` and `registries` are where they begin."""
 
-    level: SecretLevel
-    owner: str = ""
-    repository: str = ""
+    of: SecretPlace
     secrets: str
     registries: str
 
     @property
+    def level(self) -> SecretLevel:
+        return self.of.level
+
+    @property
     def name(self) -> str:
         """Whose they are; empty for the person's own."""
-        return f"{self.owner}/{self.repository}" if self.repository else self.owner
+        return f"{self.of.owner}/{self.of.repository}" if self.of.repository else self.of.owner
 
     @property
     def home(self) -> str:
         """The owner's own page."""
-        return f"/{quote(self.name)}" if self.repository else f"/orgs/{quote(self.owner)}"
-
-    @property
-    def of(self) -> SecretPlace:
-        return SecretPlace(level=self.level, owner=self.owner, repository=self.repository)
+        return f"/{quote(self.name)}" if self.of.repository else f"/orgs/{quote(self.of.owner)}"
 
     @property
     def selects(self) -> bool:
@@ -67,9 +66,7 @@ PlaceHandler = Callable[[Page, Place], Awaitable[Response]]
 def place_of(page: Page, level: SecretLevel) -> Place:
     given = {name: quote(str(value), safe="") for name, value in page.request.path_params.items()}
     return Place(
-        level=level,
-        owner="" if level is SecretLevel.USER else page.path("org" if level is SecretLevel.ORGANIZATION else "owner"),
-        repository=page.path("repo") if level is SecretLevel.REPOSITORY else "",
+        of=secret_place.place_of(page, level),
         secrets=SECRETS[level].format_map(given),
         registries=REGISTRIES[level].format_map(given),
     )
@@ -98,7 +95,7 @@ async def list_selectable(
     """Repositories that one may select: one's own, or all that one can read and that fit the text; an organization's."""
     repositories, limit = page.services.repositories, PER_PAGE
     if at.level is SecretLevel.ORGANIZATION:
-        return await repositories.list_of(page.user, at.owner, limit=limit, offset=offset, text=text)
+        return await repositories.list_of(page.user, at.of.owner, limit=limit, offset=offset, text=text)
     if text:
         return await repositories.search(page.user, text, limit=limit, offset=offset)
     return await repositories.list_own(page.user, limit=limit, offset=offset)
