@@ -86,10 +86,6 @@ def _path(value: str) -> Path:
     return Path(value).expanduser()
 
 
-def _secret(value: str) -> SecretText:
-    return SecretText(value)
-
-
 def _list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 

@@ -62,10 +62,6 @@ class PrivateEngine:
     def log_file(self) -> Path:
         return self._runtime / "log"
 
-    @property
-    def data_directory(self) -> Path:
-        return self._data
-
     async def __aenter__(self) -> Self:
         self._runtime = Path(tempfile.mkdtemp(prefix="berth-e-", dir="/tmp"))
         if not self._kept:

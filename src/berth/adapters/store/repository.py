@@ -120,13 +120,6 @@ def _is_named(owner_login: str, name: str) -> ColumnElement[bool]:
     return and_(accounts.c.login_key == owner_login.lower(), repositories.c.name_key == name.lower())
 
 
-async def find_repository(connection: AsyncConnection, owner_login: str, name: str) -> Repository | None:
-    """By name, in any case. Decides nothing."""
-    statement = select(*_COLUMNS).select_from(_WITH_OWNER).where(_is_named(owner_login, name))
-    row = (await connection.execute(statement)).one_or_none()
-    return None if row is None else to_repository(row)
-
-
 async def find_repository_by_id(connection: AsyncConnection, repository_id: int) -> Repository | None:
     return (await find_repositories_by_ids(connection, [repository_id])).get(repository_id)
 
@@ -347,11 +340,6 @@ async def delete_repository(connection: AsyncConnection, repository_id: int) -> 
         .values(desired=Desired.DELETED, generation=codespaces.c.generation + 1, attempts=0, next_at=0)
     )
     await connection.execute(delete(repositories).where(repositories.c.id == repository_id))
-
-
-async def list_ids(connection: AsyncConnection) -> set[int]:
-    """The ids of all repositories: a git directory of any other id is a leftover."""
-    return set((await connection.execute(select(repositories.c.id))).scalars())
 
 
 async def lock_repository(connection: AsyncConnection, repository_id: int) -> None:
