@@ -60,3 +60,8 @@ def status_of(problem: Problem) -> int:
         if kind in STATUSES:
             return STATUSES[kind]
     raise TypeError(f"{type(problem).__name__} has no HTTP status")
+
+
+def bug_text(request_id: str) -> str:
+    """What whoever met a bug is told: nothing of it but where the log has it."""
+    return f"Server Error. The request id is {request_id}."

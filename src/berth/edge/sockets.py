@@ -18,6 +18,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from berth.domain.access import Subject
 from berth.domain.problem import Denied, NotFound, Problem
 from berth.domain.scope import Scope as TokenScope
+from berth.edge.problem_status import bug_text
 from berth.services.services import Services
 
 _LOG = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def _endpoint(services: Services, route: SocketRoute, edge: SocketEdge) -> Calla
         except Exception:  # noqa: BLE001 an edge: a bug ends the conversation, its traceback goes to the log
             request_id = uuid4().hex
             _LOG.exception("socket.failed", extra={"request_id": request_id, "route": route.path})
-            text = f"Server Error. The request id is {request_id}."
+            text = bug_text(request_id)
             if socket.application_state is WebSocketState.CONNECTING:
                 await _deny(socket, edge.fail(text))
             elif socket.application_state is WebSocketState.CONNECTED:

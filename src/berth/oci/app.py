@@ -16,6 +16,7 @@ from berth.domain.package import PackageName, is_repository_name, parse_package_
 from berth.domain.package_access import PackageAction
 from berth.domain.problem import Invalid, LimitReached, NotFound, Problem
 from berth.domain.resource_scope import CATALOG, format_scope, join_scopes
+from berth.edge.problem_status import bug_text
 from berth.oci import blobs, lists, manifests, token, uploads
 from berth.oci.call import OCICall, OCIServices
 from berth.oci.exchange import IDLE_S, Answer, OCIRequest, Refusal, wrong_method
@@ -108,7 +109,7 @@ def make_oci_app(services: OCIServices, external_url: str | None, *, idle_s: flo
         except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
             request_id = uuid4().hex
             _LOG.exception("oci.failed", extra={"request_id": request_id, "method": request.method})
-            text = f"Server Error. The request id is {request_id}.\n"
+            text = f"{bug_text(request_id)}\n"
             answer = Answer(500, [(b"content-type", b"text/plain; charset=utf-8")], text.encode())
         await _send(send, answer, head=request.method == "HEAD")
         if answer.stream is not None:

@@ -16,7 +16,7 @@ from berth.domain.problem import Denied, Invalid, NotFound, Problem, Unauthentic
 from berth.domain.scope import Scope
 from berth.edge.asked import check_address
 from berth.edge.credential import token_of
-from berth.edge.problem_status import status_of
+from berth.edge.problem_status import bug_text, status_of
 from berth.rest.call import Call, Handler, Links, json_response
 from berth.rest.errors_page import PATH as ERRORS_PATH
 from berth.rest.own_address import make_links
@@ -88,7 +88,7 @@ def _endpoint(
             response = problem_response(problem, links)
         except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
             _LOG.exception("rest.failed", extra={"request_id": request_id, "route": route.path})
-            response = bug_response(f"Server Error. The request id is {request_id}.")
+            response = bug_response(bug_text(request_id))
         _add_headers(response, request, request_id)
         if subject is not None:
             response.headers["X-OAuth-Scopes"] = ", ".join(sorted(subject.scopes))

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from berth.domain.problem import Denied, NotFound, Problem
 from berth.edge.asked import check_address
-from berth.edge.problem_status import status_of
+from berth.edge.problem_status import bug_text, status_of
 from berth.edge.sockets import SocketRoute
 from berth.services.ports import Clock, Entropy
 from berth.services.services import Services
@@ -143,7 +143,7 @@ def _endpoint(console: Console, methods: dict[str, Route]) -> Callable[[Request]
         except Exception:  # noqa: BLE001 an edge: a bug becomes a 500 with a request id, its traceback goes to the log
             request_id = uuid4().hex
             _LOG.exception("ui.failed", extra={"request_id": request_id, "route": route.path})
-            response = Response(f"Server Error. The request id is {request_id}.\n", 500, media_type="text/plain")
+            response = Response(f"{bug_text(request_id)}\n", 500, media_type="text/plain")
         return _with_headers(response)
 
     return respond

@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from berth.domain.account import OrganizationRole
 from berth.domain.doctor import Check, CheckID, CheckState, Diagnosis
 from berth.domain.problem import Denied, Invalid, LimitReached, NotFound, Problem
+from berth.edge.problem_status import bug_text
 from berth.ui.app import Route
 from berth.ui.organization import find_own_role, no_such_user
 from berth.ui.page import Page
@@ -128,7 +129,7 @@ async def _lines(
     except Exception:  # noqa: BLE001 an edge: the answer has begun, so ui/app.py cannot make this a 500
         request_id = uuid4().hex
         _LOG.exception("ui.failed", extra={"request_id": request_id, "route": _PATH})
-        yield _said(f"Server Error. The request id is {request_id}.")
+        yield _said(bug_text(request_id))
 
 
 async def _line(page: Page, diagnosis: Diagnosis | None, checks: tuple[Check, ...] = ()) -> bytes:
