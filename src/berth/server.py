@@ -5,10 +5,12 @@ import contextlib
 import logging
 import os
 import resource
+import signal
 import socket
 import ssl
 import stat
 import sys
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -104,12 +106,28 @@ async def _serve(settings: Settings) -> None:
             for bound, address in sockets:
                 _LOG.info("server.listening", extra={"url": _url(bound, settings, address)})
             runs = zip(servers, sockets, strict=True)
-            await asyncio.gather(*(server.serve(sockets=[bound]) for server, (bound, _) in runs))
+            with _outliving_sigterm(servers):
+                await asyncio.gather(*(server.serve(sockets=[bound]) for server, (bound, _) in runs))
     finally:
         await berth.close()
         for address in settings.listen:
             if isinstance(address, UnixAddress):
                 address.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _outliving_sigterm(servers: Sequence[uvicorn.Server]) -> Iterator[None]:
+    """A uvicorn that SIGTERM ended raises it once more: that would end the process before the background work has ended."""
+
+    def end(*_: object) -> None:
+        for server in servers:
+            server.should_exit = True
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _first_start(berth: Berth, settings: Settings) -> None:

@@ -67,6 +67,27 @@ async def test_it_takes_as_many_file_descriptors_as_it_may(tmp_path: Path) -> No
         await asyncio.to_thread(process.wait, 30)
 
 
+async def test_sigterm_is_an_orderly_end(tmp_path: Path) -> None:
+    """Not that of the process: what is left to do in the background, in containers and on disk is done first."""
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "BERTH_DATA_DIR": str(tmp_path / "data"),
+        "BERTH_LISTEN": f"http://127.0.0.1:{port},unix:{tmp_path}/socket",
+        "BERTH_DOCKER_HOST": f"unix://{tmp_path}/no-engine",
+    }
+    program = Path(sys.executable).with_name("berth")
+    process = subprocess.Popen([program, "serve"], env=environment, stderr=subprocess.PIPE)  # noqa: ASYNC220
+    try:
+        await wait_until_answering(process, f"http://127.0.0.1:{port}")
+        assert (tmp_path / "socket").exists()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        _, said = await asyncio.to_thread(process.communicate, None, 30)
+    assert (process.returncode, b"Traceback" in said) == (0, False), said.decode()
+    assert not (tmp_path / "socket").exists()
+
+
 def test_control_that_module_would_have_run(tmp_path: Path) -> None:
     (tmp_path / "uvloop.py").write_text(HOSTILE)
     subprocess.run([sys.executable, "-m", "berth.cli.server_process"], cwd=tmp_path, capture_output=True, check=False)
