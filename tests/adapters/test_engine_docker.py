@@ -9,23 +9,26 @@ import os
 import socket
 import tempfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.domain.test_codespace import CODESPACE
 from tests.server import free_port
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, command_lines, engine_api, import_image, push
 
 from berth.adapters import engine_docker_exec
 from berth.adapters.engine_docker import DockerEngine
-from berth.domain.codespace_environment import INSTALL_SCRIPT, installation_input, with_environment
+from berth.domain.codespace_environment import INSTALL_SCRIPT, installation_input
 from berth.domain.image_reference import ImageReference, parse_digest, parse_image_reference
 from berth.domain.problem import Conflict, NotFound, UpstreamFailed
 from berth.domain.registry_credential import Anonymous, CredentialSource, RegistryCredential
 from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
+from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_install import CodespaceInstaller
-from berth.services.ports import ContainerStatus, PullProgress
+from berth.services.ports import ContainerStatus, ExecOutput, PullProgress
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
@@ -204,8 +207,15 @@ async def test_every_verb_may_be_repeated(engine: DockerEngine, container: str) 
 
 
 async def test_exit_code_and_output(engine: DockerEngine, container: str) -> None:
-    result = await engine.execute(container, ["sh", "-c", "echo out; sleep 0.1; echo err >&2; exit 7"])
+    heard: list[ExecOutput] = []
+
+    async def on_output(output: ExecOutput) -> None:
+        heard.append(output)
+
+    command = ["sh", "-c", "echo out; sleep 0.1; echo err >&2; exit 7"]
+    result = await engine.execute(container, command, on_output=on_output)
     assert (result.exit_code, result.output) == (7, b"out\nerr\n")
+    assert heard == [ExecOutput(is_stderr=False, data=b"out\n"), ExecOutput(is_stderr=True, data=b"err\n")]
 
 
 async def test_standard_input_ends(engine: DockerEngine, container: str) -> None:
@@ -218,8 +228,8 @@ async def test_much_input_and_output_at_once_is_cut_at_a_mebibyte(engine: Docker
     data = os.urandom(5_000_000)
     seen = hashlib.sha256()
 
-    async def on_output(chunk: bytes) -> None:
-        seen.update(chunk)
+    async def on_output(output: ExecOutput) -> None:
+        seen.update(output.data)
 
     result = await engine.execute(container, ["cat"], stdin=data, on_output=on_output)
     assert result.exit_code == 0
@@ -242,7 +252,7 @@ async def test_a_command_that_leaves_another_one_running(engine: DockerEngine, c
 async def test_output_comes_while_the_command_runs(engine: DockerEngine, container: str) -> None:
     first = asyncio.Event()
 
-    async def on_output(chunk: bytes) -> None:
+    async def on_output(_output: ExecOutput) -> None:
         first.set()
 
     running = asyncio.create_task(engine.execute(container, ["sh", "-c", "echo a; sleep 2"], on_output=on_output))
@@ -252,7 +262,7 @@ async def test_output_comes_while_the_command_runs(engine: DockerEngine, contain
 
 
 async def test_an_error_of_the_listener_is_the_caller_s(engine: DockerEngine, container: str, docker_host: str) -> None:
-    async def on_output(chunk: bytes) -> None:
+    async def on_output(_output: ExecOutput) -> None:
         raise KeyError("mine")
 
     before = connections()
@@ -324,13 +334,33 @@ async def test_no_container_to_run_in(engine: DockerEngine, container: str) -> N
 async def test_a_command_ends_with_its_container(engine: DockerEngine, container: str) -> None:
     started = asyncio.Event()
 
-    async def on_output(_piece: bytes) -> None:
+    async def on_output(_output: ExecOutput) -> None:
         started.set()
 
     call = asyncio.create_task(engine.execute(container, ["sh", "-c", "echo; sleep 600"], on_output=on_output))
     await started.wait()
     await engine.stop_container(container, timeout_s=0)
     assert (await call).exit_code == 137, "what CodespaceInstaller knows it by"
+
+
+async def test_a_command_whose_container_is_removed(
+    engine: DockerEngine, container: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ended; there is nothing to be ended, and nothing to be said of that."""
+    started = asyncio.Event()
+
+    async def on_output(_output: bytes) -> None:
+        started.set()
+
+    codespace = replace(CODESPACE, container_id=container, remote_user="root")
+    call = asyncio.create_task(
+        CodespaceExec(engine).run(codespace, ["sh", "-c", "echo; sleep 600"], on_output=on_output)
+    )
+    await started.wait()
+    await engine.remove_container(container)
+    async with asyncio.timeout(30):
+        assert (await call).exit_code == 137
+    assert caplog.records == []
 
 
 async def test_a_cancelled_call_leaves_no_connection(engine: DockerEngine, container: str, docker_host: str) -> None:
@@ -390,7 +420,8 @@ LOGIN = base64.b64encode(f"{REGISTRY_USER}:{CANARY}".encode()).decode()
 
 
 async def run(engine: DockerEngine, container: str, script: str, user: str = "root") -> str:
-    return (await engine.execute(container, with_environment(["sh", "-c", script]), user=user)).output.decode()
+    codespace = replace(CODESPACE, container_id=container, remote_user=user)
+    return (await CodespaceExec(engine).run(codespace, ["sh", "-c", script])).output.decode()
 
 
 @pytest.mark.parametrize(

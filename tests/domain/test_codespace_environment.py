@@ -11,7 +11,6 @@ from berth.domain.codespace_environment import (
     INSTALL_SCRIPT,
     environment_file,
     installation_input,
-    with_environment,
 )
 from berth.domain.docker_config_files import FRESH_FILE
 from berth.domain.secret_text import SecretText
@@ -112,10 +111,7 @@ def test_what_has_no_token_looks_for_none() -> None:
     assert FRESH_FILE not in environment_file({"A": "1"}, {"GITHUB_TOKEN": "remote"})
 
 
-def test_neither_script_nor_command_holds_a_value() -> None:
-    command = with_environment(["echo", "a b"])
-    assert command[-2:] == ("echo", "a b")
-    assert "export" not in " ".join(command)
+def test_the_script_holds_no_value() -> None:
     assert "/run/codespaces" in INSTALL_SCRIPT
 
 
@@ -159,10 +155,3 @@ def test_without_git_nothing_is_said(tmp_path: Path) -> None:
         ["/bin/sh", "-c", f"set -eu; {AUTHOR_SCRIPT}"], env=environment, capture_output=True, check=True
     )
     assert done.stdout + done.stderr == b""
-
-
-def test_a_command_runs_without_the_file_too() -> None:
-    done = subprocess.run(
-        with_environment(["sh", "-c", 'echo "$1"; exit 3', "x", "a  b"]), capture_output=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (3, b"a  b\n")

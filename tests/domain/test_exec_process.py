@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from berth.domain.exec_process import announced, in_shell, kill_command, login_shell, parse_first_line
+from berth.domain.exec_process import FirstLine, announced, in_shell, kill_command, login_shell, parse_first_line
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,43 @@ from berth.domain.exec_process import announced, in_shell, kill_command, login_s
 )
 def test_the_first_line_is_a_process_id(said: bytes, found: tuple[int, bytes] | None) -> None:
     assert parse_first_line(said) == found
+
+
+@pytest.mark.parametrize(
+    ("pieces", "process_id", "own"),
+    [
+        ([b"23\n"], 23, [b""]),
+        ([b"23\nabc", b"5\n"], 23, [b"abc", b"5\n"]),
+        ([b"2", b"3", b"\nabc"], 23, [b"", b"", b"abc"]),
+        ([b"1\nabc", b"2\n"], None, [b"1\nabc", b"2\n"]),  # kill -1 is everybody
+        (
+            [b"OCI runtime exec failed: no such file\r\n", b"x"],
+            None,
+            [b"OCI runtime exec failed: no such file\r\n", b"x"],
+        ),
+        ([b"x" * 40, b"23\n"], None, [b"x" * 40, b"23\n"]),
+        ([b"OCI"], None, [b""]),
+        ([], None, []),
+    ],
+)
+def test_the_first_line_is_kept_back(pieces: list[bytes], process_id: int | None, own: list[bytes]) -> None:
+    """And nothing else is lost, however it comes."""
+    first = FirstLine()
+    assert [first.take(piece) for piece in pieces] == own
+    rest = first.end()
+    assert (first.is_over, first.process_id, first.end()) == (True, process_id, b"")
+    announced_by = b"" if process_id is None else b"%d\n" % process_id
+    assert announced_by + b"".join(own) + rest == b"".join(pieces)
+
+
+def test_a_command_holds_no_value_and_runs_without_the_file_too() -> None:
+    command = announced(["sh", "-c", 'echo "$1"; exit 3', "x", "a  b"])
+    assert command[-1] == "a  b"
+    assert "export" not in " ".join(command)
+    done = subprocess.run(command, capture_output=True, check=False)
+    found = parse_first_line(done.stdout)
+    assert found is not None
+    assert (done.returncode, found[1]) == (3, b"a  b\n")
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from berth.domain.secret_text import SecretText
 from berth.services.ports import (
     Container,
     ContainerStatus,
+    ExecOutput,
     ExecResult,
     ExportedFile,
     ImageBuild,
@@ -265,7 +266,7 @@ class FakeEngine:
         working_directory: str = "",
         environment: Mapping[str, str | SecretText] | None = None,
         stdin: bytes | SecretText = b"",
-        on_output: Callable[[bytes], Awaitable[None]] | None = None,
+        on_output: Callable[[ExecOutput], Awaitable[None]] | None = None,
     ) -> ExecResult:
         self._check("execute")
         container = self._get(container_id)
@@ -279,15 +280,22 @@ class FakeEngine:
             if self.folder is not None:
                 self.files(container_id).install()
             return self.install_result
+        if KILL_SCRIPT in command:
+            return ExecResult(0, b"")
+        written = b""
+
+        async def write(chunk: bytes) -> None:
+            nonlocal written
+            written += chunk
+            if on_output is not None:
+                await on_output(ExecOutput(is_stderr=False, data=chunk))
+
+        await write(b"77\n")  # which process it is (domain/exec_process.py)
         said = None if self.on_execute is None else await self.on_execute(self.executed[-1])
-        if said is not None:
-            if on_output is not None:
-                await on_output(said.output)
-            return said
-        for chunk in self.chunks:
-            if on_output is not None:
-                await on_output(chunk)
-        return ExecResult(self.exit_codes.get(command[-1], 0), b"".join(self.chunks))
+        for chunk in self.chunks if said is None else (said.output,):
+            await write(chunk)
+        exit_code = self.exit_codes.get(command[-1], 0) if said is None else said.exit_code
+        return ExecResult(exit_code, written)
 
     async def _run_script(self, container_id: str, script: str, stdin: str) -> ExecResult:
         """The real one, on the files of this container."""
@@ -343,7 +351,8 @@ class FakeEngine:
     @property
     def hooks(self) -> list[str]:
         """The last word of each command that ran with the installed environment."""
-        return [one.command[-1] for one in self.executed if INSTALL_SCRIPT not in one.command]
+        ours = {INSTALL_SCRIPT, KILL_SCRIPT}
+        return [one.command[-1] for one in self.executed if ours.isdisjoint(one.command)]
 
 
 def _environment(text: str) -> dict[str, str]:

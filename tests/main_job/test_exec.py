@@ -1,6 +1,7 @@
 """Getting into a codespace for real: a server, an engine, a container, and commands that somebody talks to (S7)."""
 
 import asyncio
+import base64
 import fcntl
 import hashlib
 import os
@@ -15,11 +16,13 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from tests.server import free_port, fresh_name
 from tests.world import World, command_lines, put_secret
 
+from berth.adapters.engine_docker import DockerEngine
 from berth.client import Client
 from berth.client.command import RemoteCommand
 from berth.domain.exec_frame import Channel, Start, TerminalSize
@@ -154,6 +157,68 @@ async def test_who_is_gone_leaves_no_process(world: World, codespace: str) -> No
         async with calls.open_command(codespace, plain), calls.open_command(codespace, terminal):
             await world.until(lambda: seen(marks, 3))
         await world.until(lambda: seen(marks, 0), 60)
+
+
+async def test_a_client_of_a_request_that_is_gone_leaves_no_process(world: World, codespace: str) -> None:
+    """POST …/exec. It does not hear the hang-up, and has a child."""
+    marks = [f"{number}" for number in (743011, 743012)]
+    script = f"trap '' HUP; sleep {marks[0]} & sleep {marks[1]}"
+    async with world.server.api() as api:
+        asking = asyncio.create_task(ask(api, codespace, script))
+        await world.until(lambda: seen(marks, 2))
+        assert (await ask(api, codespace, "echo $$ >&2; exit 3"))[0] == 3, "the server has time for others"
+        assert await seen(marks, 2), "and it goes on as long as somebody waits for it"
+        asking.cancel()
+        await world.until(lambda: seen(marks, 0))
+
+
+async def ask(api: httpx.AsyncClient, name: str, script: str) -> tuple[int, bytes]:
+    """By POST: exit code, and output with errors."""
+    answer = await api.post(f"/user/codespaces/{name}/exec", json={"command": ["sh", "-c", script]})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["exit_code"], base64.b64decode(answer.json()["output"])
+
+
+async def test_a_request_gets_all_output_in_order_and_an_exit_code_of_what_cannot_start(
+    world: World, codespace: str
+) -> None:
+    async with world.server.api() as api:
+        assert await ask(api, codespace, "echo a; sleep 0.1; echo b >&2; sleep 0.1; echo c; exit 7") == (
+            7,
+            b"a\nb\nc\n",
+        )
+        assert await ask(api, codespace, "cat; ls -l /proc/self/fd/0 | grep -c /dev/null") == (0, b"1\n"), "no input"
+        missing = await api.post(f"/user/codespaces/{codespace}/exec", json={"command": ["no-such-program"]})
+        assert missing.json()["exit_code"] == 127
+        assert base64.b64decode(missing.json()["output"]) == b"berth: exec: line 0: no-such-program: not found\n"
+        assert await ask(api, codespace, "mv /bin/sh /bin/moved-shell") == (0, b"")
+        try:
+            none = await api.post(f"/user/codespaces/{codespace}/exec", json={"command": ["true"]})
+        finally:
+            (container,) = [
+                one for one in await world.containers() if one["Labels"]["dev.berth.codespace"] == codespace
+            ]
+            back = ["/bin/busybox", "mv", "/bin/moved-shell", "/bin/sh"]
+            assert (await DockerEngine(world.docker_host).execute(container["Id"], back)).exit_code == 0
+        assert (none.status_code, none.json()["exit_code"] in {126, 127}) == (200, True)
+        assert b"/bin/sh" in base64.b64decode(none.json()["output"])
+
+
+@pytest.mark.slow
+async def test_a_server_that_stops_leaves_no_process(world: World, codespace: str) -> None:
+    """It gives a request five seconds, then ends the command before it ends itself."""
+    async with world.server.api() as api:
+        command = ["sh", "-c", "trap '' HUP; sleep 743021"]
+        asking = asyncio.create_task(api.post(f"/user/codespaces/{codespace}/exec", json={"command": command}))
+        await world.until(lambda: seen(["743021"], 1))
+        await world.server.stop()
+        assert await seen(["743021"], 0)
+        (answer,) = await asyncio.gather(asking, return_exceptions=True)
+        assert isinstance(answer, httpx.HTTPError) or (isinstance(answer, httpx.Response) and answer.is_server_error)
+    await world.server.start()
+    async with world.server.api() as api:
+        await world.server.until_at_rest(api, codespace)
+        assert await ask(api, codespace, "echo again") == (0, b"again\n")
 
 
 async def seen(marks: list[str], number: int) -> bool:

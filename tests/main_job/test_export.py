@@ -122,9 +122,22 @@ LIES = {
     "a commit that was never pushed": ("printf '%040d' 7", "true", "export.not_arrived"),
     "the commit of another branch": ("cat /tmp/main", "true", "export.not_arrived"),
     "the token": ("echo $GITHUB_TOKEN", "echo $GITHUB_TOKEN", "export.not_arrived"),
-    "output without end": ("cat /tmp/main", "while :; do echo xxxxxxxxxxxxxxxx$GITHUB_TOKEN; done", "export.output"),
+    "output without end": (
+        "cat /tmp/main",
+        "sleep 2; while :; do echo xxxxxxxxxxxxxxxx$GITHUB_TOKEN; done",
+        "export.output",
+    ),
     "a refused push": ("cat /tmp/main", "exit 1", "export.push_failed"),
 }
+
+
+async def at_work(name: str, program: str = "") -> bool:
+    """Whether anything of this codespace's export runs."""
+    return any(f"codespace-{name}" in line and line.startswith(program) for line in command_lines())
+
+
+async def at_rest(name: str) -> bool:
+    return not await at_work(name)
 
 
 async def test_a_git_that_lies(networked: World) -> None:
@@ -136,9 +149,13 @@ async def test_a_git_that_lies(networked: World) -> None:
         for lie, noise, code in LIES.values():
             fake = base64.b64encode(FAKE_GIT.replace("LIE", lie).replace("NOISE", noise).encode()).decode()
             await inside(api, name, f"echo {fake} | base64 -d > /bin/git; chmod +x /bin/git")
-            done = await export(api, name)
+            exporting = asyncio.create_task(export(api, name))
+            if code == "export.output":
+                await networked.until(lambda: at_work(name, "/bin/sh /bin/git"))
+            done = await exporting
             assert (done["state"], done["sha"], done["finding"]["code"]) == ("failed", None, code), (lie, done)
             assert token not in json.dumps(done)
+            await networked.until(lambda: at_rest(name))
         assert (await api.get(f"/repos/{full_name}/branches/codespace-{name}")).status_code == 404
         await inside(api, name, "mv /bin/real-git /bin/git")
         assert (await export(api, name))["state"] == "succeeded", "the positive control"

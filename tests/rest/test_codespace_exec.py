@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 from tests.codespace_world import LONGEST
-from tests.fakes.engine import FakeEngine
+from tests.fakes.engine import Executed, FakeEngine
 from tests.fakes.exec_stream import FakeExecStream
 from tests.oci.wire import listening
 from tests.rest.berth_api import Berth
@@ -51,6 +51,7 @@ from berth.services.codespace import CodespaceService
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.codespace_session import MAX_PER_CODESPACE, CodespaceSessionService
+from berth.services.ports import ExecResult
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 EXTERNAL = "https://berth.example.com"
@@ -169,6 +170,30 @@ async def hear_close(wire: ClientConnection) -> int:
         await hear(wire)
     assert caught.value.rcvd is not None
     return caught.value.rcvd.code
+
+
+async def test_a_client_that_goes_away_ends_the_command_of_its_request(world: World) -> None:
+    """POST …/exec; the control is that it goes on as long as somebody waits for its answer."""
+    started = asyncio.Event()
+
+    async def never(_executed: Executed) -> ExecResult:
+        started.set()
+        await asyncio.sleep(600)
+        raise AssertionError
+
+    world.engine.on_execute = never
+    world.berth.services.codespaces._executor = world.sessions.executor
+    body = b'{"command": ["sleep", "600"]}'
+    head = (
+        f"POST /api/v3/user/codespaces/{world.name}/exec HTTP/1.1\r\nHost: b\r\nAuthorization: token {world.octo}\r\n"
+    )
+    _, writer = await asyncio.open_connection("127.0.0.1", world.port)
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.sleep(0.1)
+    assert world.engine.killed == []
+    writer.transport.abort()
+    await world.until(lambda: world.engine.killed == ["77"])
 
 
 async def test_a_command_its_input_its_output_its_end(world: World) -> None:

@@ -33,6 +33,7 @@ from berth.domain.secret_text import SecretText
 from berth.services.ports import (
     Container,
     ContainerStatus,
+    ExecOutput,
     ExecResult,
     ExportedFile,
     ImageBuild,
@@ -194,9 +195,9 @@ class DockerEngine:
         working_directory: str = "",
         environment: Mapping[str, str | SecretText] | None = None,
         stdin: bytes | SecretText = b"",
-        on_output: Callable[[bytes], Awaitable[None]] | None = None,
+        on_output: Callable[[ExecOutput], Awaitable[None]] | None = None,
     ) -> ExecResult:
-        """Run a command. Cancelled, it leaves the process running in the container: stop or remove that."""
+        """Run a command. Cancelled, it leaves the process running in the container."""
         data = stdin.reveal().encode() if isinstance(stdin, SecretText) else stdin
         variables = {
             name: value.reveal() if isinstance(value, SecretText) else value

@@ -14,10 +14,10 @@ from aiodocker.execs import Exec
 from aiodocker.stream import Message, Stream
 
 from berth.domain.exec_frame import TerminalSize
+from berth.domain.exec_process import MAX_OUTPUT_BYTES
 from berth.domain.problem import UpstreamFailed
 from berth.services.ports import ExecOutput
 
-_MAX_OUTPUT_BYTES = 1024 * 1024
 _STDIN_CHUNK_BYTES = 64 * 1024
 _EXIT_TIMEOUT_S = 10.0
 _INSPECT_TIMEOUT_S = 3.0  # dockerd holds an exec's lock for two seconds at its end, while output may still come
@@ -26,7 +26,7 @@ _STDERR = 2  # Source: Docker Engine API 1.41, "Attach to a container", stream f
 
 
 async def converse(
-    process: Exec, stream: Stream, data: bytes, on_output: Callable[[bytes], Awaitable[None]] | None
+    process: Exec, stream: Stream, data: bytes, on_output: Callable[[ExecOutput], Awaitable[None]] | None
 ) -> bytes:
     """Write and read at the same time: the process may wait for either.
 
@@ -37,9 +37,9 @@ async def converse(
 
     async def read() -> None:
         while (message := await stream.read_out()) is not None:
-            kept.extend(message.data[: _MAX_OUTPUT_BYTES - len(kept)])
+            kept.extend(message.data[: MAX_OUTPUT_BYTES - len(kept)])
             if on_output is not None:
-                await on_output(message.data)
+                await on_output(_output_of(message))
 
     reading, writing = asyncio.create_task(read()), asyncio.create_task(_write(stream, data))
     watching = asyncio.create_task(_until_ended(process))
@@ -102,6 +102,10 @@ def _transport(stream: Stream) -> asyncio.WriteTransport | None:
     return connection.transport if connection is not None else None
 
 
+def _output_of(message: Message) -> ExecOutput:
+    return ExecOutput(message.stream == _STDERR, message.data)
+
+
 async def exit_code(process: Exec) -> int:
     """The exit code, which may come a moment after the end of the output."""
     try:
@@ -140,7 +144,7 @@ class DockerExecStream:
             message = reading.result()
         except (aiohttp.ClientError, OSError) as error:
             raise _lost() from error
-        return None if message is None else ExecOutput(message.stream == _STDERR, message.data)
+        return None if message is None else _output_of(message)
 
     async def write(self, data: bytes) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError):  # it has ended

@@ -14,7 +14,7 @@ The variables are those of the last start, but for GITHUB_TOKEN: the file that i
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from berth.domain.docker_config_files import FRESH_FILE
 from berth.domain.secret_text import SecretText
@@ -76,8 +76,6 @@ fi
 """
 INSTALL_SCRIPT += AUTHOR_SCRIPT
 
-_RUN_SCRIPT = f'[ ! -r {ENVIRONMENT_FILE} ] || . {ENVIRONMENT_FILE}; exec "$@"'
-
 
 def installation_input(
     environment: Mapping[str, str | SecretText], remote_env: Mapping[str, str | None] | None = None
@@ -107,11 +105,6 @@ def environment_file(environment: Mapping[str, str | SecretText], remote_env: Ma
     if _RENEWED in environment:
         lines.append(f"[ ! -r {FRESH_FILE} ] || IFS= read -r {_RENEWED} < {FRESH_FILE} || :\n")
     return "".join(lines)
-
-
-def with_environment(command: Sequence[str]) -> tuple[str, ...]:
-    """The command, run by a shell that reads the environment file first, if this user may read it."""
-    return ("/bin/sh", "-c", _RUN_SCRIPT, "berth", *command)
 
 
 def _is_settable(name: str, value: str) -> bool:

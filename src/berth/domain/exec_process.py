@@ -15,7 +15,8 @@ from berth.domain.codespace_environment import ENVIRONMENT_FILE
 
 _RUN_SCRIPT = f'echo $$; [ ! -r {ENVIRONMENT_FILE} ] || . {ENVIRONMENT_FILE}; exec "$@"'
 _FIRST_LINE = re.compile(rb"([1-9][0-9]{0,9})\r?\n")
-MAX_FIRST_LINE = 32
+_MAX_FIRST_LINE = 32
+MAX_OUTPUT_BYTES = 1024 * 1024  # of a command that is run to its end; what comes after it is not kept
 
 # Called as: sh -c KILL_SCRIPT berth PID, as root. HUP first, as a terminal that is gone does it; KILL two seconds later.
 KILL_SCRIPT = r"""pid=$1
@@ -48,8 +49,36 @@ exec "$shell" "$@"
 
 
 def announced(command: Sequence[str]) -> tuple[str, ...]:
-    """The command with the codespace's environment, after a first line of output that is its process id."""
+    """The command with the codespace's environment, after a first line of output that is its process id.
+
+    The environment file is read if this user may read it.
+    """
     return ("/bin/sh", "-c", _RUN_SCRIPT, "berth", *command)
+
+
+class FirstLine:
+    """Takes the first line of standard output away from the rest. `is_over`: no more is waited for."""
+
+    def __init__(self) -> None:
+        self._held = b""
+        self.process_id: int | None = None
+        self.is_over = False
+
+    def take(self, output: bytes) -> bytes:
+        """The next piece; what of all that came is the command's own, and was not handed out before."""
+        self._held += output
+        if not self.is_over and b"\n" not in self._held and len(self._held) < _MAX_FIRST_LINE:
+            return b""
+        return self.end()
+
+    def end(self) -> bytes:
+        """No more comes. What says no process id is handed out as it came: a shell that could not be started says why."""
+        own, self._held = self._held, b""
+        found = None if self.is_over else parse_first_line(own)
+        self.is_over = True
+        if found is not None:
+            self.process_id, own = found
+        return own
 
 
 def parse_first_line(output: bytes) -> tuple[int, bytes] | None:

@@ -1,6 +1,7 @@
 """One call of the API: who asks, what was sent, where links point. Handlers get a Call and return a Response."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from berth.rest.segments import sent_path
 from berth.services.services import Services
 
 Struct = TypeVar("Struct", bound=msgspec.Struct)
+Result = TypeVar("Result")
 
 MAX_BODY_BYTES = 1024 * 1024
 
@@ -65,6 +67,21 @@ class Call(Asked):
     async def body(self) -> bytes:
         """The whole body, at most 1 MiB."""
         return await read_body(self.request, MAX_BODY_BYTES, "The request is larger than 1 MiB.")
+
+    async def unless_gone(self, work: Coroutine[None, None, Result]) -> Result | None:
+        """Its result. If the client closes the connection first, it is cancelled, and None. For after the body was read."""
+        working, watching = asyncio.create_task(work), asyncio.create_task(self._until_gone())
+        try:
+            await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
+        finally:
+            working.cancel()
+            watching.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+    async def _until_gone(self) -> None:
+        while (await self.request.receive())["type"] != "http.disconnect":
+            pass
 
     async def json(self, kind: type[Struct]) -> Struct:
         """The body as a request type; unknown keys are ignored, an empty body is `{}`.

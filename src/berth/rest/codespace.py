@@ -207,14 +207,17 @@ async def delete(call: Call) -> Response:
 
 
 async def execute(call: Call) -> Response:
-    """Our own: run a command to its end. `{command, stdin?}` → `{exit_code, output}`, both texts base64."""
+    """Our own: run a command to its end, or the client's. `{command, stdin?}` → `{exit_code, output}`, both texts base64."""
     body = await call.json(ExecCommand)
     check_command(body.command)
     try:
         stdin = base64.b64decode(body.stdin or "", validate=True)
     except ValueError:  # binascii.Error is one; what is not ASCII is one too, and no binascii.Error
         raise Invalid("stdin is not base64.", field="stdin") from None
-    result = await call.services.codespaces.execute(call.user, call.path("name"), body.command, stdin)
+    work = call.services.codespaces.execute(call.user, call.path("name"), body.command, stdin)
+    result = await call.unless_gone(work)
+    if result is None:
+        return no_content()  # nobody hears it
     return json_response(
         {"exit_code": result.exit_code, "output": base64.b64encode(result.output).decode(), "encoding": "base64"}
     )

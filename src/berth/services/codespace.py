@@ -355,10 +355,13 @@ class CodespaceService:
         return view
 
     async def execute(self, subject: Subject, name: str, command: list[str], stdin: bytes) -> ExecResult:
-        """Run a command as the codespace's user, with its secrets in the environment. Raises as get_running."""
+        """Run a command as the codespace's user, with its secrets in the environment. Raises as get_running.
+
+        Cancelled, it ends the command.
+        """
         view = await self.get_running(subject, name)
         async with self._activity.using(view.codespace.id):
-            return await self._executor.run_in(view.codespace, command, stdin)
+            return await self._executor.run(view.codespace, command, stdin)
 
     async def keep_running(self, subject: Subject, name: str) -> None:
         """Somebody uses it: its idle timeout begins anew. Raises Conflict unless it runs."""

@@ -168,7 +168,7 @@ class CodespaceExportWorker:
                 raise too_much_output(MAX_OUTPUT_BYTES)
 
         async with self._activity.using(source.codespace.id):
-            return await self._executor.run_in(source.codespace, command, b"", on_output=count)
+            return await self._executor.run(source.codespace, command, on_output=count)
 
     def _failed(self, finding: Finding) -> Outcome:
         return self._ended(ExportState.FAILED, finding=finding_to_json(finding))

@@ -9,8 +9,6 @@
 4. While one is open its codespace is in use: its idle timeout does not run out.
 """
 
-import asyncio
-import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -27,7 +25,6 @@ from berth.services.codespace_exec import CodespaceExec, StartedCommand
 from berth.services.ports import ExecOutput
 
 MAX_PER_CODESPACE, MAX_PER_USER = 64, 128
-_LOG = logging.getLogger(__name__)
 
 
 class CodespaceSession:
@@ -85,8 +82,7 @@ class Admission:
                 yield session
             finally:
                 if not session.ended:
-                    # Also where this task is cancelled, because the server stops.
-                    await asyncio.shield(self._service.end(self._codespace, command.process_id))
+                    await self._service.executor.end(self._codespace, command.process_id)
 
     async def check(self) -> None:
         """Whether the caller may still, and it is still the same codespace. Raises a Problem that says what ended it."""
@@ -161,10 +157,3 @@ class CodespaceSessionService:
             raise Conflict(f"The codespace was stopped: {problem.message}", code="exec.stopped") from None
         if view.codespace.container_id != codespace.container_id:
             raise Conflict("The codespace has another container now.", code="exec.stopped")
-
-    async def end(self, codespace: Codespace, process_id: int) -> None:
-        """Policy 3. What cannot be reached is gone with its container, or goes on until that stops."""
-        try:
-            await self.executor.kill(codespace, process_id)
-        except Problem as problem:
-            _LOG.warning("codespace.exec_not_ended", extra={"codespace": codespace.name, "code": problem.code})

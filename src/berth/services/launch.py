@@ -12,7 +12,7 @@
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from berth.adapters.store.database import Store
@@ -204,7 +204,7 @@ class Launcher:
         credentials = await self._open_credentials(codespace, source)
         await self._install(self._identity(codespace, source), credentials, run, log)
         for hook in (Hook.POST_CREATE, Hook.POST_START):
-            await self._run_hook(hook, run, log)
+            await self._run_hook(codespace, hook, run, log)
         return launched
 
     async def _prepare(
@@ -277,7 +277,7 @@ class Launcher:
         metadata = review_image_metadata(container.labels, source.allowances)
         run = _Run(launched=launched, config=config, metadata=metadata)
         await self._install(self._identity(codespace, source), credentials, run, log)
-        await self._run_hook(Hook.POST_START, run, log)
+        await self._run_hook(codespace, Hook.POST_START, run, log)
 
     async def stop(self, codespace: Codespace, container: Container) -> None:
         """Stop the container; its token is void from now on, its secrets are gone with the tmpfs, its user's logins stay."""
@@ -373,19 +373,14 @@ class Launcher:
         notes = await self._installer.log_in(container_id, user, chosen, credentials.token)
         await log.output("\n".join([said, *notes]))
 
-    async def _run_hook(self, hook: Hook, run: _Run, log: CreationLog) -> None:
+    async def _run_hook(self, codespace: Codespace, hook: Hook, run: _Run, log: CreationLog) -> None:
         """The image's hooks, then the file's. Raises HookFailed for the first that fails."""
-        folder = run.launched.remote_folder
+        container_id, user, folder = run.launched.container_id, run.launched.remote_user, run.launched.remote_folder
+        launched = replace(codespace, container_id=container_id, remote_user=user, remote_folder=folder)
         for command in lifecycle_commands(run.metadata, run.config, hook, folder=folder):
             await log.phase(f"Running {hook}")
             lines = OutputLines(log)
-            result = await self._executor.run(
-                run.launched.container_id,
-                user=run.launched.remote_user,
-                folder=folder,
-                command=command,
-                on_output=lines.feed,
-            )
+            result = await self._executor.run(launched, command, on_output=lines.feed)
             await lines.end()
             if result.exit_code != 0:
                 raise HookFailed(hook, result.exit_code)

@@ -73,6 +73,8 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
     resources.push_async_callback(store.close)
     blobs = await resources.enter_async_context(open_blob_store(settings.blobs or data / "blobs"))
     engine = DockerEngine(settings.docker_host)
+    executor = CodespaceExec(engine)
+    resources.push_async_callback(executor.close)
     ecr = make_ecr_client(settings, clock, resources)
     sealer = make_sealer(settings)
     last_checks = LastChecks(store=store, clock=clock)
@@ -101,7 +103,7 @@ async def make_parts(settings: Settings, resources: AsyncExitStack) -> Parts:
         ecr=ecr,
         swaps=swaps,
         last_checks=last_checks,
-        executor=CodespaceExec(engine),
+        executor=executor,
         installer=CodespaceInstaller(engine),
         codespace_tokens=CodespaceTokens(
             store=store, access=tokens, clock=clock, entropy=entropy, life_s=settings.codespace_token_ttl_s

@@ -219,9 +219,12 @@ class Engine(Protocol):
         working_directory: str = "",
         environment: Mapping[str, str | SecretText] | None = None,
         stdin: bytes | SecretText = b"",
-        on_output: Callable[[bytes], Awaitable[None]] | None = None,
+        on_output: Callable[[ExecOutput], Awaitable[None]] | None = None,
     ) -> ExecResult:
-        """Run a command to its end. Environment and stdin travel in the engine's API, never in an argument list (L7)."""
+        """Run a command to its end. Environment and stdin travel in the engine's API, never in an argument list (L7).
+
+        Cancelled, and where `on_output` raises, it lets go of the command; what runs, goes on.
+        """
         ...
 
     def open_exec(
