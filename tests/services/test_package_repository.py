@@ -48,9 +48,11 @@ async def test_admins_open_and_close(packages: PackageWorld) -> None:
     for calls in (
         {who: lists_of.add_codespaces(packages.who(who), place, web) for who in expected},
         {who: lists_of.list_codespaces(packages.who(who), place, limit=1, offset=0) for who in expected},
+        {who: lists_of.find_for_codespaces(packages.who(who), place, "x", limit=1) for who in expected},
         {who: lists_of.remove_codespaces(packages.who(who), place, web) for who in expected},
         {who: lists_of.set_workflows(packages.who(who), place, web, "write") for who in expected},
         {who: lists_of.list_workflows(packages.who(who), place, limit=1, offset=0) for who in expected},
+        {who: lists_of.find_for_workflows(packages.who(who), place, "x", limit=1) for who in expected},
         {who: lists_of.remove_workflows(packages.who(who), place, web) for who in expected},
     ):
         assert await outcomes(calls) == expected
@@ -102,6 +104,33 @@ async def test_a3_what_is_closed_is_only_for_the_organizations_own_repositories(
     assert await outcome(service(packages).set_workflows(olga, packages.place("acme/app"), foreign, "read")) == told
     otto, site = packages.who("otto"), people.repositories["acme/site"]
     assert await outcome(service(packages).add_codespaces(otto, packages.place("otto/app"), site)) == OK
+
+
+async def test_what_can_be_added_is_found(packages: PackageWorld) -> None:
+    """Not what is on the list, nor what is outside (A3); nothing without a part of its name."""
+    await packages.package("acme/app")
+    await open_repository_of_otto(packages)
+    olga, place, lists_of = packages.who("olga"), packages.place("acme/app"), service(packages)
+    site = packages.accounts.people.repositories["acme/site"]
+
+    async def find(text: str) -> list[list[str]]:
+        found = (
+            await lists_of.find_for_codespaces(olga, place, text, limit=10),
+            await lists_of.find_for_workflows(olga, place, text, limit=10),
+        )
+        return [sorted(each.full_name for each in some) for some in found]
+
+    assert await find("") == [[], []]
+    assert await find("SITE") == [["acme/site"], ["acme/site"]]
+    await lists_of.add_codespaces(olga, place, site)
+    assert await find("site") == [[], ["acme/site"]]
+    await lists_of.set_workflows(olga, place, site, "read")
+    assert await find("site") == [[], []]
+    assert await find("otto/open") == [[], []]
+    await packages.package("acme/open", Visibility.PUBLIC)
+    place = packages.place("acme/open")
+    assert await find("otto/open") == [["otto/open"], ["otto/open"]]
+    assert [len(await lists_of.find_for_codespaces(olga, place, "acme/", limit=1))] == [1]
 
 
 async def open_repository_of_otto(packages: PackageWorld) -> int:

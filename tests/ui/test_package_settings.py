@@ -131,12 +131,15 @@ async def test_repositories_are_searched_added_and_removed(packages: Packages, o
     web = await repository(packages, "web")
     await packages.stranger.post("/user/repos", json={"name": "web-of-lies", "private": True})
     page = f"{BASE}/-/{word}"
-    assert "No repository that you may read fits." in (await octo.get(f"{page}?q=lies")).text
+    await packages.octo.post("/user/repos", json={"name": "web-of-truth", "private": True})
+    nothing = (await octo.get(f"{page}?q=of-")).text
+    assert "No other repository fits. Only those of acme can be added, as the package is private." in nothing
     found = await octo.get(f"{page}?q=web")
     assert "acme/web" in found.text
     assert (await octo.submit(found, page, {"role": "write"})).headers["location"] == page
-    listed = (await octo.get(page)).text
+    listed = (await octo.get(f"{page}?q=web")).text
     assert f'action="{page}/{web}/remove"' in listed
+    assert "No other repository fits." in listed, "it is not offered twice"
     if word == "workflows":
         assert '<option value="write" selected>' in listed
         assert (await octo.submit(found, page, {"role": "owner"})).status_code == 422

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store import package_grant as rows
 from berth.adapters.store.database import Store
 from berth.domain.access import Action, Subject
-from berth.domain.package import is_closed
+from berth.domain.package import Package, is_closed
 from berth.domain.package_access import PackageAction
 from berth.domain.package_role import PackageRole
 from berth.domain.problem import Invalid
@@ -39,6 +39,16 @@ class PackageRepositoryService:
             )
         return [known.repository for known in found], total
 
+    async def find_for_codespaces(
+        self, subject: Subject, place: PackagePlace, text: str, *, limit: int
+    ) -> list[Repository]:
+        """Whose `owner/name` contains the text, and that can be put on the list: not there yet, not outside (policy 2)."""
+        async with self._store.read() as connection:
+            package = (await find_allowed(connection, subject, place, PackageAction.ADMINISTER)).package
+            return await rows.find_for_codespaces(
+                connection, subject, package.id, text, owner_id=_only_owner(package), limit=limit
+            )
+
     async def add_codespaces(self, subject: Subject, place: PackagePlace, repository_id: int) -> None:
         """Raises NotFound, Denied, Invalid for a repository outside (policy 2)."""
         async with self._store.begin() as connection:
@@ -61,6 +71,16 @@ class PackageRepositoryService:
                 connection, subject, allowed.package.id, limit=limit, offset=offset
             )
         return [(known.repository, role) for known, role in found], total
+
+    async def find_for_workflows(
+        self, subject: Subject, place: PackagePlace, text: str, *, limit: int
+    ) -> list[Repository]:
+        """The same for the other list."""
+        async with self._store.read() as connection:
+            package = (await find_allowed(connection, subject, place, PackageAction.ADMINISTER)).package
+            return await rows.find_for_workflows(
+                connection, subject, package.id, text, owner_id=_only_owner(package), limit=limit
+            )
 
     async def set_workflows(self, subject: Subject, place: PackagePlace, repository_id: int, word: str) -> None:
         """Raises NotFound, Denied, Invalid for a wrong role or a repository outside (policy 2)."""
@@ -91,8 +111,7 @@ async def _lock_both(
     repository = (await find_locked_by_id(connection, subject, repository_id, Action.READ)).repository
     allowed = await lock_allowed(connection, subject, place, PackageAction.ADMINISTER)
     package = allowed.package
-    closed = is_closed(package.visibility, owner_is_organization=package.owner_is_organization)
-    if closed and repository.owner_id != package.owner_id:
+    if _only_owner(package) not in {None, repository.owner_id}:
         raise Invalid(
             f"{repository.full_name} does not belong to {package.owner_login}, and the package is not public.",
             field="repository_id",
@@ -100,3 +119,9 @@ async def _lock_both(
             remedy=f"Choose a repository of {package.owner_login}.",
         )
     return allowed, repository
+
+
+def _only_owner(package: Package) -> int | None:
+    """Whose repositories alone it can be opened to (policy 2); None: anybody's."""
+    closed = is_closed(package.visibility, owner_is_organization=package.owner_is_organization)
+    return package.owner_id if closed else None

@@ -85,14 +85,17 @@ async def show_workflows(page: Page, problem: Problem | None = None) -> Response
 
 async def _show_repositories(page: Page, word: str, problem: Problem | None) -> Response:
     place, part, service = place_of(page), page.list_page, page.services.package_repositories
+    text = page.query("q").strip()
     package = (await page.services.package_settings.get(page.user, place)).package
     listed: list[tuple[Repository, PackageRole | None]]
     if word == "workflows":
         with_role, total = await service.list_workflows(page.user, place, limit=part.limit, offset=part.offset)
         listed = [*with_role]
+        found = await service.find_for_workflows(page.user, place, text, limit=_FOUND)
     else:
         plain, total = await service.list_codespaces(page.user, place, limit=part.limit, offset=part.offset)
         listed = [(repository, None) for repository in plain]
+        found = await service.find_for_codespaces(page.user, place, text, limit=_FOUND)
     return await page.render(
         "package_repositories.html",
         problem=problem,
@@ -102,18 +105,9 @@ async def _show_repositories(page: Page, word: str, problem: Problem | None) -> 
         roles=_ROLES if word == "workflows" else (),
         listed=listed,
         total=total,
-        text=page.query("q").strip(),
-        found=await _search(page),
+        text=text,
+        found=found,
     )
-
-
-async def _search(page: Page) -> list[Repository]:
-    """Repositories by a part of their name."""
-    text = page.query("q").strip()
-    if not text:
-        return []
-    found, _total = await page.services.repositories.search(page.user, text, limit=_FOUND, offset=0)
-    return [view.repository for view in found]
 
 
 async def add_codespaces(page: Page) -> Response:

@@ -4,8 +4,9 @@ Who writes holds the package's lock. A user's grant is set in `package.py`: the 
 """
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store import repository as repository_rows
@@ -18,11 +19,12 @@ from berth.adapters.store.package_tables import (
 )
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.repository import KnownRepository
-from berth.adapters.store.tables import accounts, teams
+from berth.adapters.store.tables import accounts, repositories, teams
 from berth.adapters.store.team import to_team
 from berth.domain.access import Subject
 from berth.domain.account import Account, Team
 from berth.domain.package_role import PackageRole
+from berth.domain.repository import Repository
 
 
 async def list_users(
@@ -79,6 +81,34 @@ async def list_codespaces_repositories(
     """Repositories on the Codespaces access list (A7 c), as far as the subject may read them."""
     listed = select(package_codespaces.c.repository_id).where(package_codespaces.c.package_id == package_id)
     return await repository_rows.list_known(connection, subject, among=listed, limit=limit, offset=offset)
+
+
+async def find_for_codespaces(
+    connection: AsyncConnection, subject: Subject, package_id: int, text: str, *, owner_id: int | None, limit: int
+) -> list[Repository]:
+    """Readable ones that are not on the Codespaces access list, by a part of the name; nothing without one."""
+    listed = select(package_codespaces.c.repository_id).where(package_codespaces.c.package_id == package_id)
+    return await _find_others(connection, subject, listed, text, owner_id, limit)
+
+
+async def find_for_workflows(
+    connection: AsyncConnection, subject: Subject, package_id: int, text: str, *, owner_id: int | None, limit: int
+) -> list[Repository]:
+    """The same for the workflow access list."""
+    listed = select(package_workflows.c.repository_id).where(package_workflows.c.package_id == package_id)
+    return await _find_others(connection, subject, listed, text, owner_id, limit)
+
+
+async def _find_others(
+    connection: AsyncConnection, subject: Subject, listed: Select[Any], text: str, owner_id: int | None, limit: int
+) -> list[Repository]:
+    if not text:
+        return []
+    others = select(repositories.c.id).where(repositories.c.id.not_in(listed))
+    found, _total = await repository_rows.list_known(
+        connection, subject, among=others, owner_id=owner_id, text=text, limit=limit, offset=0
+    )
+    return [known.repository for known in found]
 
 
 async def add_codespaces_repository(connection: AsyncConnection, package_id: int, repository_id: int) -> bool:
