@@ -24,6 +24,7 @@ class FakeRegistryClient:
     digest: Digest = DIGEST
     proof: LoginProof = LoginProof.CHECKED  # what a login is worth that is not refused; `passwords` has hosts, too
     refusal: str = ""  # the code of every refusal; empty: as the credential deserves
+    findings: dict[str, Finding] = field(default_factory=dict)  # by code: how a refusal is told; else in two words
     tokens: int = 0
     on_ask: Callable[[RegistryCredential | Anonymous], Awaitable[None]] | None = None
     asked: list[tuple[str, RegistryCredential | Anonymous]] = field(default_factory=list)
@@ -71,7 +72,8 @@ class FakeRegistryClient:
 
     def _refuse(self, shown: str | None) -> ImageRefused:
         code = self.refusal or ("image.credential_missing" if shown is None else "image.unauthorized")
-        return ImageRefused(Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence=SEEN))
+        told = Finding(code=code, sentence="No.", fixer=Fixer.DEVELOPER, next_step="Do.", evidence=SEEN)
+        return ImageRefused(self.findings.get(code, told))
 
     async def check_login(self, credential: RegistryCredential) -> LoginProof | Finding:
         self.asked.append((credential.host, credential))

@@ -16,6 +16,7 @@ from tests.ui.codespaces import AVAILABLE, FAILED, HOSTILE, IMAGE, STOPPED, make
 from berth.adapters.clock_system import SystemClock
 from berth.domain.codespace import FailedHook, LogEntry, failed_hook_to_json, finding_to_json
 from berth.domain.finding import Finding, Fixer
+from berth.domain.lifecycle import Phase
 from berth.ui.codespace_log import phases_of
 from berth.ui.routes import ROUTES
 from berth.ui.templates import format_minutes
@@ -98,6 +99,26 @@ async def test_creating_one_without_javascript(console: ConsoleWorld) -> None:
     assert ("My shop" in page.text, "Queued" in page.text) == (True, True)
 
 
+async def test_who_gets_no_secrets_is_not_sent_to_store_one(console: ConsoleWorld) -> None:
+    """S6: who may only read a repository gets none, not even his own."""
+    browser, api, shop = await start(console)
+    reader = await console.person("reader")
+    await api.put(f"/repos/{shop}/collaborators/reader", json={"permission": "pull"})
+    for who, is_sent in ((browser, True), (reader, False)):
+        page = (await who.get(f"/codespaces/new?repo={shop}")).text
+        assert ("/registries/new?" in page) == is_sent
+        assert ("Secrets are withheld" in page) == (not is_sent)
+
+
+async def test_an_empty_repository_says_what_to_do_first(console: ConsoleWorld) -> None:
+    browser, api, shop = await start(console)
+    await api.post("/user/repos", json={"name": "empty", "private": True})
+    for name, is_empty in (("octo/empty", True), (shop, False)):
+        page = await browser.get(f"/codespaces/new?repo={name}")
+        assert ("Nothing was pushed to this repository yet." in page.text) == is_empty
+        assert ("/codespaces" in [form.action for form in forms_of(page)]) == (not is_empty)
+
+
 async def test_which_logins_there_are_and_which_are_missing(console: ConsoleWorld) -> None:
     browser, api, shop = await start(console)
     for part, value in (("SERVER", "registry.example.com"), ("USER", "robot"), ("PASSWORD", "pass-canary")):
@@ -132,9 +153,15 @@ async def test_a_mistake_shows_the_form_again(console: ConsoleWorld) -> None:
         answer = await browser.submit(form, "/codespaces", values)
         assert (answer.status_code, said in answer.text) == (422, True), values
     assert 'value="soon"' in (await browser.submit(form, "/codespaces", {"idle_timeout_minutes": "soon"})).text
-    for query in (f"repo={shop}&ref=nowhere", f"repo={shop}&pull=7", f"repo={shop}&pull=x", "repo=eve/none"):
+    for query, said in (
+        (f"repo={shop}&ref=nowhere", "It has no such branch, tag, commit or pull request."),
+        (f"repo={shop}&pull=7", "It has no such branch, tag, commit or pull request."),
+        (f"repo={shop}&pull=x", "It has no such branch, tag, commit or pull request."),
+        ("repo=eve/none", "There is no such repository, or you may not see it."),
+    ):
         answer = await browser.get(f"/codespaces/new?{query}")
-        assert (answer.status_code, "or you may not see it" in answer.text) == (422, True), query
+        assert (answer.status_code, said in answer.text) == (422, True), query
+        assert (f"New codespace of {shop}" in answer.text) == (shop in query), "what was chosen stays chosen"
     assert (await browser.submit(form, "/codespaces", {"repo": "eve/none"})).status_code == 404
     for _ in range(10):
         await make_codespace(console, api, shop)
@@ -214,6 +241,14 @@ async def test_an_export_and_how_it_went(console: ConsoleWorld) -> None:
     assert ("in progress" in page, "<strong>mine</strong>" in page) == (True, True)
 
 
+async def test_a_stopped_one_whose_time_is_over_is_not_deleted_in_the_past(console: ConsoleWorld) -> None:
+    browser, api, shop = await start(console)
+    stopped = SystemClock().now() - timedelta(days=2)
+    name = await make_codespace(console, api, shop, **STOPPED, retention_period_minutes=60, stopped_at=stopped)
+    assert "is deleted any moment now" in (await browser.get("/codespaces")).text
+    assert "any moment now unless it is started" in (await browser.get(f"/codespaces/{name}")).text
+
+
 async def test_what_failed_stands_at_the_top_with_what_helps(console: ConsoleWorld) -> None:
     browser, api, shop = await start(console)
     name = await make_codespace(console, api, shop, **FAILED)
@@ -226,6 +261,11 @@ async def test_what_failed_stands_at_the_top_with_what_helps(console: ConsoleWor
     for target in ("/doctor", "/registries"):
         link = re.search(rf'href="{target}\?repo=octo(/|%2F)shop', page.text)
         assert (link is not None) == (target in {route.path for route in ROUTES})
+    await codespaces.set_row(console, name, phase=Phase.STARTING)
+    assert (
+        'class="note"><strong>What failed last:</strong> registry.example.com refused' in (await browser.get(here)).text
+    )
+    await codespaces.set_row(console, name, phase=Phase.FAILED)
     lost = Finding(code="container.lost", sentence="It is gone.", fixer=Fixer.DEVELOPER, next_step="Rebuild it.")
     await codespaces.set_row(console, name, finding=finding_to_json(lost))
     page = await browser.get(here)
@@ -385,7 +425,7 @@ def test_what_is_no_phase_has_one() -> None:
     now = SystemClock().now()
     entries = [("output", "a"), ("phase", "b"), ("finding", "{}"), ("end", "")]
     found = phases_of(LogEntry(id=1, at=now, kind=kind, text=text) for kind, text in entries)
-    assert [(phase.title, phase.lines) for phase in found] == [("Before", ["a"]), ("b", [])]
+    assert [(phase.title, phase.lines) for phase in found] == [("Output", ["a"]), ("b", [])]
 
 
 @pytest.mark.parametrize(

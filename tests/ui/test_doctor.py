@@ -58,7 +58,8 @@ async def test_a_form_is_filled_in_and_answered_whole(console: ConsoleWorld) -> 
     answer = await ask(octo, {"image": IMAGE, "repository": "octo/web"})
     assert answer.status_code == 200
     assert "image.credential_missing" in answer.text
-    assert "Who can mend it" in answer.text
+    assert "Who can fix it: you" in answer.text
+    assert "3 more checks were not made, because this one failed: Access" in answer.text
     assert "there is none to try" in answer.text
     assert len(states_of(answer.text)) == len(CheckID)
     assert answer.text.count("Not looked at: the check access failed.") == 3

@@ -1,5 +1,7 @@
 """Registries in the browser: tried before they are stored, one card each, and never a password in a page."""
 
+from urllib.parse import urlencode
+
 import pytest
 from tests.counting import counting
 from tests.ui.browser import Browser, ConsoleWorld
@@ -77,6 +79,31 @@ async def test_a_login_is_tried_stored_shown_replaced_and_removed(console: Conso
         assert (await browser.get(f"{MINE}/{page}")).status_code == 404
 
 
+async def test_what_a_new_form_has_chosen_already(console: ConsoleWorld, olga: Olga) -> None:
+    browser, ids = olga
+    assert f'value="{ids["web"]}" checked' in (await browser.get(f"{MINE}/new?server=r.test&repo=acme/web")).text
+    organization = (await browser.get("/orgs/acme/settings/registries/new")).text
+    assert 'id="visibility-private" name="visibility" value="private" checked' in organization
+
+
+@pytest.mark.parametrize(
+    ("back", "leads"),
+    [("/codespaces/x?a=b", "/codespaces/x?a=b"), ("", MINE), ("https://evil.test/", "/"), ("//evil.test", "/")],
+)
+async def test_who_came_from_a_finding_returns_to_it(console: ConsoleWorld, olga: Olga, back: str, leads: str) -> None:
+    browser, ids = olga
+    page = await browser.get(f"{MINE}/new?{urlencode({'return_to': back})}")
+    assert f'class="button" href="{leads}">Cancel' in page.text
+    refused = await browser.submit(page, MINE, login(password="wr0ng", repository=[str(ids["web"])]))
+    assert refused.status_code == 422
+    made = await browser.submit(refused, MINE, login(repository=[str(ids["web"])]))
+    assert made.headers["location"] == leads
+    path = f"{MINE}/CORP/replace"
+    form = await browser.get(f"{path}?{urlencode({'return_to': back})}")
+    done = await browser.submit(form, path, {"server": "r.test", "user": "ana", "password": PASSWORD})
+    assert done.headers["location"] == leads
+
+
 async def test_what_is_refused_is_told_and_not_stored(console: ConsoleWorld, olga: Olga) -> None:
     browser, ids = olga
     answer = await browser.submit(f"{MINE}/new", MINE, login(password="wr0ng-canary", repository=[str(ids["web"])]))
@@ -132,6 +159,20 @@ async def test_logins_of_organizations_and_repositories(
     assert (await wim.get(f"{base}/CORP/replace")).status_code in {403, 404}
     await browser.submit(f"{base}/CORP/delete", f"{base}/CORP/delete")
     assert await opened(console, "olga", ids["web"]) == {}
+
+
+async def test_a_repositorys_card_tells_whose_own_login_comes_first(console: ConsoleWorld, olga: Olga) -> None:
+    browser, ids = olga
+    of_repository = "/acme/web/settings/registries"
+    await browser.submit(f"{of_repository}/new", of_repository, login())
+    assert "Shadowed" not in (await browser.get(of_repository)).text
+    await browser.submit(f"{MINE}/new", MINE, login(prefix="OWN", repository=[str(ids["web"])]))
+    card = (await browser.get(of_repository)).text
+    assert "Shadowed for your own codespaces.</strong> " in card
+    assert "OWN_CONTAINER_REGISTRY_" in card
+    assert "Shadowed" not in (await browser.get(MINE)).text
+    wim = await console.set_password("wim")
+    assert "Shadowed" not in (await wim.get(of_repository)).text, "his codespaces use it"
 
 
 async def test_repositories_get_the_three_together(console: ConsoleWorld, olga: Olga) -> None:

@@ -22,16 +22,10 @@ from rich.text import Text
 
 from berth.cli.terminal import clean, clean_line, say
 from berth.client import Finding, LogEntry, PullProgress
+from berth.domain.finding import FIXERS
 
 _PLAIN_PROGRESS_EVERY_S = 5.0
-_FIXERS = {
-    "developer": "you",
-    "repository_admin": "an administrator of the repository",
-    "package_admin": "an administrator of the package",
-    "organization_owner": "an owner of the organization",
-    "site_admin": "the administrator of this server",
-    "registry": "whoever runs the registry",
-}
+_FIXERS = {str(fixer): words for fixer, words in FIXERS.items()}
 
 
 Kind = TypeVar("Kind")

@@ -14,6 +14,7 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.image_reference import ImageReference
 from berth.domain.registry_credential import CredentialKind, CredentialRule, Found, NoCredential
 
+WITHHELD = "secrets_withheld"  # stands in the evidence where a credential is missing by rule
 TOKEN_EXPIRED = "image.token_expired"  # noqa: S105 - a code
 
 # The failures that may be the credential's alone.
@@ -82,4 +83,5 @@ def _withheld(finding: Finding, image: ImageReference, reason: str) -> Finding:
         sentence=f"{finding.sentence} {reason}",
         fixer=Fixer.DEVELOPER,
         next_step=f"Have that changed, if it can be; else name an image that anybody may pull, or have {image} made public.",
+        evidence={**finding.evidence, WITHHELD: "by rule"},
     )

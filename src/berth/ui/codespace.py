@@ -13,6 +13,7 @@ from berth.services.codespace_export import CodespaceExportView
 from berth.services.codespace_view import CodespaceView
 from berth.ui.app import Route
 from berth.ui.codespace_log import phases_of
+from berth.ui.finding import Step, next_steps
 from berth.ui.page import Page
 
 PATH = "/codespaces"
@@ -41,6 +42,7 @@ async def show(page: Page, problem: Problem | None = None) -> Response:
     view = await page.services.codespaces.get(page.user, page.path("name"))
     log = await page.services.codespaces.read_log_end(view)
     finding = view.codespace.finding
+    image = await _find_image(page, view, finding)
     return await page.render(
         "codespace.html",
         problem=problem,
@@ -51,7 +53,8 @@ async def show(page: Page, problem: Problem | None = None) -> Response:
         last_id=log[-1].id if log else 0,
         export=await _find_export(page, view),
         finding=finding,
-        image=await _find_image(page, view, finding),
+        image=image,
+        steps=await _steps(page, view, image),
         about_images=finding is not None and finding.code.partition(".")[0] in _ABOUT_IMAGES,
         is_lost=finding is not None and finding.code == _LOST,
         may_start=view.codespace.state in {State.SHUTDOWN, State.FAILED},
@@ -64,6 +67,14 @@ async def _find_export(page: Page, view: CodespaceView) -> CodespaceExportView |
         return await page.services.codespace_exports.get(page.user, view.codespace.name, None)
     except NotFound:
         return None
+
+
+async def _steps(page: Page, view: CodespaceView, image: str) -> list[Step]:
+    finding = view.codespace.finding
+    if finding is None or not view.is_readable:
+        return []
+    back = f"{PATH}/{view.codespace.name}"
+    return await next_steps(page, finding, view.repository.full_name, image, back=back)
 
 
 async def _find_image(page: Page, view: CodespaceView, finding: Finding | None) -> str:

@@ -55,7 +55,7 @@ def phases_of(entries: Iterable[LogEntry]) -> list[LogPhase]:
             phases.append(LogPhase(clean_line(entry.text), entry.at))
         elif entry.kind in {"output", "progress"}:
             if not phases:
-                phases.append(LogPhase("Before", entry.at))
+                phases.append(LogPhase("Output", entry.at))
             if entry.kind == "progress":
                 phases[-1].pulled = _pulled(entry.text) or phases[-1].pulled
             else:

@@ -39,11 +39,17 @@ async def new(page: Page) -> Response:
         return await _choose_repository(page, asked)
     try:
         repository = await page.services.repositories.get(page.user, owner, name, Action.READ)
+    except NotFound:
+        problem = Invalid("There is no such repository, or you may not see it.", field="repo")
+        return await _choose_repository(page, asked, problem)
+    try:
         pull_request = await _find_pull_request(page, repository, page.query("pull"))
         return await _choose_rest(page, repository, page.query("ref").strip(), pull_request)
     except NotFound:
-        problem = Invalid("There is no such repository, branch or pull request, or you may not see it.", field="repo")
-        return await _choose_repository(page, asked, problem)
+        problem = Invalid(
+            "It has no such branch, tag, commit or pull request. This is its default branch.", field="ref"
+        )
+        return await _choose_rest(page, repository, "", None, problem)
 
 
 async def _choose_repository(page: Page, asked: str, problem: Problem | None = None) -> Response:
@@ -92,6 +98,7 @@ async def _choose_rest(
         branches=_with(branches[:_MOST_BRANCHES], "" if pull_request else ref),
         offered=[_offer(entry, registries) for entry in entries],
         unshown=total - len(entries),
+        is_empty=not branches and pull_request is None,
         machines=services.codespaces.list_machines_of_repository(repository),
         registries=registries,
     )
@@ -137,7 +144,7 @@ async def create(page: Page) -> Response:
         )
     except (Invalid, LimitReached, Denied, Conflict) as problem:
         if isinstance(problem, Invalid) and problem.field == "ref":
-            return await _choose_repository(page, repository.full_name, problem)
+            return await _choose_rest(page, repository, "", None, problem)
         return await _choose_rest(page, repository, form.text("ref"), pull_request, problem)
     return page.redirect(f"{PATH}/{view.codespace.name}")
 

@@ -9,23 +9,22 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from starlette.responses import Response, StreamingResponse
 
-from berth.domain.account import OrganizationRole
 from berth.domain.doctor import Check, CheckID, CheckState, Diagnosis
 from berth.domain.problem import Denied, Invalid, LimitReached, NotFound, Problem
 from berth.edge.problem_status import bug_text
 from berth.ui.app import Route
-from berth.ui.organization import find_own_role, no_such_user
+from berth.ui.finding import next_steps
+from berth.ui.organization import no_such_user
 from berth.ui.page import Page
 
 _PATH = "/doctor"
 _LINES = "application/x-ndjson"
 _MOST_SUGGESTED = 50
-_ABOUT_CREDENTIALS = ("image.", "credential.", "ecr.", "registry.")
 _LOG = logging.getLogger(__name__)
 _RUNNING: set[asyncio.Task[Diagnosis]] = set()  # so that they end, and are recorded, when nobody listens any more
 
@@ -143,18 +142,12 @@ def _said(text: str) -> bytes:
 
 
 async def _next_steps(page: Page, diagnosis: Diagnosis) -> list[tuple[str, str]]:
-    """Where in the console the finding is mended, as far as there is such a page: (address, words)."""
-    finding, repository = diagnosis.finding, page.form.text("repository")
-    if finding is None:
+    if diagnosis.finding is None:
         return []
-    owner = repository.partition("/")[0]
-    if finding.code == "codespace.policy_image" and await find_own_role(page, owner) is OrganizationRole.ADMIN:
-        return [(f"/orgs/{quote(owner)}/settings/policies", "The organization's policies")]
-    if finding.code.startswith("package.") and "/packages/{owner}/{name:path}/-/codespaces" in page.console.paths:
-        return [(f"/packages/{quote(diagnosis.image.path)}/-/codespaces", "Who may use the package")]
-    if finding.code.startswith(_ABOUT_CREDENTIALS) and "/registries" in page.console.paths:
-        return [(f"/registries?{urlencode({'repo': repository})}", "Registries of this repository's codespaces")]
-    return []
+    is_own = page.form.text("login").lower() in {"", page.user.login.lower()}
+    repository, image = page.form.text("repository"), page.form.text("image")
+    back = f"{_PATH}?{urlencode({'repo': repository, 'image': image})}"
+    return await next_steps(page, diagnosis.finding, repository, str(diagnosis.image), back=back, is_own=is_own)
 
 
 ROUTES: tuple[Route, ...] = (

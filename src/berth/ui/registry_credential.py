@@ -12,6 +12,15 @@ from berth.services.secret_access import SecretPlace
 from berth.ui.page import Page
 from berth.ui.secret_place import NO_PREFIX, REGISTRIES, place_of, render
 
+
+def path_of_login(level: SecretLevel, prefix: str, repository: str, below: str = "") -> str:
+    """The page of a stored login of a level, seen from this repository; without `below` the list that it stands in."""
+    owner, _, name = repository.partition("/")
+    given = {"org": quote(owner, safe=""), "owner": quote(owner, safe=""), "repo": quote(name, safe="")}
+    base = REGISTRIES[level].format_map(given)
+    return f"{base}/{prefix or NO_PREFIX}/{below}" if below else base
+
+
 _NOTHING = RegistryList(entries=(), unshared=(), withheld_reason="")
 
 
@@ -35,17 +44,14 @@ async def show_used(page: Page) -> Response:
 
 
 async def _render(page: Page, full_name: str, found: RegistryList, problem: Problem | None) -> Response:
-    owner, _, name = full_name.partition("/")
-    given = {"org": quote(owner, safe=""), "owner": quote(owner, safe=""), "repo": quote(name, safe="")}
-    opens = problem is None and await _opens_organization(page, owner)
+    kept = {} if problem is not None else {level: await may_keep(page, level, full_name) for level in SecretLevel}
 
     def where(source: CredentialSource, below: str = "") -> str:
         """The page of a login at its level; empty where this person has none."""
         level = SecretLevel(source.level or SecretLevel.USER)
-        if level is SecretLevel.ORGANIZATION and not opens:
+        if not kept[level] and (below or level is SecretLevel.ORGANIZATION):
             return ""
-        base = REGISTRIES[level].format_map(given)
-        return f"{base}/{source.prefix or NO_PREFIX}/{below}" if below else base
+        return path_of_login(level, source.prefix, full_name, below)
 
     return await render(
         page,
@@ -58,10 +64,13 @@ async def _render(page: Page, full_name: str, found: RegistryList, problem: Prob
     )
 
 
-async def _opens_organization(page: Page, owner: str) -> bool:
-    """Whether the pages of the owner's own secrets are there for this person; a user's are not there for anybody."""
-    place = SecretPlace(level=SecretLevel.ORGANIZATION, owner=owner)
+async def may_keep(page: Page, level: SecretLevel, repository: str) -> bool:
+    """Whether this person may change the secrets of that level, seen from this repository."""
+    if level is SecretLevel.USER:
+        return True
+    owner, _, name = repository.partition("/")
+    place = SecretPlace(level=level, owner=owner, repository=name if level is SecretLevel.REPOSITORY else "")
     try:
         return await page.services.secret_groups.may_manage(page.user, place)
-    except NotFound:
+    except NotFound:  # a user's account is no organization
         return False

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from berth.domain.credential_form import TOKEN_BEGINNINGS
 from berth.domain.problem import Conflict, Invalid, LimitReached, Problem
+from berth.domain.registry_credential import CredentialSource
 from berth.domain.registry_host import normalise_registry_host
 from berth.domain.registry_login import LoginOutcome, LoginVerdict
 from berth.domain.registry_provider import PROVIDERS, Provider, provider_of_host
@@ -26,6 +27,7 @@ from berth.ui.secret_place import (
     route,
     visibility_of,
 )
+from berth.ui.session import safe_return_to
 
 
 async def list_registries(page: Page, at: Place) -> Response:
@@ -35,8 +37,27 @@ async def list_registries(page: Page, at: Place) -> Response:
     found, total = await services.registry_triples.list_of(page.user, at.of, limit=part.limit, offset=part.offset)
     manages = await services.secret_groups.may_manage(page.user, at.of)
     return await render(
-        page, at, "registries.html", triples=found, total=total, manages=manages, providers=PROVIDERS, path_of=_path_of
+        page,
+        at,
+        "registries.html",
+        triples=found,
+        total=total,
+        manages=manages,
+        providers=PROVIDERS,
+        path_of=_path_of,
+        shadowed=await _shadowed(page, at),
     )
+
+
+async def _shadowed(page: Page, at: Place) -> dict[CredentialSource, str]:
+    """Which logins of a repository the reader's own codespaces do not use, since his own come first; and why.
+
+    One's own are never shadowed, and what an organization's are shadowed by differs from repository to repository.
+    """
+    if at.level is not SecretLevel.REPOSITORY:
+        return {}
+    used = await page.services.registry_credentials.list_for(page.user, at.of.owner, at.of.repository)
+    return {entry.source: entry.reason for entry in used.entries if entry.shadowed}
 
 
 def _path_of(at: Place, triple: StoredTriple) -> str:
@@ -85,8 +106,15 @@ async def _form(page: Page, at: Place, tried: Tried, before: StoredTriple | None
         provider=provider,
         providers=PROVIDERS,
         action=at.registries if before is None else f"{_path_of(at, before)}/replace",
+        return_to=_after(page, at),
         **({"repositories": (), "total": 0} | values),
     )
+
+
+def _after(page: Page, at: Place) -> str:
+    """Where one is led when the login is stored: to what was being done, or to the list that it stands in."""
+    wanted = page.form.text("return_to", page.query("return_to"))
+    return safe_return_to(wanted) if wanted else at.registries
 
 
 def _forget_passwords(page: Page) -> None:
@@ -98,7 +126,7 @@ def _forget_passwords(page: Page) -> None:
         if "@" in form.text(name).replace("@sha256:", ""):
             form.fields[name] = [""]
     user = form.text("user")
-    if user == form.text("password") or user.startswith(tuple(TOKEN_BEGINNINGS)):
+    if user and (user == form.text("password") or user.startswith(tuple(TOKEN_BEGINNINGS))):
         form.fields["user"] = [""]
 
 
@@ -148,7 +176,7 @@ async def create(page: Page, at: Place) -> Response:
         return await new(page, at, Tried(problem))
     if verdict is not None and verdict.outcome is not LoginOutcome.ACCEPTED:
         return await new(page, at, Tried(verdict=verdict))
-    return page.redirect(at.registries, _told(verdict, nobody=ids == ()))
+    return page.redirect(_after(page, at), _told(verdict, nobody=ids == ()))
 
 
 async def ask_replace(page: Page, at: Place, tried: Tried = Tried()) -> Response:
@@ -170,7 +198,7 @@ async def replace(page: Page, at: Place) -> Response:
         return await ask_replace(page, at, Tried(problem))
     if verdict is not None and verdict.outcome is not LoginOutcome.ACCEPTED:
         return await ask_replace(page, at, Tried(verdict=verdict))
-    return page.redirect(at.registries, _told(verdict, nobody=False))
+    return page.redirect(_after(page, at), _told(verdict, nobody=False))
 
 
 def _told(verdict: LoginVerdict | None, *, nobody: bool) -> str:

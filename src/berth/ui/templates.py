@@ -6,6 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from berth.domain.finding import FIXERS
 from berth.domain.plain_text import clean_line
 from berth.domain.scope import Scope
 from berth.domain.session import describe_user_agent
@@ -35,6 +36,8 @@ def make_templates(static: StaticFiles) -> Environment:
         scope_means=lambda scope: SCOPE_MEANINGS[scope],
         iso=timestamp,
         plain=clean_line,
+        sentence=format_sentence,
+        fixer=lambda fixer: FIXERS[fixer],
         minutes=format_minutes,
         marked=format_marked,
     )
@@ -70,6 +73,12 @@ def format_size(size_bytes: int) -> str:
             break
         size /= 1000
     return f"{size:.0f} {unit}" if unit == "B" or size >= 99.95 else f"{size:.1f} {unit}"
+
+
+def format_sentence(text: str) -> str:
+    """A reason that stands alone, on one line, begun as a sentence is."""
+    line = clean_line(text)
+    return line[:1].upper() + line[1:]
 
 
 def format_marked(text: str) -> Markup:

@@ -16,7 +16,7 @@ function element(name, text = "", className = "") {
 }
 
 function current() {
-  if (!phases.lastElementChild) beginPhase({ text: "Before" });
+  if (!phases.lastElementChild) beginPhase({ text: "Output" });
   return phases.lastElementChild;
 }
 
