@@ -71,6 +71,9 @@ class Window:
             self.complaints.clear()  # that the page is none
         with suppress(TimeoutError):
             await page.wait_for_load_state("load")
+        if shown.press:
+            await page.get_by_role("main").get_by_role("button", name=shown.press).click()
+            await page.wait_for_selector(shown.until)
         return page
 
     async def _sign_in(self, login: str) -> Page:

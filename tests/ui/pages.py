@@ -22,6 +22,8 @@ class Shown:
     query: str = ""
     viewer: str = OWNER
     status: int = 200
+    press: str = ""  # the button that is pressed first, in a real browser
+    until: str = ""  # what it is waited for then
 
 
 PAGES: tuple[Shown, ...] = (
@@ -76,6 +78,9 @@ PAGES: tuple[Shown, ...] = (
     Shown("repository-secret", "/{owner}/{repo}/settings/secrets/{name}", _ONE),
     Shown("repository-secret-delete", "/{owner}/{repo}/settings/secrets/{name}/delete", _ONE),
     Shown("doctor", "/doctor", query="repo=acme/web&image=ghcr.io/acme/dev:1"),
+    Shown(
+        "doctor-finding", "/doctor", query="repo=acme/web&image=ghcr.io/acme/dev:1", press="Examine", until=".finding"
+    ),
     Shown("organization", "/orgs/{org}"),
     Shown("people", "/orgs/{org}/people"),
     Shown("person-remove", "/orgs/{org}/people/{username}/remove"),

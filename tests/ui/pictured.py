@@ -14,6 +14,7 @@ from tests.package_world import insert_package, insert_version
 from tests.rest.grown import make_alike
 from tests.rest.seeded import Seeded, make_seeded, seal
 from tests.ui.browser import Browser, ConsoleWorld, make_console
+from tests.ui.codespaces import pulling
 
 from berth.adapters.store import package_tables, tables
 from berth.adapters.store.database import Store
@@ -37,11 +38,19 @@ _PEOPLE = (
 _REPOSITORIES = ("api", "billing", "design-system", "infrastructure", "mobile-app", "handbook")
 _TEAMS = ("Backend", "Design", "Platform")
 _FAILED = Finding(
-    code="registry.password_wrong",
-    sentence="ghcr.io refused the user name and password from GHCR_CONTAINER_REGISTRY_*.",
+    code="image.unauthorized",
+    sentence="ghcr.io rejected the credential GHCR_CONTAINER_REGISTRY_… (user): the token is wrong, expired or revoked.",
     fixer=Fixer.DEVELOPER,
-    next_step="Set GHCR_CONTAINER_REGISTRY_PASSWORD anew: a personal access token (classic) with read:packages.",
-    evidence={"host": "ghcr.io", "status": "401", "secret": "GHCR_CONTAINER_REGISTRY_PASSWORD", "level": "user"},
+    next_step="Make a classic token with `read:packages` at GitHub (ghp_…), and set PASSWORD to it.",
+    evidence={"host": "ghcr.io", "status": "401", "level": "user", "prefix": "GHCR"},
+)
+_LOG = (
+    ("phase", "Finding the credentials"),
+    ("output", "ghcr.io is asked with GHCR_CONTAINER_REGISTRY_… (user)."),
+    ("phase", "Pulling ghcr.io/acme/dev:1"),
+    pulling(48_200_000),
+    ("output", HOSTILE),
+    ("output", _LONG),
 )
 _PROVED = Claims(issuer="https://id.example.com", subject="s1", email="octo@example.com")
 _GIGABYTE = 1_000_000_000
@@ -91,6 +100,7 @@ async def make_pictured(folder: Path, store: Store) -> AsyncIterator[Pictured]:
         values = {**seeded.values, "version": seeded.versions["/orgs"], **await _codespaces(seeded)}
         await _packages(seeded, accounts)
         await _registries(seeded)
+        console.berth.registry.findings[_FAILED.code] = _FAILED
         await _tokens(seeded)
         await _not_renewed(store)
         browsers = {"octo": await console.set_password("octo"), "admin": await console.set_password("admin")}
@@ -117,6 +127,8 @@ async def _people_and_places(seeded: Seeded) -> None:
             where = tables.accounts.c.login == login
             await connection.execute(update(tables.accounts).where(where).values(name=name))
     await seeded.berth.organization("umbrella", "octo")
+    policy = {"allowed_images": ["docker.io/**", "ghcr.io/acme/**"], "allowed_options": ["privileged"]}
+    await _expect(seeded, "PUT", "/orgs/acme/codespaces/policies/base", policy)
     for number, name in enumerate(_REPOSITORIES):
         body = {"name": name, "private": number % 3 > 0, "description": HOSTILE if number == 2 else f"Our {name}."}
         await _expect(seeded, "POST", "/orgs/acme/repos", body)
@@ -129,7 +141,10 @@ async def _people_and_places(seeded: Seeded) -> None:
 async def _codespaces(seeded: Seeded) -> dict[str, str]:
     """In several states, as copies of the one that is there; their names by state."""
     table, now = tables.codespaces, datetime.now(UTC)
-    running, stopped = {"desired": Desired.RUNNING}, {"desired": Desired.STOPPED, "stopped_at": now - timedelta(days=2)}
+    running, stopped = (
+        {"desired": Desired.RUNNING},
+        {"desired": Desired.STOPPED, "stopped_at": now - timedelta(minutes=25)},
+    )
     changes: dict[str, dict[str, Any]] = {
         "stopped": {**stopped, "phase": Phase.SHUTDOWN, "display_name": "Payments spike", "ref": "feature/sepa-payments"},
         "starting": {**running, "phase": Phase.STARTING, "display_name": HOSTILE[:48], "generation": 2, "ref": "main"},
@@ -149,9 +164,12 @@ async def _codespaces(seeded: Seeded) -> dict[str, str]:
             used = now - timedelta(hours=5 * number + 1)
             row = {"name": f"octo-{state}", "environment_id": f"e-{state}", "created_at": used, "last_used_at": used}
             made = await connection.execute(insert(table).values(**{**one, **row, **change}).returning(table.c.id))
-            lines = ("Resolving ghcr.io/acme/dev:1", "Pulling the image", HOSTILE, _LONG)
-            log = {"codespace_id": made.scalar_one(), "at": used, "kind": "output"}
-            await connection.execute(insert(tables.codespace_log), [{**log, "text": text} for text in lines])
+            codespace_id = made.scalar_one()
+            for second, (kind, text) in enumerate(_LOG):
+                at = used + timedelta(seconds=second)
+                row = {"codespace_id": codespace_id, "at": at, "kind": kind, "text": text}
+                await connection.execute(insert(tables.codespace_log).values(row))
+        await connection.execute(update(tables.codespace_exports).values(completed_at=now))
     return {state: f"octo-{state}" for state in changes}
 
 

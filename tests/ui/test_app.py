@@ -110,6 +110,22 @@ async def test_a_form_after_the_session_is_over_leads_to_signing_in(console: Con
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
 
 
+async def test_one_line_of_the_navigation_is_where_one_is(console: ConsoleWorld) -> None:
+    octo = await console.person("octo")
+    await console.berth.organization("acme", "octo")
+    for path, name in (
+        ("/codespaces/new", "Codespaces"),
+        ("/registries/new", "Registries &amp; secrets"),
+        ("/settings/secrets", "Registries &amp; secrets"),
+        ("/settings/secrets/new", "Registries &amp; secrets"),
+        ("/settings/sessions", "Settings"),
+        ("/orgs/acme", None),
+        ("/settingsx", None),
+    ):
+        main = (await octo.get(path)).text.partition('<nav class="tabs" aria-label="Main">')[2].partition("</nav>")[0]
+        assert re.findall(r'aria-current="page">([^<]+)<', main) == ([] if name is None else [name]), path
+
+
 async def test_the_first_page(console: ConsoleWorld) -> None:
     browser = await console.person("octo")
     assert (await console.browser().get("/")).headers["location"] == "/login"

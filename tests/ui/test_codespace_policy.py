@@ -27,9 +27,9 @@ async def test_a_policy_is_made_changed_and_deleted(console: ConsoleWorld) -> No
     assert (made.status_code, made.headers["location"]) == (303, POLICIES)
     page = (await olga.get(POLICIES)).text
     assert "images: ghcr.io/acme/**, debian/x" in page
-    assert "idle for at most 60 min" in page
+    assert "idle timeout at most 1 hour" in page
     assert "at most 7 in all" in page
-    assert "kept for" not in page
+    assert "retention period at most" not in page
     form = await olga.get(f"{POLICY}/strict")
     assert 'id="has_allowed_images-yes" name="has_allowed_images" value="yes" checked' in form.text
     assert 'name="has_allowed_options" value="yes">' in form.text
@@ -42,7 +42,7 @@ async def test_a_policy_is_made_changed_and_deleted(console: ConsoleWorld) -> No
     changed = await olga.http.post(f"{POLICY}/strict", data={**word, "has_allowed_options": "yes"})
     assert changed.status_code == 303
     page = (await olga.get(POLICIES)).text
-    assert "of the host: nothing" in page
+    assert "of their host: nothing" in page
     assert "images: " not in page
     gone = f"{POLICY}/strict/delete"
     assert (await olga.submit(gone, gone)).status_code == 303
@@ -83,6 +83,7 @@ async def test_who_may_have_codespaces(console: ConsoleWorld) -> None:
     olga = await olga_of(console)
     assert "Nothing was decided yet" in (await olga.get(POLICIES)).text
     path = f"{POLICIES}/codespace-access"
+    assert "Choose who may have codespaces." in (await olga.submit(POLICIES, path)).text
     chosen = {"visibility": "selected_members", "usernames": "olga,\r\n"}
     assert (await olga.submit(POLICIES, path, chosen)).status_code == 303
     page = (await olga.get(POLICIES)).text

@@ -55,7 +55,7 @@ async def test_a_token_is_told_of_around_its_end(console: ConsoleWorld, left: ti
 @pytest.mark.parametrize(
     ("told", "desired", "said"),
     [
-        (FAILED, Desired.RUNNING, "could not be made fresh: the old ones last"),
+        (FAILED, Desired.RUNNING, "could not be renewed: the old ones last"),
         ("AWS refuses <the> keys.\nA second line.", Desired.RUNNING, "AWS refuses &lt;the&gt; keys."),
         (FAILED, Desired.STOPPED, ""),
         (None, Desired.RUNNING, ""),

@@ -123,7 +123,7 @@ async def test_a_teams_life(console: ConsoleWorld) -> None:
     assert (await olga.submit(there, there, {"repository": "web", "role": "king"})).status_code == 422
     shown = (await mia.get(there)).text
     assert "acme/web" in shown
-    assert '<span class="badge ">push</span>' in shown
+    assert '<span class="badge ">write</span>' in shown
     assert f'action="{there}"' not in shown
     assert (await olga.submit(there, f"{there}/remove", {"repository": "web"})).status_code == 303
     assert "acme/web" not in (await olga.get(there)).text

@@ -75,7 +75,7 @@ async def test_packages_of_a_repository(world: World) -> None:
     await world.packages.make("octo/other")
     assert rows_of((await world.octo.get("/packages?repository=octo/web")).text) == ["octo/app"]
     assert (await world.stranger.get("/packages?repository=octo/web")).status_code == 404
-    assert 'href="/packages?repository=octo/web"' in (await world.octo.get("/packages/octo/app")).text
+    assert 'linked to <a href="/octo/web">' in (await world.octo.get("/packages/octo/app")).text
     hidden = (await world.stranger.get("/packages/octo/app")).text
     assert "linked to a repository that you may not read" in hidden
     assert "octo/web" not in hidden

@@ -114,7 +114,7 @@ async def test_what_cannot_be_read_is_told(world: World) -> None:
     page = await world.browser.get(await world.version_of(made))
     assert page.status_code == 200
     assert "The configuration cannot be read now." in page.text
-    assert "not told" in page.text
+    assert "not given" in page.text
 
 
 async def test_of_very_much_a_page_shows_a_part(world: World) -> None:

@@ -48,7 +48,7 @@ class Machine:
         return {**cpus, **memory}
 
 
-UNLIMITED = Machine(name="standardLinux", display_name="As much of the server as it gives")
+UNLIMITED = Machine(name="standardLinux", display_name="Whole server, no limits")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What Settings → Notifications tells somebody of his credentials.
 
 1. A personal access token from SOON before its end until SOON after it: then whoever needed it has noticed.
-2. A codespace of his that is to run, while its registry credentials could not be made fresh: what it was told last
+2. A codespace of his that is to run, while its registry credentials could not be renewed: what it was told last
    (domain/credential_refresh.py, policy 6). That secrets are withheld by rule is no failure.
 """
 
@@ -26,7 +26,7 @@ class StaleCodespace:
     @property
     def sentences(self) -> list[str]:
         if self.said == FAILED:
-            return ["Its registry credentials could not be made fresh: the old ones last until they expire."]
+            return ["Its registry credentials could not be renewed: the old ones last until they expire."]
         return self.said.splitlines()
 
 

@@ -49,6 +49,9 @@ async def show_all(page: Page, problem: Problem | None = None) -> Response:
 
 async def set_access(page: Page) -> Response:
     names = page.form.raw("usernames").replace(",", " ").split()
+    if not page.form.has("visibility"):
+        nothing = Invalid("Choose who may have codespaces.", field="visibility", code="request.invalid")
+        return await show_all(page, nothing)
     try:
         await page.services.codespace_access.set_visibility(
             page.user, page.path("org"), page.form.text("visibility"), names

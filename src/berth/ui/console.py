@@ -21,13 +21,14 @@ class Entry:
     path: str
     site_admin: bool = False
     owner: bool = False  # of the organization
+    also: str = ""  # where further pages of it are
 
 
 NOTIFICATIONS = "/settings/notifications"
 NAVIGATION = (
     Entry("Codespaces", "/codespaces"),
     Entry("Packages", "/packages"),
-    Entry("Registries & secrets", "/registries"),
+    Entry("Registries & secrets", "/registries", also="/settings/secrets"),
     Entry("Doctor", "/doctor"),
     Entry("Site", "/site", site_admin=True),
 )

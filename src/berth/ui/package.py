@@ -1,5 +1,7 @@
 """Packages: the lists, a package's page with its versions, deletion and restoring. Settings: `ui/package_settings.py`."""
 
+from typing import Any
+
 from starlette.responses import Response
 
 from berth.domain.account import AccountType
@@ -8,6 +10,7 @@ from berth.domain.problem import Invalid, Problem
 from berth.domain.repository import Visibility, parse_full_name
 from berth.edge.asked import parse_id
 from berth.services.package_version import VersionView
+from berth.ui import organization
 from berth.ui.app import Route
 from berth.ui.package_place import BELOW, PACKAGE, host_of, name_of, path_of, place_of
 from berth.ui.page import Page
@@ -29,7 +32,14 @@ async def list_own(page: Page) -> Response:
             page.user, text, _visibility(page), limit=part.limit, offset=part.offset
         )
     return await page.render(
-        "packages.html", packages=found, total=total, owner="", repository=repository, text=text, action=page.here
+        "packages.html",
+        frame="plain_frame.html",
+        packages=found,
+        total=total,
+        owner="",
+        repository=repository,
+        text=text,
+        action=page.here,
     )
 
 
@@ -46,9 +56,10 @@ async def _list_of(page: Page, owner: str, kind: AccountType | None) -> Response
     found, total = await page.services.packages.list_of(
         page.user, owner, kind, _visibility(page), limit=part.limit, offset=part.offset
     )
-    return await page.render(
-        "packages.html", packages=found, total=total, owner=owner, repository="", text="", action=page.here
-    )
+    values: dict[str, Any] = {"packages": found, "total": total, "owner": owner, "repository": "", "text": ""}
+    if kind is AccountType.ORGANIZATION:
+        return await organization.render(page, "packages.html", frame="organization.html", action=page.here, **values)
+    return await page.render("packages.html", frame="plain_frame.html", action=page.here, **values)
 
 
 def _visibility(page: Page) -> Visibility | None:
@@ -183,6 +194,7 @@ async def ask_restore(page: Page) -> Response:
         action=f"{path_of(name)}/-/restore",
         button="Restore the package",
         back="/packages",
+        is_harmless=True,
     )
 
 

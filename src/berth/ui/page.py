@@ -24,6 +24,7 @@ from berth.ui.form import Form
 from berth.ui.templates import format_ago
 
 _MOST_ORGANIZATIONS = 20  # in the menu
+_TO_THE_MINUTE = "%Y-%m-%d %H:%M UTC"
 
 
 def visitor_of(request: HTTPConnection) -> Visitor:
@@ -117,12 +118,24 @@ class Page(Asked):
         """Whether this page is there or below."""
         return self.here == path or self.here.startswith(f"{path}/")
 
+    @property
+    def section(self) -> str:
+        """The path of the line of the navigation that this page belongs to; "/settings" too, and empty for none."""
+        for entry in self.navigation:
+            if self.is_here(entry.path) or (entry.also and self.is_here(entry.also)):
+                return entry.path
+        return "/settings" if self.is_here("/settings") else ""
+
     def ago(self, at: datetime | None, otherwise: str = "never") -> Markup:
         """A time as an element: how long ago, and on asking when."""
         if at is None:
             return Markup("{}").format(otherwise)
-        title = at.strftime("%Y-%m-%d %H:%M UTC")
+        title = at.strftime(_TO_THE_MINUTE)
         return Markup('<time datetime="{}" title="{}">{}</time>').format(timestamp(at), title, format_ago(at, self.now))
+
+    def at(self, time: datetime) -> Markup:
+        """A time as an element: when, to the minute, for who has to compare."""
+        return Markup('<time datetime="{}">{}</time>').format(timestamp(time), time.strftime(_TO_THE_MINUTE))
 
     def url_of_page(self, number: int) -> str:
         return f"{quote(self.here)}?{self.query_of_page(number)}"
@@ -158,9 +171,13 @@ class Page(Asked):
         button: str,
         back: str,
         typed: str = "",
+        is_harmless: bool = False,
         problem: Problem | None = None,
     ) -> Response:
-        """A page that asks once more; its form posts to `action`. `typed`: what has to be typed for it, in the field `typed`."""
+        """A page that asks once more; its form posts to `action`. `typed`: what has to be typed for it, in the field `typed`.
+
+        `is_harmless`: nothing is lost by it, so nothing warns.
+        """
         values: dict[str, Any] = {
             "title": title,
             "text": text,
@@ -168,6 +185,7 @@ class Page(Asked):
             "button": button,
             "back": back,
             "typed": typed,
+            "is_harmless": is_harmless,
         }
         return await self.render("confirm.html", problem=problem, **values)
 

@@ -88,7 +88,7 @@ async def create_organization(page: Page) -> Response:
         made = await page.services.accounts.create_organization(page.user, form.text("login"), form.text("admin"))
     except Invalid as problem:
         return await list_organizations(page, problem)
-    return page.redirect(_ORGANIZATIONS, f"The organization {made.login} was made.")
+    return page.redirect(_ORGANIZATIONS, f"The organization {made.login} was created.")
 
 
 ROUTES: tuple[Route, ...] = (

@@ -16,7 +16,7 @@ from berth.ui.page import Page
 _TEAMS = f"{ORGANIZATION}/teams"
 _TEAM = _TEAMS + "/{team_slug}"
 _MEMBER_ROLES = (("member", "Member"), ("maintainer", "Maintainer"))
-_REPOSITORY_ROLES = [(role.word, role.word.capitalize()) for role in Role if role is not Role.NONE]
+_REPOSITORY_ROLES = [(role.word, role.role_name.capitalize()) for role in Role if role is not Role.NONE]
 
 
 def _path(view: TeamView) -> str:
@@ -39,7 +39,7 @@ async def create(page: Page) -> Response:
         )
     except (Invalid, Denied) as problem:
         return await list_all(page, problem)
-    return page.redirect(_path(made), "The team was made.")
+    return page.redirect(_path(made), "The team was created.")
 
 
 async def _render(page: Page, template: str, problem: Problem | None, **values: Any) -> Response:

@@ -30,6 +30,7 @@ const terminal = new Terminal({
   theme: theme(),
   fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
   fontSize: 14,
+  lineHeight: 1.2, // below it, an underscore is cut off
   cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
   minimumContrastRatio: 4.5,
   scrollback: 5000,
