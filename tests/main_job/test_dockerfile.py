@@ -126,7 +126,7 @@ async def build_containers(world: World) -> list[dict[str, Any]]:
     async with engine_api(world.docker_host) as engine:
         filters = json.dumps({"label": ["dev.berth.build"]})
         found = (await engine.get("/containers/json", params={"all": 1, "filters": filters})).raise_for_status().json()
-    return [one for one in found if "dev.berth.codespace" not in one["Labels"]]
+    return [one for one in found if not one["Labels"].get("dev.berth.codespace")]
 
 
 STAGES = """# syntax=docker/dockerfile:1
