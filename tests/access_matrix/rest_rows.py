@@ -148,6 +148,8 @@ _SERVER_AND_ACCOUNTS = {
     "POST /admin/users/{login}/authorizations":         Row(SITE, "site_admin"),
     "POST /admin/users/{login}/invitation":             Row(SITE, "site_admin"),
     "POST /admin/organizations":                        Row(SITE, "site_admin"),
+    "PUT /users/{username}/suspended":                  Row(SITE, "site_admin"),
+    "DELETE /users/{username}/suspended":               Row(SITE, "site_admin"),
 }
 _ORGANIZATIONS = {
     "GET /orgs/{org}":                                  Row(ANYBODY, "", "ok ok ok"),

@@ -44,6 +44,8 @@ EFFECTS = [
     pytest.param(
         ("admin", "invite", "bob"), "POST /admin/users/bob/invitation>/login/invitation/berth_bob_link", id="invite"
     ),
+    pytest.param(("admin", "suspend", "bob"), "PUT /users/bob/suspended>", id="suspend"),
+    pytest.param(("admin", "unsuspend", "bob"), "DELETE /users/bob/suspended>", id="unsuspend"),
     pytest.param(
         ("admin", "create-organization", "umbrella", "--admin", "ada"),
         "POST /admin/organizations>umbrella",

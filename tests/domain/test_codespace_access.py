@@ -62,6 +62,18 @@ def test_a_refusal_names_the_organization() -> None:
     assert "owner of acme" in refused.value.remedy
 
 
+@pytest.mark.parametrize("visibility", ALLOWED)
+def test_who_is_suspended_has_none_whatever_the_organization_says(visibility: str | None) -> None:
+    access = CodespaceAccess(visibility=visibility, is_selected=True, is_suspended=True)
+    decision = decide_access(access, OWNER)
+    assert [reason.rule for reason in decision.trail] == ["account.suspended"]
+    assert not decision
+    with pytest.raises(Denied) as refused:
+        require_access(decision, "acme")
+    assert refused.value.code == "account.suspended"
+    assert "site administrator" in refused.value.remedy
+
+
 def test_words_and_names() -> None:
     assert parse_visibility("disabled") is AccessVisibility.DISABLED
     assert check_names(["Mia", "mia", "wim"]) == {"mia", "wim"}

@@ -130,6 +130,7 @@ class GitHubLike:
             (r"DELETE /user/tokens/7", lambda _: (204, None)),
             (r"POST /admin/users", lambda body: (201, {"id": 9, "login": body["login"]})),
             (r"POST /admin/users/bob/authorizations", lambda body: (201, {"token": "berth_bob_token", **body})),
+            (r"(PUT|DELETE) /users/bob/suspended", lambda _, method: (204, None)),
             (r"POST /admin/users/bob/invitation", lambda _: (201, _invitation())),
             (r"GET (?:/user|/users/acme)/packages", lambda _: (200, [_package()])),
             (r"GET /users/acme/packages/container/tools%2Fdev", lambda _: (200, _package())),

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.oci.images import fresh, image
 from tests.oci.registry_api import LIFETIME_S, OCIClient, Registry, basic, challenge_of, outcome
+from tests.rest.test_access_token import codespace_token
 
 from berth.adapters.sealer import Sealer
 from berth.domain.image_reference import Digest
@@ -205,6 +206,35 @@ async def test_a14_a_revoked_access_token_takes_its_registry_tokens_along(each_r
         answer = await client.once(method, path)
         assert outcome(answer) == (401, "UNAUTHORIZED"), path
         assert challenge_of(answer).parameters["error"] == "invalid_token"
+
+
+@pytest.mark.parametrize("kind", ["personal", "codespace", "workflow"])
+async def test_a14_a_suspended_user_s_registry_tokens_are_good_for_nothing_until_he_is_back(
+    each_registry: Registry, kind: str
+) -> None:
+    """domain/suspension.py, policies 1 and 3."""
+    login = f"susan-{kind}"
+    await each_registry.person(login)
+    await each_registry.rest[login].post("/user/repos", json={"name": "r", "private": True})
+    repository = (await each_registry.rest[login].get(f"/repos/{login}/r")).json()
+    if kind == "personal":
+        client = each_registry.client(await each_registry.berth.token(login, "write:packages"))
+    elif kind == "workflow":
+        client = await each_registry.workflow(login, f"{login}/r", "write")
+    else:
+        _, inside = await codespace_token(each_registry.berth, repository["id"], repository["owner"]["id"])
+        client = each_registry.client(inside)
+    ping, scope = "/v2/", f"repository:{login}/app:pull,push"
+    await client.log_in(scope)
+    assert (await client.once("GET", ping)).status_code == 200, "the positive control"
+    admin = each_registry.berth.admin
+    assert (await admin.put(f"/users/{login}/suspended")).status_code == 204
+    for _ in range(2):
+        assert outcome(await client.once("GET", ping)) == (401, "UNAUTHORIZED"), "one that was handed out"
+        assert (await client.ask_token(scope)).status_code == 401, "none is issued, none renewed"
+    assert (await admin.delete(f"/users/{login}/suspended")).status_code == 204
+    assert (await client.once("GET", ping)).status_code == 200
+    assert (await client.ask_token(scope)).status_code == 200
 
 
 async def test_a14_a_role_that_is_lost_is_lost_at_once(

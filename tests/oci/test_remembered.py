@@ -192,6 +192,11 @@ async def stopped(stage: Stage) -> None:
     await stage.registry.berth.services.access_tokens.revoke_of_codespace(stage.codespace_id)
 
 
+async def suspended(stage: Stage) -> None:
+    answer = await stage.registry.berth.admin.put(f"/users/{stage.reader}/suspended")
+    assert answer.status_code == 204
+
+
 async def transferred(stage: Stage) -> None:
     await stage.call("POST", f"{stage.code}/transfer", {"new_owner": "olga", "new_name": stage.organization})
 
@@ -221,6 +226,9 @@ ENDS: dict[str, tuple[Reader, End, tuple[int, str]]] = {
     "A12: the repository is transferred": (through_the_repository, transferred, MISSING),
     "A12: the repository is deleted": (through_the_repository, GONE, MISSING),
     "A14: the access token is revoked": (granted, revoked, REFUSED),
+    "A14: the user is suspended": (granted, suspended, REFUSED),
+    "A14: the codespace's user is suspended": (codespace_of_the_link, suspended, REFUSED),
+    "A14: who asked for the job's token is suspended": (job_of_the_link, suspended, REFUSED),
     "A14: the access token's time is over": (short_lived, half_its_time, REFUSED),
     "A14: the registry token's time is over": (granted, all_its_time, REFUSED),
     "A14: anonymous, the registry token's time is over": (everybody, all_its_time, REFUSED),

@@ -76,6 +76,7 @@ from berth.services.secret_group import SecretGroupService
 from berth.services.services import Services
 from berth.services.session import SessionService
 from berth.services.site import SiteService
+from berth.services.suspension import SuspensionService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 
@@ -179,6 +180,7 @@ async def make_berth(
     )
     services = Services(
         accounts=AccountService(store=store, clock=clock),
+        suspensions=SuspensionService(store=store, clock=clock, wake=lambda: None),
         teams=TeamService(store=store, clock=clock),
         repositories=repositories,
         repository_transfers=RepositoryTransferService(store=store, clock=clock),

@@ -66,7 +66,7 @@ async def codespace_token(berth: Berth, repository_id: int, owner: int) -> tuple
             "name": f"'cs-{repository_id}-{owner}'", "display_name": "''", "environment_id": "''", "owner_id": owner,
             "repository_id": repository_id, "ref": "'main'", "machine": "''", "location": "''",
             "idle_timeout_minutes": 30, "retention_period_minutes": 0, "desired": "'running'", "generation": 1,
-            "seen": 0, "phase": "'running'", "epoch": 0, "attempts": 0,
+            "seen": 0, "phase": "'available'", "epoch": 0, "attempts": 0,
             "created_at": "CURRENT_TIMESTAMP", "updated_at": "CURRENT_TIMESTAMP", "last_used_at": "CURRENT_TIMESTAMP",
         }  # fmt: skip
         columns, cells = ", ".join(values), ", ".join(str(value) for value in values.values())

@@ -489,6 +489,25 @@ async def test_a_token_that_is_revoked_ends_it(world: World) -> None:
         assert not world.stream.closed or not world.engine.streams[0].closed  # the other goes on
 
 
+async def test_a_user_who_is_suspended_ends_it(world: World) -> None:
+    """domain/suspension.py, policy 1: what is open ends, nothing more gets in; and is let in again when he is back."""
+    async with world.connect() as wire:
+        await say(wire, SH)
+        await world.until(lambda: bool(world.engine.streams))
+        assert (await world.berth.admin.put("/users/octo/suspended")).status_code == 204
+        last, code = await hear_end(wire)
+        assert (last.code if isinstance(last, Broken) else last, code) == ("exec.token_ended", 1000)
+    await world.until_killed()
+    with pytest.raises(InvalidStatus) as caught:
+        async with world.connect():
+            pass
+    assert caught.value.response.status_code == 401
+    assert (await world.berth.admin.delete("/users/octo/suspended")).status_code == 204
+    await world.set_row(phase=Phase.AVAILABLE, desired=Desired.RUNNING)
+    async with world.connect():
+        pass
+
+
 @pytest.mark.parametrize(
     ("values", "code"),
     [

@@ -57,6 +57,8 @@ ROWS: dict[str, Row] = {
     "POST /graphql": Row(body={"query": "{ viewer { login } }"}, status=200),
     "POST /user/tokens": Row(body={"scopes": ["repo"]}, status=201),
     "DELETE /user/tokens/{id}": Row(),
+    "PUT /users/{username}/suspended": Row(body={"reason": "left"}, values={"username": "eve"}, admin=True),
+    "DELETE /users/{username}/suspended": Row(body={"reason": "is back"}, values={"username": "eve"}, admin=True),
     "POST /admin/users": Row(body={"login": "bob", "email": "b@example.com"}, status=201, admin=True),
     "POST /admin/users/{login}/authorizations": Row(body={"scopes": ["repo"]}, status=201, admin=True),
     "POST /admin/users/{login}/invitation": Row(status=201, admin=True),

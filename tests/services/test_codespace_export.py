@@ -328,6 +328,19 @@ async def test_who_only_reads_exports_nothing(world: ExportWorld) -> None:
     assert (await world.service.get(rita, codespace.name, None)).repository.full_name == "-/hidden"
 
 
+async def test_nothing_is_exported_in_the_name_of_who_is_suspended(world: ExportWorld, codespace: Codespace) -> None:
+    export = await world.start(codespace.name)
+    for at in (export.created_at, None):
+        async with world.store.begin() as connection:
+            olga = accounts.c.id == world.codespaces.secrets.accounts["olga"]
+            await connection.execute(accounts.update().where(olga).values(suspended_at=at))
+        if at is None:
+            export = await world.start(codespace.name)
+        done = await world.step(export.id)
+        assert (done.finding is None, bool(world.branches)) == (at is None, at is None)
+        assert done.finding is None or done.finding.code == "account.suspended"
+
+
 async def test_a6_a_token_that_may_not_write_exports_nothing(world: ExportWorld, codespace: Codespace) -> None:
     weak = replace(world.codespaces.secrets.subject("olga"), scopes=frozenset({Scope.CODESPACE}))
     with pytest.raises(NotFound):

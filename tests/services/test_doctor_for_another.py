@@ -9,11 +9,12 @@ from tests.codespace_world import HOST, IMAGE, PASSWORD, CodespaceWorld, make_co
 from tests.secret_world import MINE
 from tests.services.test_doctor import code, doctor_of
 
+from berth.adapters.store import suspension as suspension_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import audit_log
 from berth.domain.access import Subject
 from berth.domain.access_token import TokenKind
-from berth.domain.problem import NotFound, Problem
+from berth.domain.problem import Conflict, NotFound, Problem
 from berth.domain.scope import Scope
 from berth.services.doctor import DoctorService
 
@@ -100,3 +101,18 @@ async def refusal(service: DoctorService, caller: Subject, login: str) -> tuple[
     with pytest.raises(NotFound) as refused:
         await service.examine(caller, "acme", "web", IMAGE, login=login)
     return type(refused.value), refused.value.code, refused.value.message
+
+
+async def test_nothing_is_tried_for_who_is_suspended(world: CodespaceWorld, service: DoctorService) -> None:
+    await give_wim_a_triple(world)
+    for at in (world.secrets.clock.now(), None):
+        async with world.store.begin() as connection:
+            await suspension_rows.set_suspension(connection, world.secrets.accounts["wim"], at, None)
+        call = service.examine(site_admin(world), "acme", "web", IMAGE, login="wim")
+        if at is None:
+            assert (await call).is_healthy
+            continue
+        with pytest.raises(Conflict) as refused:
+            await call
+        assert refused.value.code == "account.suspended"
+        assert world.registry.asked == []

@@ -1,9 +1,12 @@
 """Why somebody may or may not: the registry's own decision, shown to the package's admins (A13)."""
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.account_world import outcome, outcomes
 from tests.package_world import PackageWorld
 
+from berth.adapters.store import suspension as suspension_rows
 from berth.domain.access import Effect
 from berth.domain.package_access import PackageAction
 from berth.domain.package_role import PackageRole
@@ -120,6 +123,17 @@ async def test_a13_whom_and_what_the_asker_may_not_know(packages: PackageWorld) 
     for login in ("nobody", "acme"):
         call = service.of_user(packages.who("olga"), place, pull, login)
         assert await outcome(call) == "Invalid package.user_unknown"
+
+
+async def test_who_is_suspended_may_nothing_whatever_his_role(packages: PackageWorld) -> None:
+    await packages.package("acme/app")
+    await packages.grant("acme/app", "mia", PackageRole.READ)
+    before = (await of_user(packages, "mia")).decision
+    assert before
+    async with packages.accounts.store.begin() as connection:
+        await suspension_rows.set_suspension(connection, packages.who("mia").account_id, datetime.now(UTC), "left")
+    after = (await of_user(packages, "mia")).decision
+    assert (after.allowed, after.trail[:-1], after.trail[-1].rule) == (False, before.trail, "account.suspended")
 
 
 def test_an_action_is_one_of_four() -> None:

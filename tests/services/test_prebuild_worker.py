@@ -18,7 +18,7 @@ from berth.adapters.store import prebuild as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.package_tables import packages, uploads
 from berth.adapters.store.prebuild_tables import prebuilds
-from berth.adapters.store.tables import collaborators, repositories
+from berth.adapters.store.tables import accounts, collaborators, repositories
 from berth.domain.codespace_policy import CodespacePolicy
 from berth.domain.image_build import built_image_name
 from berth.domain.image_reference import Digest
@@ -271,6 +271,20 @@ async def test_it_is_made_by_the_rights_of_who_administers(world: PrebuildWorld)
     async with world.store.begin() as connection:
         await connection.execute(collaborators.delete().where(collaborators.c.user_id == wim))
     assert code(await world.step(made)) == "prebuild.no_administrator"
+
+
+@ONCE
+async def test_nothing_is_made_in_the_name_of_who_is_suspended(world: PrebuildWorld) -> None:
+    made = await world.make()
+    assert made.state is PrebuildState.READY
+    for at, code_of_it in ((world.codespaces.secrets.clock.now(), "prebuild.creator_suspended"), (None, None)):
+        async with world.store.begin() as connection:
+            olga = accounts.c.id == world.codespaces.secrets.accounts["olga"]
+            await connection.execute(accounts.update().where(olga).values(suspended_at=at))
+        done = await world.step(made)
+        assert (None if done.finding is None else done.finding.code) == code_of_it
+        assert len(await world.versions()) == 1, "what is there stays"
+        assert await world.count_tokens() == 0
 
 
 @ONCE

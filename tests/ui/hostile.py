@@ -59,6 +59,7 @@ _HOOK = failed_hook_to_json(FailedHook(hook=HOSTILE, exit_code=1, at=datetime.no
 WRITTEN: dict[Column[Any], str] = {
     tables.accounts.c.name: HOSTILE,
     tables.accounts.c.email: HOSTILE,
+    tables.accounts.c.suspension_reason: HOSTILE,
     tables.audit_log.c.actor_login: HOSTILE,
     tables.audit_log.c.action: HOSTILE,
     tables.audit_log.c.target: HOSTILE,
@@ -223,3 +224,5 @@ async def _write(store: Store) -> None:
         await connection.execute(
             update(tables.accounts).where(tables.accounts.c.login == "octo").values(site_admin=True)
         )
+        where = tables.accounts.c.login == "ada"
+        await connection.execute(update(tables.accounts).where(where).values(suspended_at=datetime.now(UTC)))

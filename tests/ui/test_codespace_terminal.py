@@ -274,6 +274,21 @@ async def test_signing_out_ends_it(world: World) -> None:
     await world.until_killed()
 
 
+async def test_a_user_who_is_suspended_ends_it(world: World) -> None:
+    """domain/suspension.py, policy 1."""
+    async with world.connect() as wire:
+        await begin(world, wire)
+        assert (await world.console.berth.admin.put("/users/octo/suspended")).status_code == 204
+        last = await hear(wire)
+        assert isinstance(last, Broken)
+        assert last.code == "exec.session_ended"
+    await world.until_killed()
+    with pytest.raises(InvalidStatus) as caught:
+        async with world.connect():
+            pass
+    assert caught.value.response.status_code == 401
+
+
 async def test_only_what_runs_can_be_entered(world: World) -> None:
     await set_row(world.console, world.name, **STOPPED)
     status, said = await world.refused()

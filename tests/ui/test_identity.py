@@ -85,6 +85,29 @@ async def test_one_links_an_identity_and_signs_in_by_it(open_console: Open, prov
         assert (await sign_in(console.browser(), provider, "sub-ada"))[0] == 403
 
 
+async def test_who_is_suspended_is_told_so_once_the_provider_has_said_who_it_is(
+    open_console: Open, provider: Provider
+) -> None:
+    """domain/suspension.py, policy 5: by an identity that is linked, and by an address that would be."""
+    async with open_console(UnknownIdentity.LINK_BY_EMAIL, UnknownIdentity.CREATE_USER) as console:
+        await console.person("octo")
+        admin = console.berth.admin
+        for linked in (0, 1):
+            assert (await admin.put("/users/octo/suspended")).status_code == 204
+            browser = console.browser()
+            status, page = await sign_in(browser, provider, "sub-octo")
+            assert (status, "Your account is suspended." in page) == (403, True)
+            assert await who_is(browser) is None
+            async with console.berth.store.read() as connection:
+                found = await connection.execute(text("SELECT count(*) FROM account_identities"))
+                assert found.scalar_one() == linked, "nothing was linked to it"
+            users = [each["login"] for each in (await admin.get("/users")).json()]
+            assert users == ["admin", "octo"], "and nobody made anew"
+            assert (await admin.delete("/users/octo/suspended")).status_code == 204
+            assert (await sign_in(browser, provider, "sub-octo"))[0] == 303
+            assert await who_is(browser) == "octo"
+
+
 async def test_what_is_asked_of_the_provider(open_console: Open, provider: Provider) -> None:
     async with open_console() as console:
         browser = console.browser()

@@ -84,6 +84,26 @@ def invite(login: str, as_json: AsJSON = False) -> None:
     out(clean_line(invitation.url))
 
 
+_Reason = Annotated[str, typer.Option("--reason", help="For the audit log of the account.")]
+
+
+@app.command()
+def suspend(login: str, reason: _Reason = "") -> None:
+    """Suspend a user: nobody signs in as them any more."""
+    with connect() as client:
+        client.suspend(login, reason)
+    say(f"Suspended {clean_line(login)}: sessions ended, no password or token is taken, codespaces stop.")
+    say(f"Nothing else was deleted. To undo it: berth admin unsuspend {clean_line(login)}")
+
+
+@app.command()
+def unsuspend(login: str, reason: _Reason = "") -> None:
+    """Unsuspend a user. Tokens work again at once."""
+    with connect() as client:
+        client.unsuspend(login, reason)
+    say(f"{clean_line(login)} is not suspended any more.")
+
+
 @app.command("create-organization")
 def create_organization(
     login: str,

@@ -50,6 +50,12 @@ class AccountCalls(Connection):
     def invite(self, login: str) -> Invitation:
         return self.send("POST", f"/admin/users/{part(login)}/invitation", Invitation)
 
+    def suspend(self, login: str, reason: str) -> None:
+        self.request("PUT", f"/users/{part(login)}/suspended", {"reason": reason})
+
+    def unsuspend(self, login: str, reason: str) -> None:
+        self.request("DELETE", f"/users/{part(login)}/suspended", {"reason": reason})
+
     def create_organization(self, login: str, admin: str) -> User:
         return self.send("POST", "/admin/organizations", User, {"login": login, "admin": admin})
 

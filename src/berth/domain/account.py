@@ -59,6 +59,12 @@ class Account:
     site_admin: bool
     created_at: datetime
     updated_at: datetime
+    suspended_at: datetime | None = None
+    suspension_reason: str | None = None
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.suspended_at is not None
 
     @property
     def git_name(self) -> str:

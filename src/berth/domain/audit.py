@@ -11,7 +11,7 @@ _LAST_YEAR = 9998  # the day after has to be one, too
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEvent:
     """A row. The actor is named as he was then; he may be gone, or be the server itself (None and empty). `detail` holds
-    rule names and names, never inputs.
+    rule names and names, never inputs; of a suspension its reason.
     """
 
     id: int

@@ -1,6 +1,7 @@
 """Who may have codespaces of an organization's repositories, as its owners set it.
 
 Policy, in evaluation order; reading the repository is a condition before all of it, and not decided here:
+0. A user who is suspended has none (domain/suspension.py).
 1. A user's own repositories, and an organization that never said anything: whoever may read.
 2. `disabled`: nobody, its owners included.
 3. `all_members`: its members. `all_members_and_outside_collaborators`: also those with a role on the repository by name.
@@ -17,6 +18,7 @@ from enum import StrEnum
 from berth.domain.access import Decision, Effect, Reason, RepositoryFacts
 from berth.domain.problem import Denied, Invalid
 from berth.domain.role import Role
+from berth.domain.suspension import suspended, why_suspended
 
 MAX_NAMES = 100  # in one request. Source: GitHub's OpenAPI description, selected_usernames
 
@@ -32,14 +34,17 @@ class AccessVisibility(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CodespaceAccess:
-    """What the repository's owner says of one user. `visibility` is None where nothing was said."""
+    """What the repository's owner says of one user, and the server. `visibility` is None where nothing was said."""
 
     visibility: str | None = None
     is_selected: bool = False
+    is_suspended: bool = False
 
 
 def decide_access(access: CodespaceAccess, facts: RepositoryFacts) -> Decision:
     """May this user have a codespace of this repository, which he may read?"""
+    if access.is_suspended:
+        return _deny(why_suspended())
     outside = max(facts.collaborator_role, facts.team_role) > Role.NONE
     match access.visibility:
         case None:
@@ -61,6 +66,8 @@ def decide_access(access: CodespaceAccess, facts: RepositoryFacts) -> Decision:
 
 def require_access(decision: Decision, organization: str) -> None:
     """Raises Denied."""
+    if why_suspended() in decision.trail:
+        raise suspended()
     if not decision:
         raise Denied(
             f"{decision.trail[-1].text.rstrip('.')}: {organization}.",

@@ -240,6 +240,13 @@ NO_ADMINISTRATOR = Finding(
     next_step="Delete it and create it again: it is made by the rights of who does.",
 )
 
+CREATOR_SUSPENDED = Finding(
+    code="prebuild.creator_suspended",
+    sentence="Whoever configured this prebuild is suspended.",
+    fixer=Fixer.REPOSITORY_ADMIN,
+    next_step="Delete it and create it again: it is made by the rights of who does.",
+)
+
 
 INTERRUPTED = Finding(
     code="prebuild.interrupted",

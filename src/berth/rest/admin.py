@@ -9,7 +9,7 @@ from berth.domain.scope import Scope
 from berth.edge.timestamp import timestamp
 from berth.rest.access_token import token_body
 from berth.rest.app import Route
-from berth.rest.call import Call, json_response
+from berth.rest.call import Call, json_response, no_content
 from berth.rest.views import organization_simple, simple_user
 from berth.services.access_token import NewToken
 
@@ -21,6 +21,13 @@ class CreateUser(msgspec.Struct, kw_only=True):
 
     login: str
     email: str | None = None
+    suspended: bool = False
+
+
+class Suspension(msgspec.Struct, kw_only=True):
+    """The body, if there is any, of a suspension and of its end. Clients without a reason send `null` (go-github), or nothing."""
+
+    reason: str | None = None
 
 
 class CreateOrganization(msgspec.Struct, kw_only=True):
@@ -39,8 +46,20 @@ class CreateAuthorization(msgspec.Struct, kw_only=True):
 
 async def create_user(call: Call) -> Response:
     body = await call.json(CreateUser)
-    user = await call.services.accounts.create_user(call.user, body.login, body.email)
+    user = await call.services.accounts.create_user(call.user, body.login, body.email, is_suspended=body.suspended)
     return json_response(simple_user(call.links, user), 201)
+
+
+async def suspend(call: Call) -> Response:
+    body = await call.json(Suspension, nullable=True)
+    await call.services.suspensions.suspend(call.user, call.path("username"), body.reason or "")
+    return no_content()
+
+
+async def unsuspend(call: Call) -> Response:
+    body = await call.json(Suspension, nullable=True)
+    await call.services.suspensions.unsuspend(call.user, call.path("username"), body.reason or "")
+    return no_content()
 
 
 async def create_organization(call: Call) -> Response:
@@ -87,4 +106,6 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/admin/users/{login}/authorizations", create_authorization, _SCOPES),
     Route("POST", "/admin/users/{login}/invitation", create_invitation, _SCOPES),
     Route("POST", "/admin/organizations", create_organization, _SCOPES),
+    Route("PUT", "/users/{username}/suspended", suspend, _SCOPES),
+    Route("DELETE", "/users/{username}/suspended", unsuspend, _SCOPES),
 )

@@ -83,8 +83,8 @@ class Call(Asked):
         while (await self.request.receive())["type"] != "http.disconnect":
             pass
 
-    async def json(self, kind: type[Struct]) -> Struct:
-        """The body as a request type; unknown keys are ignored, an empty body is `{}`.
+    async def json(self, kind: type[Struct], *, nullable: bool = False) -> Struct:
+        """The body as a request type; unknown keys are ignored, an empty body is `{}`, and so is `null` of a `nullable` one.
 
         Raises Invalid: 400 for what is no JSON object, 422 for a wrong type or a missing parameter (GitHub's texts).
         """
@@ -93,6 +93,8 @@ class Call(Asked):
             parsed = msgspec.json.decode(raw or b"{}")
         except (msgspec.DecodeError, RecursionError):
             raise Invalid("Problems parsing JSON", code="request.malformed") from None
+        if parsed is None and nullable:
+            parsed = {}
         if not isinstance(parsed, dict):
             raise Invalid("Body should be a JSON object", code="request.malformed")
         if b"\\u0000" in raw and _has_nul(parsed):

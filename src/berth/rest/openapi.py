@@ -31,10 +31,14 @@ _STATUSES = ("400", "401", "403", "404", "422", "default")
 
 _MOVED = {"$ref": "#/components/responses/moved"}
 
+# For site administrators. As it stands in GitHub's schema `user-search-result-item`.
+_SUSPENDED_AT = {"type": ["string", "null"], "format": "date-time"}
 # What our bodies have beside what GitHub's description has.
 _ADDED: dict[str, dict[str, Any]] = {
     "codespace": {"finding": FINDING, "failed_hook": FAILED_HOOK, "retention_notice": {"type": "string"}},
     "codespace-export-details": {"finding": FINDING},
+    "public-user": {"suspended_at": _SUSPENDED_AT},
+    "private-user": {"suspended_at": _SUSPENDED_AT},
     "package": {"internal": {"type": "boolean"}},
 }
 # What operations take beside what GitHub's description has; nothing of it is required.

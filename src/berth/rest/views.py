@@ -5,8 +5,8 @@ Source: GitHub's OpenAPI description; tests validate each body against it. Bodie
 
 from typing import Any
 
-from berth.domain.account import Account, Team
-from berth.edge.timestamp import timestamp
+from berth.domain.account import Account, AccountType, Team
+from berth.edge.timestamp import maybe_timestamp, timestamp
 from berth.rest.call import Links
 from berth.rest.repository_views import full_repository, minimal_repository, repository_item
 from berth.rest.simple_user import node_id, simple_user_of
@@ -35,8 +35,10 @@ def simple_user(links: Links, account: Account) -> dict[str, Any]:
 
 
 def public_user(links: Links, view: AccountView) -> dict[str, Any]:
-    """GitHub's `public-user`, which allows no other keys. Email addresses are not shown to others."""
+    """GitHub's `public-user`. Email addresses are not shown to others; whether he is suspended, to site administrators."""
     account = view.account
+    of_a_user = view.is_for_site_admin and account.type is AccountType.USER
+    suspension = {"suspended_at": maybe_timestamp(account.suspended_at)} if of_a_user else {}
     return {
         **simple_user(links, account),
         "user_view_type": "public",
@@ -53,6 +55,7 @@ def public_user(links: Links, view: AccountView) -> dict[str, Any]:
         "following": 0,
         "created_at": timestamp(account.created_at),
         "updated_at": timestamp(account.updated_at),
+        **suspension,
     }
 
 

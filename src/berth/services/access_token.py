@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store import access_token as rows
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import audit
+from berth.adapters.store import suspension as suspension_rows
 from berth.adapters.store.access_token import TokenHolder
 from berth.adapters.store.database import Store
 from berth.domain.access import Subject
@@ -26,6 +27,7 @@ from berth.domain.account import Account, AccountType
 from berth.domain.problem import Denied, Invalid, NotFound, Problem
 from berth.domain.scope import Scope, expand_scopes, parse_scopes
 from berth.domain.secret_text import SecretText
+from berth.domain.suspension import require_active
 from berth.services.account import get_account, require_personal, require_site_admin
 from berth.services.ports import Clock, Entropy
 
@@ -78,7 +80,10 @@ class AccessTokenService:
         self._entropy = entropy
 
     async def find_subject(self, value: SecretText) -> Subject | None:
-        """Who this token proves; None for anything bad, expired or revoked. Does not ask the database about rubbish."""
+        """Who this token proves; None for a bad, expired or revoked one, and a suspended user's.
+
+        Does not ask the database about rubbish.
+        """
         if find_token_kind(value.reveal()) is None:
             return None
         now = self._clock.now()
@@ -90,7 +95,10 @@ class AccessTokenService:
         return to_subject(holder)
 
     async def find_by_id(self, token_id: int) -> KnownToken | None:
-        """Who a token proves that was shown before, with what tells whether it is still valid. None: it was revoked."""
+        """Who a token proves that was shown before, with what tells whether it is still valid.
+
+        None: it was revoked, or its user is suspended.
+        """
         async with self._store.look() as connection:
             holder = await rows.find_holder_by_id(connection, token_id)
         return None if holder is None else KnownToken(subject=to_subject(holder), token=holder.token)
@@ -135,6 +143,7 @@ class AccessTokenService:
         scopes = parse_scopes(words)
         if len(note) > _MAX_NOTE:
             raise Invalid(f"A note has at most {_MAX_NOTE} characters.", field="note", code="token.note")
+        require_active(owner)
         self._check_scopes(subject, owner, scopes)
         expires_at = await self._check_expiry(connection, subject, expires_at)
         value = make_token(TokenKind.PERSONAL, self._entropy.token_bytes(32))
@@ -216,7 +225,8 @@ class AccessTokenService:
     async def renew_site_admin_token(self) -> SecretText:
         """A new token with every scope for `admin`; the one of the first start, or the last renewal, ends.
 
-        For whoever runs the server and reads its DATA_DIR: no token is asked for. Raises NotFound before the first start.
+        For whoever runs the server and reads its DATA_DIR: no token is asked for, and if somebody suspended `admin`, that is
+        over. Raises NotFound before the first start.
         """
         now = self._clock.now()
         async with self._store.begin() as connection:
@@ -224,6 +234,12 @@ class AccessTokenService:
             if admin is None:
                 raise NotFound("The server has not been started yet.", code="cli.admin_token")
             await rows.delete_tokens_by_note(connection, admin.id, _FIRST_START)
+            if admin.is_suspended:
+                await suspension_rows.set_suspension(connection, admin.id, None, None)
+                action = "user.unsuspend"
+                await audit.record(
+                    connection, at=now, actor=None, action=action, account_id=admin.id, target=admin.login
+                )
             return await self._insert_admin_token(connection, admin.id, now)
 
     async def _insert_admin_token(self, connection: AsyncConnection, admin_id: int, now: datetime) -> SecretText:

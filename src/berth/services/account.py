@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store import account as rows
 from berth.adapters.store import audit
 from berth.adapters.store import repository as repository_rows
+from berth.adapters.store import suspension as suspension_rows
 from berth.adapters.store.database import Store
 from berth.domain.access import OrganizationFacts, Subject
 from berth.domain.access_token import TokenKind
@@ -26,6 +27,7 @@ class AccountView:
     account: Account
     public_repositories: int
     private_repositories: int  # private and internal; edges show it to the account itself only
+    is_for_site_admin: bool = False  # whom edges show `suspended_at`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +39,16 @@ class MembershipView:
     role: OrganizationRole
 
 
+def is_site_admin(subject: Subject | None) -> bool:
+    """Only by a personal token with the scope site_admin, of a site administrator."""
+    if subject is None:
+        return False
+    return subject.site_admin and subject.token_kind is TokenKind.PERSONAL and subject.has(Scope.SITE_ADMIN)
+
+
 def require_site_admin(subject: Subject) -> None:
-    """Only a personal token with the scope site_admin, of a site administrator. Raises Denied."""
-    if not (subject.site_admin and subject.token_kind is TokenKind.PERSONAL and subject.has(Scope.SITE_ADMIN)):
+    """Raises Denied."""
+    if not is_site_admin(subject):
         raise Denied(
             "This is for site administrators.",
             code="account.not_site_admin",
@@ -99,7 +108,7 @@ class AccountService:
     async def get(self, subject: Subject | None, login: str) -> AccountView:
         """A user or an organization. Raises NotFound."""
         async with self._store.read() as connection:
-            return await self._view(connection, await get_account(connection, login))
+            return await self._view(connection, await get_account(connection, login), subject)
 
     async def get_own(self, subject: Subject) -> AccountView:
         """Raises Denied for a workflow's token: its job works for a repository and learns nothing of the person."""
@@ -110,16 +119,22 @@ class AccountService:
                 remedy="Use a personal access token.",
             )
         async with self._store.read() as connection:
-            return await self._view(connection, await get_account(connection, subject.login))
+            return await self._view(connection, await get_account(connection, subject.login), subject)
 
     async def get_organization(self, subject: Subject | None, login: str) -> AccountView:
         """Raises NotFound, for a user too."""
         async with self._store.read() as connection:
-            return await self._view(connection, await get_account(connection, login, AccountType.ORGANIZATION))
+            account = await get_account(connection, login, AccountType.ORGANIZATION)
+            return await self._view(connection, account, subject)
 
-    async def _view(self, connection: AsyncConnection, account: Account) -> AccountView:
+    async def _view(self, connection: AsyncConnection, account: Account, subject: Subject | None) -> AccountView:
         public, private = await repository_rows.count_repositories(connection, account.id)
-        return AccountView(account=account, public_repositories=public, private_repositories=private)
+        return AccountView(
+            account=account,
+            public_repositories=public,
+            private_repositories=private,
+            is_for_site_admin=is_site_admin(subject),
+        )
 
     async def list_users(self, subject: Subject | None, *, limit: int, offset: int) -> tuple[list[Account], int]:
         async with self._store.read() as connection:
@@ -202,7 +217,9 @@ class AccountService:
                 remedy="Make somebody else an owner first.",
             )
 
-    async def create_user(self, subject: Subject, login: str, email: str | None) -> Account:
+    async def create_user(
+        self, subject: Subject, login: str, email: str | None, *, is_suspended: bool = False
+    ) -> Account:
         """Site administrators only. Raises Invalid."""
         require_site_admin(subject)
         if email and not _EMAIL.fullmatch(email):
@@ -212,6 +229,11 @@ class AccountService:
                 connection, login=parse_login(login), kind=AccountType.USER, now=self._clock.now(), email=email or None
             )
             await self._record(connection, subject, "user.create", user.id, user.login)
+            if is_suspended:
+                reason = f"Suspended by {subject.login}"
+                await suspension_rows.set_suspension(connection, user.id, self._clock.now(), reason)
+                await self._record(connection, subject, "user.suspend", user.id, user.login, reason)
+                user = await get_account(connection, login)
         return user
 
     async def create_organization(self, subject: Subject, login: str, owner: str) -> Account:

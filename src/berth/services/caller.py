@@ -1,7 +1,7 @@
 """Who a caller is by now, for what goes on longer than a request: a command that is talked to, a log that is followed.
 
-1. It is looked at again every LOOK_EVERY_S. A token that was revoked or has expired, and a session of the console that was
-   ended, are nobody's any more.
+1. It is looked at again every LOOK_EVERY_S. A token that was revoked or has expired, a session of the console that was
+   ended, and both of a user who was suspended, are nobody's any more.
 2. A database that does not answer ends nothing at first; after FAILED_LOOKS nobody knows who may any more.
 """
 

@@ -39,6 +39,7 @@ from berth.domain.launch import INTERNAL, finding_of
 from berth.domain.problem import Problem, is_passing
 from berth.domain.repository import Repository
 from berth.domain.role import Role
+from berth.domain.suspension import suspended
 from berth.services.codespace_activity import CodespaceActivity
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_export import find_branch
@@ -143,6 +144,8 @@ class CodespaceExportWorker:
             facts = await repository_rows.gather_facts(connection, codespace.owner_id, codespace.repository_id)
         if owner is None or repository is None or facts is None or role_without_token(facts) < Role.PULL:
             raise codespace_gone()  # for him; by no name that it got since (A13)
+        if owner.is_suspended:
+            raise suspended()
         if role_without_token(facts) < Role.PUSH:
             raise may_not_push(repository.full_name)
         return _Source(codespace=codespace, owner=owner, repository=repository)

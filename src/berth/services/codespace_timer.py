@@ -1,5 +1,7 @@
 """What happens to codespaces because time passes: asked for by the loop itself, as a user would ask for it.
 
+What a suspended user's request, late, lets run in spite of all is seen here, too, and stopped (domain/suspension.py, policy 2).
+
 A use or a request that comes at the same moment wins: the row is changed only if it is still what was looked at.
 """
 
@@ -9,11 +11,13 @@ from berth.adapters.store import audit
 from berth.adapters.store import codespace as rows
 from berth.adapters.store import codespace_policy as policy_rows
 from berth.adapters.store import repository as repository_rows
+from berth.adapters.store import suspension as suspension_rows
 from berth.adapters.store.database import Store
 from berth.domain.codespace import Codespace
 from berth.domain.codespace_policy import longest_of
 from berth.domain.codespace_timer import Expiry, TimeLimits, expiry_of, idle_at, idle_minutes
 from berth.domain.lifecycle import Desired
+from berth.domain.suspension import STOP_NOTICE
 from berth.services.codespace_request import CodespaceLimits
 from berth.services.ports import Clock
 from berth.services.reconcile import Claim
@@ -31,14 +35,22 @@ class CodespaceTimer:
         self._limits = limits
 
     async def look_at_running(self, claim: Claim, codespace: Codespace) -> float:
-        """Stop it if nobody used it for long enough; in how many seconds to look again."""
+        """Stop it if nobody used it for long enough, or its owner is suspended; in how many seconds to look again."""
+        async with self._store.read() as connection:
+            suspended = await suspension_rows.is_suspended(connection, codespace.owner_id)
+        if suspended:
+            await self._stop(claim, codespace, STOP_NOTICE, "codespace.stop")
+            return _AGAIN_S
         limits = await self._longest(codespace)
         left_s = (idle_at(codespace, limits) - self._clock.now()).total_seconds()
         if left_s > 0:
             return left_s
         notice = f"It was not used for {idle_minutes(codespace, limits)} minutes."
-        await self._ask(claim, codespace, Desired.STOPPED, f"Stopping. {notice}", stop_notice=notice)
+        await self._stop(claim, codespace, notice, "codespace.idle")
         return _AGAIN_S
+
+    async def _stop(self, claim: Claim, codespace: Codespace, notice: str, action: str) -> None:
+        await self._ask(claim, codespace, Desired.STOPPED, f"Stopping. {notice}", action, stop_notice=notice)
 
     async def look_at_stopped(self, claim: Claim, codespace: Codespace) -> float | None:
         """Warn of its deletion, then delete it; in how many seconds to look again. None: when a request comes."""
@@ -46,7 +58,8 @@ class CodespaceTimer:
         if expiry is None:
             return None
         if now >= expiry.at:
-            await self._ask(claim, codespace, Desired.DELETED, "Deleting. It was kept for as long as it was to be.")
+            why = "Deleting. It was kept for as long as it was to be."
+            await self._ask(claim, codespace, Desired.DELETED, why, "codespace.expire")
             return _AGAIN_S
         if now < expiry.warned_from:
             return (expiry.warned_from - now).total_seconds()
@@ -66,10 +79,11 @@ class CodespaceTimer:
             await claim.note_in(connection, expiry_warned=True)
             await rows.append_log(connection, codespace.id, self._clock.now(), [("phase", expiry.notice)])
 
-    async def _ask(self, claim: Claim, codespace: Codespace, desired: Desired, why: str, **values: object) -> None:
+    async def _ask(
+        self, claim: Claim, codespace: Codespace, desired: Desired, why: str, action: str, **values: object
+    ) -> None:
         """Store what is desired now, say why in the creation log, and record it. Nothing, if the row has changed."""
         now = self._clock.now()
-        action = f"codespace.{'expire' if desired is Desired.DELETED else 'idle'}"
         async with self._store.begin() as connection:
             if not await rows.request_unchanged(
                 connection, codespace, claim.epoch, desired, {**values, "updated_at": now}

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from berth.adapters.store import account as account_rows
 from berth.adapters.store import codespace as codespace_rows
 from berth.adapters.store import credential_refresh as refresh_rows
+from berth.adapters.store import suspension as suspension_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.tables import credential_refreshes
 from berth.domain.codespace import Codespace
@@ -86,8 +87,12 @@ class CredentialRefreshWorker:
         return None
 
     async def _find(self, claim: Claim) -> Codespace | None:
+        """None as well for a suspended user's, which is about to be stopped (domain/suspension.py, policy 2)."""
         async with self._store.read() as connection:
-            return await codespace_rows.find_codespace_by_id(connection, claim.row.codespace_id)
+            codespace = await codespace_rows.find_codespace_by_id(connection, claim.row.codespace_id)
+            if codespace is None or await suspension_rows.is_suspended(connection, codespace.owner_id):
+                return None
+        return codespace
 
     async def _refresh(self, claim: Claim, codespace: Codespace) -> Outcome:
         container_id, user = codespace.container_id or "", codespace.remote_user or ""

@@ -33,6 +33,7 @@ from berth.domain.registry_triple import assemble
 from berth.domain.repository import Repository
 from berth.domain.scope import Scope
 from berth.domain.secret_text import SecretText
+from berth.domain.suspension import require_active
 from berth.services.account import get_account, require_site_admin
 from berth.services.account_turn import AccountTurns
 from berth.services.codespace_policy import require_images
@@ -100,7 +101,7 @@ class DoctorService:
         return diagnosis
 
     async def _examined(self, subject: Subject, login: str | None) -> Subject:
-        """As whom it is looked: the caller himself, or the user that a site administrator names. Raises NotFound."""
+        """As whom it is looked: the caller himself, or the user that a site administrator names. Raises NotFound, Conflict."""
         if login is None or login.lower() == subject.login.lower():
             return subject
         try:
@@ -109,6 +110,7 @@ class DoctorService:
             raise NotFound("Not Found", code="account.not_found") from None
         async with self._store.read() as connection:
             user = await get_account(connection, login, AccountType.USER)
+        require_active(user)
         return Subject(
             account_id=user.id,
             login=user.login,

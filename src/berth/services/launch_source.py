@@ -17,6 +17,7 @@ from berth.domain.finding import Finding, Fixer
 from berth.domain.host_option import HostOption
 from berth.domain.repository import Repository
 from berth.domain.role import Role
+from berth.domain.suspension import FINDING as SUSPENDED_FINDING
 from berth.services.codespace_policy import find_allowances
 from berth.services.launch_failure import LaunchFailed
 from berth.services.ports import Container
@@ -62,6 +63,8 @@ class LaunchSources:
             if owner is None or repository is None or facts is None or role_without_token(facts) < Role.PULL:
                 raise LaunchFailed(_NOT_READABLE)
             allowances = await find_allowances(connection, repository, self._site_options)
+        if access.is_suspended:
+            raise LaunchFailed(SUSPENDED_FINDING)
         decision = decide_access(access, facts)
         if not decision:
             raise LaunchFailed(

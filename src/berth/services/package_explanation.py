@@ -1,7 +1,7 @@
 """Use case: what somebody may do with a package, and by which rules. For who may administer it.
 
 It asks the decision that the registry asks, and has no rule of its own:
-1. of a user, about his role alone: with a personal token of every scope for packages;
+1. of a user, about his role alone: with a personal token of every scope for packages; one who is suspended may nothing;
 2. of a repository, about the token of a codespace that was launched from it, for a pull; about the token of one of its
    workflows, with `packages: write`, for anything else. Both for somebody who may write to the repository.
 
@@ -22,6 +22,7 @@ from berth.domain.package import Package
 from berth.domain.package_access import PackageAction, PackageFacts, decide_package
 from berth.domain.problem import Invalid
 from berth.domain.scope import Scope, expand_scopes
+from berth.domain.suspension import refuse_suspended
 from berth.domain.workflow_permissions import WorkflowPermission, WorkflowPermissions
 from berth.services.package_access import PackagePlace, find_allowed, unknown_repository
 
@@ -70,7 +71,8 @@ class PackageExplanationService:
                 scopes=_ALL_SCOPES,
             )
             known = await rows.get_known_package_by_id(connection, Asker(user.id), package.id)
-        return _explain(package, action, user.login, asked, known.facts)
+        explained = _explain(package, action, user.login, asked, known.facts)
+        return replace(explained, decision=refuse_suspended(explained.decision)) if user.is_suspended else explained
 
     async def of_repository(
         self, subject: Subject, place: PackagePlace, action: PackageAction, owner: str, name: str

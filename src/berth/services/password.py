@@ -15,6 +15,7 @@ from berth.domain.password import INVITATION_LIFE, check_password
 from berth.domain.problem import Invalid, NotFound, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import RANDOM_BYTES, Session, Visitor, is_value, make_value
+from berth.domain.suspension import require_active
 from berth.services.account import get_account, require_personal, require_site_admin
 from berth.services.ports import Clock, Entropy, PasswordHasher
 from berth.services.session import NewSession, SessionService
@@ -42,12 +43,16 @@ class PasswordService:
         self._sessions = sessions
 
     async def invite(self, subject: Subject, login: str) -> NewInvitation:
-        """Let a user set a password, a first or a new one. Site administrators only. An older invitation of his ends."""
+        """Let a user set a password, a first or a new one. Site administrators only. An older invitation of his ends.
+
+        Raises Conflict for a user who is suspended.
+        """
         require_site_admin(subject)
         now = self._clock.now()
         value = make_value(self._entropy.token_bytes(RANDOM_BYTES))
         async with self._store.begin() as connection:
             account = await get_account(connection, login, AccountType.USER)
+            require_active(account)
             expires_at = now + INVITATION_LIFE
             await rows.set_invitation(connection, account.id, value, now=now, expires_at=expires_at)
             await audit.record(
@@ -73,11 +78,12 @@ class PasswordService:
     async def accept(
         self, value: SecretText, password: SecretText, visitor: Visitor, *, replaces: Session | None = None
     ) -> NewSession:
-        """Set the password, end the invitation and all sessions, and sign in. Raises NotFound, and Invalid."""
+        """Set the password, end the invitation and all sessions, and sign in. Raises NotFound, Invalid; Denied: suspended."""
         account = await self.find_invited(value)
         check_password(password, account.login)
         stored = await self._hasher.hash(password)
         async with self._store.begin() as connection:
+            await self._sessions.admit(connection, account)
             if not await rows.use_invitation(connection, value, self._clock.now()):
                 raise _void()  # used meanwhile
             return await self._set(connection, account, stored, visitor, replaces)
@@ -99,6 +105,7 @@ class PasswordService:
             raise Invalid("That is not the password that you have now.", field="old", code="password.wrong") from None
         stored = await self._hasher.hash(new)
         async with self._store.begin() as connection:
+            await self._sessions.admit(connection, account)
             await self._sessions.forget_attempts(connection, account.login, visitor)
             await rows.end_invitation(connection, account.id)
             return await self._set(connection, account, stored, visitor, replaces)

@@ -23,6 +23,7 @@ from berth.domain.image_build import built_image_name
 from berth.domain.launch import INTERNAL, finding_of
 from berth.domain.machine import Machines
 from berth.domain.prebuild import (
+    CREATOR_SUSPENDED,
     INTERRUPTED,
     NO_ADMINISTRATOR,
     NOTHING_TO_BUILD,
@@ -184,6 +185,8 @@ class PrebuildWorker:
             or role_without_token(facts) < Role.ADMIN
         ):
             raise LaunchFailed(NO_ADMINISTRATOR)
+        if creator.is_suspended:
+            raise LaunchFailed(CREATOR_SUSPENDED)
         branch = prebuild.wish.branch
         commit = await self._parts.git.find_commit(repository.id, f"refs/heads/{branch}")
         async with self._store.begin() as connection:

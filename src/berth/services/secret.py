@@ -40,7 +40,7 @@ from berth.services.secret_selection import check_selection, check_selection_siz
 
 _REWRAP_PAGE = 100
 _NO_WRITE = f"{WITHHELD}: they go only to users who may write to the repository, a right that its administrators give."
-
+_SUSPENDED = f"{WITHHELD}: the user is suspended."
 _NO_CODESPACES = f"{WITHHELD}: the organization does not let this user have codespaces of its repositories."
 
 
@@ -250,7 +250,7 @@ class SecretService:
     ) -> OpenedSecrets:
         """All secrets of these levels that reach a codespace of this user and repository (S3, S6), in three queries.
 
-        Who may have no codespace of it, because the organization says so, gets none of them.
+        Who may have no codespace of it, because the organization says so or he is suspended, gets none of them.
 
         Raises UpstreamFailed(code="secret.undecryptable") if one of them does not open: none is ever left out silently.
         """
@@ -258,8 +258,9 @@ class SecretService:
             facts = await repository_rows.gather_facts(connection, user_id, repository_id)
             if facts is None or role_without_token(facts) < Role.PUSH:
                 return OpenedSecrets(secrets=(), withheld_reason=_NO_WRITE)
-            if not decide_access(await access_rows.find_access(connection, user_id, repository_id), facts):
-                return OpenedSecrets(secrets=(), withheld_reason=_NO_CODESPACES)
+            access = await access_rows.find_access(connection, user_id, repository_id)
+            if not decide_access(access, facts):
+                return OpenedSecrets(secrets=(), withheld_reason=_SUSPENDED if access.is_suspended else _NO_CODESPACES)
             found = await rows.list_values_for_codespace(connection, user_id, repository_id)
         is_public = facts.visibility is Visibility.PUBLIC
         wanted = [one for one in found if one.level in levels and reaches(one, repository_is_public=is_public)]

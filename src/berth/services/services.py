@@ -40,6 +40,7 @@ from berth.services.secret import SecretService
 from berth.services.secret_group import SecretGroupService
 from berth.services.session import SessionService
 from berth.services.site import SiteService
+from berth.services.suspension import SuspensionService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 
@@ -49,6 +50,7 @@ class Services:
     """One object per word of the domain. Edges call these and nothing below them."""
 
     accounts: AccountService
+    suspensions: SuspensionService
     teams: TeamService
     repositories: RepositoryService
     repository_transfers: RepositoryTransferService

@@ -22,13 +22,14 @@ from berth.adapters.store import audit
 from berth.adapters.store import password as password_rows
 from berth.adapters.store import session as rows
 from berth.adapters.store import sign_in as attempt_rows
+from berth.adapters.store import suspension as suspension_rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.session import SessionHolder
 from berth.domain.access import Subject
 from berth.domain.access_token import TokenKind
 from berth.domain.account import Account, is_login
 from berth.domain.client_address import read_address
-from berth.domain.problem import LimitReached, NotFound, Problem, Unauthenticated
+from berth.domain.problem import Denied, LimitReached, NotFound, Problem, Unauthenticated
 from berth.domain.secret_text import SecretText
 from berth.domain.session import (
     MAX_SESSIONS,
@@ -41,6 +42,7 @@ from berth.domain.session import (
     session_scopes,
 )
 from berth.domain.sign_in import MOST_PER_ACCOUNT, MOST_PER_ADDRESS, WINDOW, account_key, address_key
+from berth.domain.suspension import suspended
 from berth.services.account import require_personal
 from berth.services.ports import Clock, Entropy, PasswordHasher
 
@@ -107,14 +109,18 @@ class SessionService:
     async def sign_in(
         self, login: str, password: SecretText, visitor: Visitor, *, replaces: Session | None = None
     ) -> NewSession:
-        """Raises Unauthenticated for a wrong name or password, LimitReached after too many attempts."""
+        """Raises Unauthenticated for a wrong name or password, LimitReached after too many attempts, Denied: suspended."""
         account, stored = await self.check_password(login, password, visitor)
         renewed = await self._hasher.hash(password) if self._hasher.is_outdated(stored) else None
         async with self._store.begin() as connection:
             await self.forget_attempts(connection, account.login, visitor)
             if renewed is not None:
                 await password_rows.set_hash(connection, account.id, renewed, self._clock.now())
-            return await self.begin(connection, account, visitor, replaces=replaces)
+            try:
+                return await self.begin(connection, account, visitor, replaces=replaces)
+            except Denied:
+                log_refused(visitor, account, way="password")
+                raise
 
     async def check_password(self, login: str, password: SecretText, visitor: Visitor) -> tuple[Account, str]:
         """The user whose password this is, and its hash. Counts as an attempt until `forget_attempts` is called.
@@ -168,10 +174,19 @@ class SessionService:
         if login is not None:
             await attempt_rows.forget(connection, account_key(login))
 
+    async def admit(self, connection: AsyncConnection, account: Account) -> None:
+        """However he proved who he is, here he is refused if he is suspended (domain/suspension.py, policy 5). Raises Denied.
+
+        Nobody suspends him until the transaction ends. One that ends sessions calls this first, so that rows are locked in order.
+        """
+        if await suspension_rows.is_suspended(connection, account.id, lock=True):
+            raise suspended()
+
     async def begin(
         self, connection: AsyncConnection, account: Account, visitor: Visitor, *, replaces: Session | None
     ) -> NewSession:
-        """A session for somebody who has just proved who he is, inside the caller's transaction."""
+        """A session for somebody who has just proved who he is, inside the caller's transaction. Raises as `admit`."""
+        await self.admit(connection, account)
         now = self._clock.now()
         await rows.delete_ended(connection, now)
         if replaces is not None:

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
-from berth.domain.problem import LimitReached, Unauthenticated
+from berth.domain.problem import Denied, LimitReached, Unauthenticated
 from berth.ui.app import Route
 from berth.ui.page import Page
 
@@ -45,7 +45,7 @@ async def sign_in(page: Page) -> Response:
             page.visitor,
             replaces=None if page.known is None else page.known.session,
         )
-    except (Unauthenticated, LimitReached) as problem:
+    except (Unauthenticated, Denied, LimitReached) as problem:
         return await page.render("login.html", problem=problem, return_to=return_to, signed_out=False)
     return page.begin_session(made.value, return_to)
 

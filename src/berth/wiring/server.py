@@ -44,7 +44,7 @@ from berth.wiring.codespace import make_export_worker, make_images, make_launche
 from berth.wiring.parts import Parts, claim_blobs, make_parts
 from berth.wiring.prebuild import make_prebuild_worker
 from berth.wiring.registry import make_chores, make_registry
-from berth.wiring.services import make_services
+from berth.wiring.services import Wakes, make_services
 
 _SWEEP_EVERY_S = 600
 _NODE_MODULES = Path(__file__).parents[3] / "node_modules"  # beside the sources, where dev/setup puts it
@@ -123,7 +123,8 @@ async def make_berth(settings: Settings) -> Berth:
     prebuilds = Reconciler(
         parts.store, make_prebuild_worker(parts, images, builder, registry, server_id), holder=holder
     )
-    services = make_services(parts, asked, reconciler.wake, exports.wake, prebuilds.wake)
+    wakes = Wakes(codespaces=reconciler.wake, exports=exports.wake, prebuilds=prebuilds.wake)
+    services = make_services(parts, asked, wakes)
     return Berth(
         store=parts.store,
         services=services,

@@ -1,6 +1,7 @@
 """The use cases that the edges call, put together."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from berth.adapters.disk_folder import FolderDisk
 from berth.adapters.password_argon2 import Argon2Passwords
@@ -46,6 +47,7 @@ from berth.services.secret_group import SecretGroupService
 from berth.services.services import Services
 from berth.services.session import SessionService
 from berth.services.site import SiteService
+from berth.services.suspension import SuspensionService
 from berth.services.team import TeamService
 from berth.services.workflow_token import WorkflowTokenService
 from berth.wiring.codespace import make_limits
@@ -54,16 +56,24 @@ from berth.wiring.parts import Parts
 _Wake = Callable[[], None]
 
 
-def make_services(
-    parts: Parts, asked: RegistryClient, wake: _Wake, wake_exports: _Wake, wake_prebuilds: _Wake
-) -> Services:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wakes:
+    """What tells each loop of this process that something was stored for it."""
+
+    codespaces: _Wake
+    exports: _Wake
+    prebuilds: _Wake
+
+
+def make_services(parts: Parts, asked: RegistryClient, wakes: Wakes) -> Services:
     store, clock, git = parts.store, parts.clock, parts.git
     repositories = RepositoryService(store=store, clock=clock, git=git)
-    activity, codespaces = _make_codespaces(parts, wake)
+    activity, codespaces = _make_codespaces(parts, wakes.codespaces)
     sessions, passwords, identities, callers = _make_sign_in(parts)
     groups, checks, triples = _make_registry_triples(parts, asked)
     return Services(
         accounts=AccountService(store=store, clock=clock),
+        suspensions=SuspensionService(store=store, clock=clock, wake=wakes.codespaces),
         teams=TeamService(store=store, clock=clock),
         repositories=repositories,
         repository_transfers=RepositoryTransferService(store=store, clock=clock),
@@ -86,13 +96,13 @@ def make_services(
         codespaces=codespaces,
         codespace_activity=activity,
         codespace_access=CodespaceAccessService(store=store, clock=clock),
-        codespace_exports=_make_exports(parts, codespaces, wake_exports),
+        codespace_exports=_make_exports(parts, codespaces, wakes.exports),
         codespace_logs=CodespaceLogService(codespaces=codespaces, callers=callers),
         codespace_sessions=_make_codespace_sessions(parts, codespaces, callers, activity),
         codespace_policies=_make_codespace_policies(parts),
         organization_codespaces=OrganizationCodespaceService(store=store, codespaces=codespaces),
         dev_containers=DevContainerService(git=git),
-        prebuilds=PrebuildService(store=store, clock=clock, git=git, wake=wake_prebuilds),
+        prebuilds=PrebuildService(store=store, clock=clock, git=git, wake=wakes.prebuilds),
         packages=PackageService(store=store, clock=clock),
         package_versions=PackageVersionService(store=store, clock=clock),
         package_contents=PackageContentService(store=store, blobs=parts.blobs),

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.paging import fetch_page
+from berth.adapters.store.suspension import NOT_SUSPENDED
 from berth.adapters.store.tables import access_tokens, accounts, codespaces
 from berth.domain.access_token import AccessToken, TokenKind, hash_token
 from berth.domain.lifecycle import Desired
@@ -82,7 +83,10 @@ async def insert_token(
 
 
 async def find_holder(connection: AsyncConnection, value: SecretText) -> TokenHolder | None:
-    """Whose token this is; None for an unknown one, and for one of a codespace that is to go. Looks at no expiry."""
+    """Whose token this is; None for an unknown one, one of a codespace that is to go, of a user who is suspended.
+
+    Looks at no expiry.
+    """
     return await _find_holder(connection, access_tokens.c.hash == hash_token(value))
 
 
@@ -96,7 +100,8 @@ async def _find_holder(connection: AsyncConnection, condition: ColumnElement[boo
         select(*_COLUMNS, accounts.c.login, accounts.c.site_admin, codespaces.c.repository_id.label("launched_from"))
         .join(accounts, accounts.c.id == access_tokens.c.account_id)
         .outerjoin(codespaces, codespaces.c.id == access_tokens.c.codespace_id)
-        .where(condition, or_(access_tokens.c.codespace_id.is_(None), codespaces.c.desired != Desired.DELETED))
+        .where(condition, NOT_SUSPENDED)
+        .where(or_(access_tokens.c.codespace_id.is_(None), codespaces.c.desired != Desired.DELETED))
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:

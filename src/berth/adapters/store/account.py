@@ -38,6 +38,8 @@ def to_account(row: Row[Any]) -> Account:
         site_admin=row.site_admin,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        suspended_at=row.suspended_at,
+        suspension_reason=row.suspension_reason,
     )
 
 

@@ -22,7 +22,8 @@ async def record(
     target: str,
     detail: str = "",
 ) -> None:
-    """One row, in the transaction of the change that it tells of. `detail` holds rule names and names, never inputs.
+    """One row, in the transaction of the change that it tells of. `detail` holds rule names and names, never inputs; of a
+    suspension the reason, which was given for this.
 
     `actor` None: the server itself, because of a time or a limit.
     """

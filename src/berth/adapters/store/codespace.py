@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, exists, false, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, delete, exists, false, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -132,6 +132,27 @@ async def request(
             next_at=database_now(connection),
         )
     )
+
+
+async def request_stop_of_all(
+    connection: AsyncConnection, owner_id: int, now: datetime, notice: str
+) -> list[Codespace]:
+    """Let all stop that an owner has running, or asked for; which these are. What failed rests already."""
+    rests = and_(codespaces.c.phase == Phase.FAILED, codespaces.c.generation == codespaces.c.seen)
+    statement = (
+        update(codespaces)
+        .where(codespaces.c.owner_id == owner_id, codespaces.c.desired == Desired.RUNNING, ~rests)
+        .values(
+            desired=Desired.STOPPED,
+            generation=codespaces.c.generation + 1,
+            attempts=0,
+            next_at=database_now(connection),
+            stop_notice=notice,
+            updated_at=now,
+        )
+        .returning(codespaces)
+    )
+    return [to_codespace(row) for row in await connection.execute(statement)]
 
 
 async def request_unchanged(

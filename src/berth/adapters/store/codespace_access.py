@@ -19,10 +19,12 @@ from berth.domain.codespace_access import CodespaceAccess
 
 
 async def find_access(connection: AsyncConnection, user_id: int, repository_id: int) -> CodespaceAccess:
-    """What the owner of a repository says of a user. One query."""
+    """What the owner of a repository says of a user, and whether he is suspended: so is who is gone. One query."""
     statement = (
-        select(codespace_access.c.visibility, codespace_access_users.c.user_id)
-        .join(repositories, repositories.c.owner_id == codespace_access.c.organization_id)
+        select(accounts.c.suspended_at, codespace_access.c.visibility, codespace_access_users.c.user_id)
+        .select_from(accounts)
+        .outerjoin(repositories, repositories.c.id == repository_id)
+        .outerjoin(codespace_access, codespace_access.c.organization_id == repositories.c.owner_id)
         .outerjoin(
             codespace_access_users,
             and_(
@@ -30,12 +32,14 @@ async def find_access(connection: AsyncConnection, user_id: int, repository_id: 
                 codespace_access_users.c.user_id == user_id,
             ),
         )
-        .where(repositories.c.id == repository_id)
+        .where(accounts.c.id == user_id)
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
-        return CodespaceAccess()
-    return CodespaceAccess(visibility=row.visibility, is_selected=row.user_id is not None)
+        return CodespaceAccess(is_suspended=True)
+    return CodespaceAccess(
+        visibility=row.visibility, is_selected=row.user_id is not None, is_suspended=row.suspended_at is not None
+    )
 
 
 async def find_visibility(connection: AsyncConnection, organization_id: int) -> str | None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from berth.adapters.store.paging import fetch_page
 from berth.adapters.store.session_tables import sessions
+from berth.adapters.store.suspension import NOT_SUSPENDED
 from berth.adapters.store.tables import accounts
 from berth.domain.secret_text import SecretText
 from berth.domain.session import IDLE, LIFE, Session, Visitor, hash_value
@@ -55,7 +56,7 @@ async def insert_session(
 
 
 async def find_holder(connection: AsyncConnection, value: SecretText) -> SessionHolder | None:
-    """Whose session this is. Looks at no end."""
+    """Whose session this is; None for an unknown one, and of a user who is suspended. Looks at no end."""
     return await _find_holder(connection, sessions.c.hash == hash_value(value))
 
 
@@ -68,7 +69,7 @@ async def _find_holder(connection: AsyncConnection, condition: ColumnElement[boo
     statement = (
         select(*_COLUMNS, accounts.c.login, accounts.c.site_admin)
         .join(accounts, accounts.c.id == sessions.c.account_id)
-        .where(condition)
+        .where(condition, NOT_SUSPENDED)
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:

@@ -90,6 +90,8 @@ accounts = Table(
     Column("site_admin", Boolean, nullable=False, default=False),
     Column("created_at", UTCTime, nullable=False),
     Column("updated_at", UTCTime, nullable=False),
+    Column("suspended_at", UTCTime),  # NULL: he is not
+    Column("suspension_reason", Text),
     sqlite_autoincrement=True,
 )
 
@@ -284,6 +286,7 @@ codespace_access_users = Table(
     PrimaryKeyConstraint("organization_id", "user_id"),
 )
 
+_RUNS = text("state = 'in_progress'")
 # What is in progress, one for each codespace at most, and the last ones that ended.
 codespace_exports = Table(
     "codespace_exports",
@@ -300,13 +303,7 @@ codespace_exports = Table(
     *work_columns(),
     Index(None, "codespace_id", "id"),
     Index(None, "next_at"),
-    Index(
-        "uq_codespace_exports_in_progress",
-        "codespace_id",
-        unique=True,
-        sqlite_where=text("state = 'in_progress'"),
-        postgresql_where=text("state = 'in_progress'"),
-    ),
+    Index("uq_codespace_exports_in_progress", "codespace_id", unique=True, sqlite_where=_RUNS, postgresql_where=_RUNS),
     sqlite_autoincrement=True,
 )
 
