@@ -97,6 +97,8 @@ PAGES: tuple[Shown, ...] = (
     Shown("audit", "/orgs/{org}/audit"),
     Shown("site", "/site", viewer=ADMIN),
     Shown("site-users", "/site/users", viewer=ADMIN),
+    Shown("site-user-suspend", "/site/users/{username}/suspend", viewer=ADMIN),
+    Shown("site-user-unsuspend", "/site/users/{username}/unsuspend", {"username": "dennis"}, viewer=ADMIN),
     Shown("site-organizations", "/site/organizations", viewer=ADMIN),
     Shown("packages", "/packages"),
     Shown("packages-of-organization", "/orgs/{org}/packages"),

@@ -126,6 +126,9 @@ async def _people_and_places(seeded: Seeded) -> None:
         async with seeded.berth.store.begin() as connection:
             where = tables.accounts.c.login == login
             await connection.execute(update(tables.accounts).where(where).values(name=name))
+    for login, reason in (("dennis", "Left the company in June"), ("mallory", HOSTILE)):
+        answer = await seeded.berth.admin.put(f"/users/{login}/suspended", json={"reason": reason})
+        assert answer.is_success, answer.text
     await seeded.berth.organization("umbrella", "octo")
     policy = {"allowed_images": ["docker.io/**", "ghcr.io/acme/**"], "allowed_options": ["privileged"]}
     await _expect(seeded, "PUT", "/orgs/acme/codespaces/policies/base", policy)

@@ -8,11 +8,11 @@ from berth.adapters.store import site as rows
 from berth.adapters.store.database import Store
 from berth.adapters.store.installation import find_server_id
 from berth.domain.access import Subject
-from berth.domain.account import Account
+from berth.domain.account import Account, AccountType
 from berth.domain.codespace import SERVER_LABEL
 from berth.domain.problem import Problem
 from berth.domain.site import Launch, SiteCounts, StorageUse
-from berth.services.account import require_site_admin
+from berth.services.account import get_account, require_site_admin
 from berth.services.ports import ContainerStatus, Disk, DiskSpace, Engine
 
 _ENGINE_TIMEOUT_S = 5.0
@@ -75,6 +75,12 @@ class SiteService:
         require_site_admin(subject)
         async with self._store.read() as connection:
             return await account_rows.list_users(connection, limit=limit, offset=offset)
+
+    async def get_user(self, subject: Subject, login: str) -> Account:
+        """Raises Denied, NotFound."""
+        require_site_admin(subject)
+        async with self._store.read() as connection:
+            return await get_account(connection, login, AccountType.USER)
 
     async def list_organizations(self, subject: Subject, *, limit: int, offset: int) -> tuple[list[Account], int]:
         """All there are, oldest first. Raises Denied."""

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from berth.domain.account import Account
-from berth.domain.problem import Denied, Invalid, NotFound, Problem
+from berth.domain.problem import Conflict, Denied, Invalid, NotFound, Problem
 from berth.services.password import NewInvitation
 from berth.ui.app import Route
 from berth.ui.console import SITE_PAGES
@@ -72,8 +72,42 @@ async def create_user(page: Page) -> Response:
 
 
 async def invite(page: Page) -> Response:
-    invitation = await page.services.passwords.invite(page.user, page.path("username"))
+    try:
+        invitation = await page.services.passwords.invite(page.user, page.path("username"))
+    except Conflict as problem:
+        return await _show_users(page, problem)
     return await _show_users(page, invitation=invitation)
+
+
+async def ask_suspend(page: Page) -> Response:
+    user = await page.services.site.get_user(page.user, page.path("username"))
+    return await _render(page, "site_user_suspend.html", user=user)
+
+
+async def suspend(page: Page) -> Response:
+    user = await page.services.site.get_user(page.user, page.path("username"))
+    try:
+        await page.services.suspensions.suspend(page.user, user.login, page.form.text("reason"))
+    except (Invalid, Denied, Conflict) as problem:
+        return await _render(page, "site_user_suspend.html", problem=problem, user=user)
+    return page.redirect(_USERS, f"{user.login} is suspended.")
+
+
+async def ask_unsuspend(page: Page) -> Response:
+    user = await page.services.site.get_user(page.user, page.path("username"))
+    return await page.confirm(
+        title=f"Unsuspend {user.login}",
+        text="The user can sign in again, and all of the user's tokens work again. If somebody else may know them, have the "
+        "user set a new password and revoke the tokens.",
+        action=f"{_USERS}/{user.login}/unsuspend",
+        button="Unsuspend",
+        back=_USERS,
+    )
+
+
+async def unsuspend(page: Page) -> Response:
+    user = await page.services.suspensions.unsuspend(page.user, page.path("username"))
+    return page.redirect(_USERS, f"{user.login} is not suspended any more.")
 
 
 async def list_organizations(page: Page, problem: Problem | None = None) -> Response:
@@ -96,6 +130,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", _USERS, _concealed(list_users)),
     Route("POST", _USERS, _concealed(create_user)),
     Route("POST", _USERS + "/{username}/invite", _concealed(invite)),
+    Route("GET", _USERS + "/{username}/suspend", _concealed(ask_suspend)),
+    Route("POST", _USERS + "/{username}/suspend", _concealed(suspend)),
+    Route("GET", _USERS + "/{username}/unsuspend", _concealed(ask_unsuspend)),
+    Route("POST", _USERS + "/{username}/unsuspend", _concealed(unsuspend)),
     Route("GET", _ORGANIZATIONS, _concealed(list_organizations)),
     Route("POST", _ORGANIZATIONS, _concealed(create_organization)),
 )
