@@ -43,7 +43,8 @@ ALLOWED = {
         "settings",
         "wiring",
     },
-    "http_protocol": set(),
+    "http_protocol": {"upload_body"},
+    "upload_body": set(),
     "event_loop": set(),
     "socket_protocol": set(),
     "server": {

@@ -52,7 +52,7 @@ def wrong_method(method: str, allowed: Iterable[str]) -> Refusal:
 
 
 class UploadBody(Protocol):
-    """A body that our own server hands over without copies (`http_protocol.py`)."""
+    """A body that our own server hands over without copies (`upload_body.py`)."""
 
     async def next_piece(self) -> bytes | memoryview | None:
         """Valid until the next call; None at the end. Raises ConnectionResetError if it broke off."""
