@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import random
+import socket
 import ssl
+import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -51,6 +53,8 @@ class App:
         self.broken: list[type[BaseException]] = []
         self.short_ways = 0
         self.asked: list[str] = []
+        self.clients: list[object] = []
+        self.headers: list[tuple[bytes, bytes]] = []
         self.slow = asyncio.Event()
         self.slow.set()
         self.begin = asyncio.Event()
@@ -59,6 +63,8 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = OCIRequest(scope, receive)
         self.asked.append(scope["path"])
+        self.clients.append(scope["client"])
+        self.headers += scope["headers"]
         self.short_ways += BODY_EXTENSION in scope.get("extensions", {})
         await self.begin.wait()
         if request.parameter("refuse") is not None:
@@ -477,6 +483,46 @@ async def test_what_is_no_http_ends_the_connection(bad: bytes) -> None:
         async with asyncio.timeout(5):
             rest = await connection.reader.read()
         assert rest == b"" or b" 400 " in rest
+
+
+@pytest.mark.parametrize("path", [UPLOAD, ELSEWHERE])
+@on_uvloop
+async def test_attack_what_stands_in_a_trailer_is_no_header(protocol: type, path: str) -> None:
+    """A proxy adds its X-Forwarded-For to the head, and hands on the trailers as they came."""
+    trailer = "X-Forwarded-For: 127.0.0.1\r\nHost: evil.example\r\nAuthorization: Basic eDp5\r\n\r\n"
+    lines = ("Transfer-Encoding: chunked", "X-Forwarded-For: 203.0.113.7", "Trailer: X-Forwarded-For")
+    request = head(path, *lines) + b"1\r\nx\r\n0\r\n" + trailer.encode()
+    async with running(protocol) as (app, connect):
+        connection = await connect()
+        await connection.send(request + sized(b"y", path))
+        assert [await connection.answer() for _ in range(2)] == [said(b"x"), said(b"y")]
+        names = [name for name, _value in app.headers]
+        values = [value for name, value in app.headers if name == b"x-forwarded-for"]
+        if protocol is HttpToolsProtocol:  # the control
+            assert values == [b"203.0.113.7", b"127.0.0.1"]
+        else:
+            assert values == [b"203.0.113.7"]
+            assert b"authorization" not in names
+            assert names.count(b"host") == 2  # one of each request
+
+
+@on_uvloop
+async def test_attack_who_has_gone_before_he_was_looked_at_is_not_heard(protocol: type) -> None:
+    """The system has what he sent, but not who he was: his attempts to sign in would count for no address."""
+    async with running(protocol) as (app, connect):
+        port = (await connect()).writer.get_extra_info("peername")[1]
+        for _ in range(3):  # the server is in this thread: it accepts none of them before it is gone
+            with socket.create_connection(("127.0.0.1", port)) as gone:
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                gone.sendall(sized(b"x", ELSEWHERE))
+        last = await connect()
+        await last.send(sized(b"y"))
+        assert await last.answer() == said(b"y")
+        if protocol is HttpToolsProtocol:  # the control
+            assert app.clients.count(None) == 3
+        else:
+            assert app.asked == [UPLOAD]
+            assert None not in app.clients
 
 
 KNOWN = "/v2/acme/app/manifests/known"

@@ -71,6 +71,20 @@ async def test_attack_a_client_says_that_it_is_another(trusted: tuple[str, ...])
         assert await ask(port, ("X-Forwarded-For", VISITOR)) == f"{VISITOR} http"
 
 
+@pytest.mark.parametrize("path", ["/login", "/v2/acme/app/blobs/uploads/1"])
+async def test_attack_a_trailer_says_who_asks(path: str) -> None:
+    """Behind a proxy that hands trailers on: what stands in them came last, but not from the proxy."""
+    async with listening(front("127.0.0.1")) as port, Wire.to(port) as wire:
+        lines = f"Host: berth.test\r\nX-Forwarded-For: {VISITOR}\r\nTransfer-Encoding: chunked"
+        await wire.send(f"POST {path} HTTP/1.1\r\n{lines}\r\n\r\n0\r\nX-Forwarded-For: 198.51.100.9\r\n\r\n".encode())
+        assert (await wire.reply()).body.decode() == f"{VISITOR} http"
+        said = (
+            ("X-Forwarded-For", VISITOR),
+            ("X-Forwarded-For", "198.51.100.9"),
+        )  # the control: so it would be believed
+        assert await ask(port, *said) == "198.51.100.9 http"
+
+
 async def test_no_other_header_of_a_proxy_is_believed() -> None:
     """The address and scheme of Berth are EXTERNAL_URL's to say (rest/own_address.py, ui/console.py)."""
     async with listening(front("127.0.0.1")) as port:

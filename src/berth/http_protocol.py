@@ -1,6 +1,7 @@
 """How the server speaks HTTP: uvicorn's protocol on httptools, with a bound on heads and a short way for uploads.
 
-1. A request's head has at most 64 KiB: httptools itself has no bound.
+1. A request's head has at most 64 KiB: httptools itself has no bound. Trailers are counted, and are no headers: uvicorn adds
+   them, and a client says in them, past a proxy that hands them on, what is the proxy's to say. Source: RFC 9110, 6.5.1.
 2. The body of an upload to the registry goes from the socket into one buffer, and from there to the hash and the file,
    without a copy on the way and without a task that wakes up for every packet. The application finds it in its scope
    (`extensions["berth.body"]["body"]`); without it, under another server, it reads the same body through ASGI's `receive`.
@@ -19,7 +20,8 @@
 9. A request line may hold a whole address, as clients of an HTTP proxy send it: its host then counts, not the header's.
    Source: RFC 9112, section 3.2.2.
 10. What comes through a unix socket counts as https: who listens there is either behind a proxy, or gh, which believes so
-   (references, GITHUB_CLIENTS way C).
+   (references, GITHUB_CLIENTS way C). Who has gone before his address was looked at, from anywhere else, is not heard: he
+   reads no answer, and would be nobody, whose attempts to sign in are not counted.
 11. A connection becomes a WebSocket's (`socket_protocol.py`) only between two requests: no answer is torn.
 
 This leans on uvicorn's and httptools' insides; tests/test_http_protocol.py holds what it needs of them.
@@ -139,6 +141,8 @@ class BerthProtocol(HttpToolsProtocol):
         self.flow = _Flow(transport, self)
         if self.server is not None and self.server[1] is None:
             self.scheme = "https"  # policy 10
+        elif self.client is None:
+            transport.abort()
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -209,13 +213,8 @@ class BerthProtocol(HttpToolsProtocol):
         idle = cycle is None or cycle.response_complete
         if not idle or self.flow.write_paused or not self.parser.should_keep_alive():
             return False
-        scope = {
-            "type": "http",
-            "method": method,
-            "path": self.url.decode("ascii"),
-            "query_string": b"",
-            "headers": self.headers,
-        }
+        path, headers = self.url.decode("ascii"), self.headers
+        scope = {"type": "http", "method": method, "path": path, "query_string": b"", "headers": headers}
         answer = None if self._has_body() else self.at_once(scope)
         if answer is None:
             return False
@@ -263,6 +262,7 @@ class BerthProtocol(HttpToolsProtocol):
             self.transport.close()
             raise ValueError("too many requests in a pipeline")  # ends the parsing
         super().on_headers_complete()
+        self.headers = [*self.headers]  # what is added to it from here on is a trailer (policy 1)
         path = self.scope.get("path", "")  # a WebSocket's has none: its protocol parses the head anew
         if self.scope["method"] not in _UPLOAD_METHODS or not path.startswith("/v2/") or "/blobs/uploads/" not in path:
             return
