@@ -1,6 +1,7 @@
 """The server's own way to read uploads, beside uvicorn's plain one: the same requests must get the same answers."""
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import socket
@@ -504,6 +505,46 @@ async def test_attack_what_stands_in_a_trailer_is_no_header(protocol: type, path
             assert values == [b"203.0.113.7"]
             assert b"authorization" not in names
             assert names.count(b"host") == 2  # one of each request
+
+
+@pytest.mark.parametrize(
+    ("begun", "endless"),
+    [
+        pytest.param(b"GET / HTTP/1.1\r\nX-", b"x", id="a name"),
+        pytest.param(b"GET / HTTP/1.1\r\nX: ", b"x", id="a value"),
+        pytest.param(head(UPLOAD, "Transfer-Encoding: chunked") + b"0\r\nX: ", b"x", id="a trailer's value"),
+        pytest.param(
+            head(ELSEWHERE, "Transfer-Encoding: chunked") + b"0\r\nX: ", b"x", id="a trailer's value elsewhere"
+        ),
+        pytest.param(head(ELSEWHERE, "Transfer-Encoding: chunked") + b"0\r\n", b"X: y\r\n", id="trailers"),
+        pytest.param(head(ELSEWHERE, "Transfer-Encoding: chunked") + b"1;", b"x", id="a chunk's extension"),
+        pytest.param(b"", b"\r\n", id="empty lines"),
+    ],
+)
+@on_uvloop
+async def test_attack_what_never_ends_is_not_collected(begun: bytes, endless: bytes) -> None:
+    """Each read would make the server copy all that came before."""
+    async with running(BerthConnection) as (_app, connect):
+        connection = await connect()
+        with contextlib.suppress(ConnectionError):
+            await connection.send(begun)
+            for _ in range(200):
+                await connection.send(endless * (MAX_HEAD_BYTES // len(endless)))
+            pytest.fail("12 MiB were taken")
+
+
+@on_uvloop
+async def test_what_ends_may_be_long(protocol: type) -> None:
+    """As long as a head may be, in any pieces, many times."""
+    value = "x" * (MAX_HEAD_BYTES - 1000)
+    async with running(protocol) as (_app, connect):
+        connection = await connect()
+        for path in (UPLOAD, ELSEWHERE) * 2:
+            request = head(path, f"X-Long: {value}", "Transfer-Encoding: chunked") + b"1\r\nx\r\n0\r\nX: y\r\n\r\n"
+            for at in range(0, len(request), 20_000):
+                await connection.send(request[at : at + 20_000])
+                await asyncio.sleep(0.01)
+            assert await connection.answer() == said(b"x")
 
 
 @on_uvloop

@@ -2,6 +2,8 @@
 
 1. A request's head has at most 64 KiB: httptools itself has no bound. Trailers are counted, and are no headers: uvicorn adds
    them, and a client says in them, past a proxy that hands them on, what is the proxy's to say. Source: RFC 9110, 6.5.1.
+   What the parser takes without telling anything is bounded likewise: it collects a name or a value until that ends, and
+   copies all of it at each read.
 2. The body of an upload to the registry goes from the socket into one buffer, and from there to the hash and the file,
    without a copy on the way and without a task that wakes up for every packet. The application finds it in its scope
    (`extensions["berth.body"]["body"]`); without it, under another server, it reads the same body through ASGI's `receive`.
@@ -129,6 +131,7 @@ class BerthProtocol(HttpToolsProtocol):
     """One connection's requests."""
 
     _head_bytes = 0
+    _untold_bytes = 0  # that the parser has taken since it told something
     _answered = False  # the request that is being parsed, at once
     at_once: AtOnce = staticmethod(_never)
     body: UploadBody | None = None  # of an upload that has not come to its end
@@ -146,7 +149,10 @@ class BerthProtocol(HttpToolsProtocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
+        self._untold_bytes += len(data)
         super().data_received(data)
+        if self._untold_bytes > MAX_HEAD_BYTES:
+            self.transport.close()
         self._watch()
 
     def _watch(self) -> None:
@@ -187,7 +193,7 @@ class BerthProtocol(HttpToolsProtocol):
                 self.body, self.cycle.more_body = None, False
 
     def on_message_begin(self) -> None:
-        self._head_bytes = 0
+        self._head_bytes = self._untold_bytes = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -199,6 +205,7 @@ class BerthProtocol(HttpToolsProtocol):
         super().on_header(name, value)
 
     def _count(self, part: bytes) -> None:
+        self._untold_bytes = 0
         self._head_bytes += len(part)
         if self._head_bytes > MAX_HEAD_BYTES:
             self.transport.close()
@@ -275,6 +282,7 @@ class BerthProtocol(HttpToolsProtocol):
         self.scope["extensions"] = {BODY_EXTENSION: {"body": self.body}}
 
     def on_body(self, body: bytes) -> None:
+        self._untold_bytes = 0
         if self.body is None:
             super().on_body(body)
         else:
