@@ -1,12 +1,15 @@
 """What of sessions and passwords no page shows: costs that changed, a database that cannot be written, the log, both databases."""
 
 import re
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from tests.account_world import AccountWorld, outcomes
+from tests.account_world import AccountWorld, outcome, outcomes
 
 from berth.adapters.log_lines import LineFormatter
 from berth.adapters.store import password as password_rows
@@ -240,3 +243,70 @@ async def test_what_the_documented_filter_finds(accounts: AccountWorld, caplog: 
     await try_in(accounts, "mia", visitor=NOWHERE)
     matches = [pattern.search(LineFormatter().format(record)) for record in caplog.records]
     assert [each and each["host"] for each in matches] == ["2001:db8::1", "192.0.2.1", None]
+
+
+CHANGED = SecretText("quite another sentence")
+
+
+class Meanwhile:
+    """A hasher during whose first look something else happens: the look takes long, and holds no lock."""
+
+    def __init__(self, hasher: Any, happens: Callable[[], Awaitable[object]], *, is_outdated: bool = False) -> None:
+        self.hasher = hasher
+        self.happens: Callable[[], Awaitable[object]] | None = happens
+        self._is_outdated = is_outdated
+
+    async def verify(self, password: SecretText, stored: str | None) -> bool:
+        right = bool(await self.hasher.verify(password, stored))
+        happens, self.happens = self.happens, None
+        if happens is not None:
+            await happens()
+        return right
+
+    async def hash(self, password: SecretText) -> str:
+        return str(await self.hasher.hash(password))
+
+    def is_outdated(self, stored: str) -> bool:
+        return self._is_outdated or bool(self.hasher.is_outdated(stored))
+
+
+@pytest.mark.parametrize("is_outdated", [False, True])
+async def test_attack_an_old_password_signs_nobody_in_after_it_was_changed(
+    accounts: AccountWorld, monkeypatch: pytest.MonkeyPatch, is_outdated: bool
+) -> None:
+    """Whoever has it may try all the time: one attempt is under way when its holder changes it, which ends all sessions."""
+    services, mine = accounts.services, await invited(accounts)
+    changing = partial(services.passwords.change_own, mine.subject, PASSWORD, CHANGED, VISITOR, replaces=mine.session)
+    hasher = Meanwhile(services.sessions._hasher, changing, is_outdated=is_outdated)
+    monkeypatch.setattr(services.sessions, "_hasher", hasher)
+    assert await outcome(services.sessions.sign_in("mia", PASSWORD, VISITOR)) == "Unauthenticated session.refused"
+    assert (await services.sessions.list_own(mine.subject, limit=9, offset=0))[1] == 1
+    assert await outcome(services.sessions.sign_in("mia", PASSWORD, VISITOR)) == "Unauthenticated session.refused"
+    made = await services.sessions.sign_in("mia", CHANGED, VISITOR)
+    assert await services.sessions.find(made.value, VISITOR) is not None
+
+
+async def test_attack_an_old_password_changes_none_after_it_was_changed(
+    accounts: AccountWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same by who has a session as well."""
+    services, mine = accounts.services, await invited(accounts)
+    theirs = await services.sessions.sign_in("mia", PASSWORD, VISITOR)
+    changing = partial(services.passwords.change_own, mine.subject, PASSWORD, CHANGED, VISITOR, replaces=mine.session)
+    monkeypatch.setattr(services.sessions, "_hasher", Meanwhile(services.sessions._hasher, changing))
+    late = services.passwords.change_own(
+        theirs.subject, PASSWORD, SecretText("what a thief would like"), VISITOR, replaces=theirs.session
+    )
+    assert await outcome(late) == "Invalid password.wrong"
+    assert await outcome(services.sessions.sign_in("mia", CHANGED, VISITOR)) == "ok"
+
+
+async def test_an_invitation_ends_an_attempt_that_is_under_way(
+    accounts: AccountWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, mine = accounts.services, await invited(accounts)
+    invitation = await services.passwords.invite(accounts.site_admin(), "mia")
+    accepting = partial(services.passwords.accept, invitation.value, CHANGED, VISITOR)
+    monkeypatch.setattr(services.sessions, "_hasher", Meanwhile(services.sessions._hasher, accepting))
+    assert await outcome(services.sessions.sign_in("mia", PASSWORD, VISITOR)) == "Unauthenticated session.refused"
+    assert (await services.sessions.list_own(mine.subject, limit=9, offset=0))[1] == 1

@@ -100,13 +100,15 @@ class PasswordService:
         require_personal(subject)
         check_password(new, subject.login)
         try:
-            account, _stored = await self._sessions.check_password(subject.login, old, visitor)
+            account, stored_old = await self._sessions.check_password(subject.login, old, visitor)
         except Unauthenticated:
-            raise Invalid("That is not the password that you have now.", field="old", code="password.wrong") from None
+            raise _wrong() from None
         stored = await self._hasher.hash(new)
         async with self._store.begin() as connection:
             await self._sessions.admit(connection, account)
             await self._sessions.forget_attempts(connection, account.login, visitor)
+            if not await rows.is_still(connection, account.id, stored_old):
+                raise _wrong()  # somebody changed it meanwhile
             await rows.end_invitation(connection, account.id)
             return await self._set(connection, account, stored, visitor, replaces)
 
@@ -126,6 +128,10 @@ class PasswordService:
             target=account.login,
         )
         return made
+
+
+def _wrong() -> Invalid:
+    return Invalid("That is not the password that you have now.", field="old", code="password.wrong")
 
 
 def _void() -> NotFound:

@@ -10,6 +10,8 @@
 5. An attempt that is refused is logged, with the address, and the account if there is one: never what was typed, which may
    be a password in the wrong field. No more lines than `domain/sign_in.py` allows attempts: beyond its bounds there is one
    for each window, and none where neither address nor account bounds them.
+6. A password is looked at for a long time, and it may be changed meanwhile: what signs in is the one that there is when the
+   session begins, or one that a change was to keep out would come in after it.
 """
 
 import logging
@@ -114,6 +116,9 @@ class SessionService:
         renewed = await self._hasher.hash(password) if self._hasher.is_outdated(stored) else None
         async with self._store.begin() as connection:
             await self.forget_attempts(connection, account.login, visitor)
+            if not await password_rows.is_still(connection, account.id, stored):
+                log_refused(visitor, account, way="password")
+                raise _refused()  # policy 6
             if renewed is not None:
                 await password_rows.set_hash(connection, account.id, renewed, self._clock.now())
             try:

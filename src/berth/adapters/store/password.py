@@ -28,6 +28,14 @@ async def find_user_and_hash(connection: AsyncConnection, login: str) -> tuple[A
     return None if row is None else (to_account(row), row.hash)
 
 
+async def is_still(connection: AsyncConnection, account_id: int, stored: str) -> bool:
+    """Whether this is the account's hash; if it is, it stays so until the transaction ends."""
+    statement = select(account_passwords.c.account_id).where(
+        account_passwords.c.account_id == account_id, account_passwords.c.hash == stored
+    )
+    return (await connection.execute(statement.with_for_update())).one_or_none() is not None
+
+
 async def set_hash(connection: AsyncConnection, account_id: int, stored: str, now: datetime) -> None:
     """The account's password from now on."""
     values = {"hash": stored, "set_at": now}
