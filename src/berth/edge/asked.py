@@ -1,18 +1,20 @@
 """What a request asks, for REST and the console: what its path and query name, which part of a list, what its body is."""
 
+import asyncio
 from dataclasses import dataclass
 from math import ceil
 from urllib.parse import urlencode
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from berth.domain.access import Subject
-from berth.domain.problem import LimitReached, NotFound
+from berth.domain.problem import Invalid, LimitReached, NotFound
 from berth.domain.whole_number import parse_whole_number
 from berth.services.services import Services
 
 PER_PAGE = 30
 MAX_PER_PAGE = 100
+BODY_S = 60.0
 _MAX_PAGE = 1_000_000  # so that no offset is too large for a database
 
 
@@ -93,10 +95,19 @@ def check_address(request: Request) -> None:
 
 
 async def read_body(request: Request, most_bytes: int, too_large: str) -> bytes:
-    """The whole body. Raises LimitReached, with that sentence."""
+    """The whole body. Raises LimitReached, with that sentence, or for one that takes longer than BODY_S; Invalid for half of one.
+
+    Who sends a byte now and then, or none, would hold a connection for ever, and needs not be anybody for that.
+    """
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most_bytes:
-            raise LimitReached(too_large, code="request.too_large")
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most_bytes:
+                    raise LimitReached(too_large, code="request.too_large")
+    except TimeoutError:
+        raise LimitReached(f"The body took longer than {BODY_S:g} seconds.", code="request.idle") from None
+    except ClientDisconnect:  # who has gone reads no answer; it is no bug of ours
+        raise Invalid("The body broke off.", code="request.malformed") from None
     return bytes(body)

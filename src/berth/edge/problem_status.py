@@ -43,6 +43,7 @@ _STATUS_OF_CODE = {
     "package.page": 400,
     "package.type": 400,
     "registry_login.busy": 429,
+    "request.idle": 408,
     "request.malformed": 400,
     "request.too_large": 413,
     "server.disk_full": 507,
