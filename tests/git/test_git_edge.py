@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 from tests.git.test_git import Git, git
+from tests.oci.wire import Wire
 from tests.rest.berth_api import Berth
 
 from berth.adapters.git_http_backend import GitHTTPBackend
@@ -192,6 +193,73 @@ async def _until(condition: Callable[[], object], timeout_s: float = 10) -> None
     async with asyncio.timeout(timeout_s):
         while not condition():
             await asyncio.sleep(0.02)
+
+
+def asked(service: str, *headers: str) -> bytes:
+    lines = (
+        f"POST /octo/r.git/{service} HTTP/1.1",
+        "Host: x",
+        f"Content-Type: application/x-{service}-request",
+        *headers,
+    )
+    return "\r\n".join([*lines, "Content-Length: 100", "", ""]).encode()
+
+
+@pytest.mark.parametrize("service", ["git-upload-pack", "git-receive-pack"])
+async def test_attack_who_asks_git_and_says_nothing_holds_no_programs(
+    berth: Berth, git: Git, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    """Three of them each, for ever; for a public repository nobody had to sign in."""
+    octo = await berth.user("octo")
+    made = (await octo.post("/user/repos", json={"name": "r", "auto_init": True})).json()
+    path, port = berth.repositories.path(made["id"]), int(git.address.partition(":")[2])
+    show = f"Authorization: {basic(await berth.token('octo', 'repo'))['Authorization']}"
+    monkeypatch.setattr("berth.git.app.FETCH_S", 0.5)
+    monkeypatch.setattr("berth.git.app.PUSH_IDLE_S", 0.5)
+    async with Wire.to(port) as wire:
+        await wire.send(asked(service, *([show] if service == "git-receive-pack" else [])))
+        await _until(lambda: bool(_git_processes(path)))
+        await wire.until_closed()
+    await _until(lambda: not _git_processes(path))
+
+
+async def test_attack_what_git_cannot_read_fills_no_log(
+    berth: Berth, git: Git, caplog: pytest.LogCaptureFixture
+) -> None:
+    """git has begun its answer then. A traceback each time would be for whoever knows a public repository."""
+    octo = await berth.user("octo")
+    await octo.post("/user/repos", json={"name": "r", "auto_init": True})
+    async with Wire.to(int(git.address.partition(":")[2])) as wire:
+        await wire.send(asked("git-upload-pack") + b"x" * 100)
+        await wire.until_closed()
+    assert [record.exc_info for record in caplog.records if record.exc_info] == []
+    assert "git.broken_off" in [record.message for record in caplog.records]
+
+
+async def test_attack_many_ask_git_at_once(berth: Berth, git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who shows no token closes the door to others who show none, and to nobody else."""
+    octo = await berth.user("octo")
+    await octo.post("/user/repos", json={"name": "r", "auto_init": True})
+    port, show = int(git.address.partition(":")[2]), basic(await berth.token("octo", "repo"))
+    monkeypatch.setattr("berth.git.app.AT_ONCE", 2)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/octo/r.git", trust_env=False) as client:
+        refs = "/info/refs?service=git-upload-pack"
+        for headers, others in (({}, show), (show, {})):
+            lines = [f"{name}: {value}" for name, value in headers.items()]
+            async with Wire.to(port) as first, Wire.to(port) as second:
+                for wire in (first, second):
+                    await wire.send(asked("git-upload-pack", *lines))
+                refused = await _answer_of(client, refs, headers, 429)
+                assert "2 git requests" in refused.text
+                assert (await client.get(refs, headers=others)).status_code == 200
+            await _answer_of(client, refs, headers, 200)  # the control: they have gone
+
+
+async def _answer_of(client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int) -> httpx.Response:
+    async with asyncio.timeout(20):
+        while (answer := await client.get(path, headers=headers)).status_code != status:
+            await asyncio.sleep(0.05)
+    return answer
 
 
 async def test_a_client_that_goes_away_in_a_push_ends_git_and_leaves_nothing(berth: Berth, git: Git) -> None:

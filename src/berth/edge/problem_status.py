@@ -38,6 +38,7 @@ _STATUS_OF_CODE = {
     "export.not_running": 422,
     "exec.subprotocol": 400,
     "exec.too_many": 429,
+    "git.busy": 429,
     "git.disk_full": 507,
     "package.last_tagged": 400,
     "package.page": 400,

@@ -3,16 +3,22 @@
 Source: gitprotocol-http(5). An access token is the password of Basic; the user name does not matter. Whoever may not
 read gets 401 without a credential and 404 with one (A13). Under a name that a repository had, git's first request is sent
 on to the present one: more than the first git would not follow (git-config(1), `http.followRedirects`).
+
+Each request is three programs of this machine, for whoever may read a public repository: AT_ONCE of an account, and of all
+who show none, run in this process, and what a fetch asks for, which is small, comes within FETCH_S. A push may be silent for
+PUSH_IDLE_S.
 """
 
 import asyncio
+import logging
 import re
+from collections import Counter
 from collections.abc import AsyncIterator
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from berth.domain.access import Action, Subject
-from berth.domain.problem import Denied, NotFound, Problem, Unauthenticated
+from berth.domain.problem import Denied, LimitReached, NotFound, Problem, Unauthenticated
 from berth.domain.repository import Repository
 from berth.edge.credential import token_of
 from berth.edge.problem_status import status_of
@@ -24,6 +30,8 @@ _PATH = re.compile(
     r"/(?P<owner>[^/]+)/(?P<name>[^/]+?)(?:\.git)?/(?P<service>info/refs|git-upload-pack|git-receive-pack)"
 )
 _ACTIONS = {"git-upload-pack": Action.READ, "git-receive-pack": Action.WRITE}
+AT_ONCE, FETCH_S, PUSH_IDLE_S = 64, 60.0, 600.0
+_LOG = logging.getLogger(__name__)
 _CHALLENGE = (b"www-authenticate", b'Basic realm="Berth"')
 
 
@@ -38,22 +46,49 @@ def is_git_path(path: str) -> bool:
 
 def make_git_app(services: Services, backend: GitBackend) -> ASGIApp:
     """The ASGI application; what is no path of git's is 404."""
+    turns = _Turns()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await _respond(services, backend, scope, receive, send)
+            await _respond(services, backend, turns, scope, receive, send)
         except ClientGone:
             return
 
     return app
 
 
-async def _respond(services: Services, backend: GitBackend, scope: Scope, receive: Receive, send: Send) -> None:
+class _Turns:
+    """How many requests each account has under way; None: all who show none."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[int | None] = Counter()
+
+    def take(self, subject: Subject | None) -> None:
+        """Raises LimitReached."""
+        account = None if subject is None else subject.account_id
+        if self._taken[account] >= AT_ONCE:
+            whose = "of all who show no token" if subject is None else "of yours"
+            raise LimitReached(
+                f"{AT_ONCE} git requests {whose} are under way.",
+                code="git.busy",
+                remedy="Try again when some have ended.",
+            )
+        self._taken[account] += 1
+
+    def give_back(self, subject: Subject | None) -> None:
+        self._taken -= Counter([None if subject is None else subject.account_id])  # what is none is no entry any more
+
+
+async def _respond(
+    services: Services, backend: GitBackend, turns: _Turns, scope: Scope, receive: Receive, send: Send
+) -> None:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     try:
         match, action = _parse(scope)
         subject = await _authenticate(services, headers.get("authorization", ""))
         target = await _open(services, subject, match, action)
+        if not isinstance(target, Repository):
+            turns.take(subject)
     except Problem as problem:
         await _refuse(send, problem)
         return
@@ -71,10 +106,11 @@ async def _respond(services: Services, backend: GitBackend, scope: Scope, receiv
         login="" if subject is None else subject.login,
     )
     pushes = match["service"] == "git-receive-pack"
-    body = _Body(receive)
+    body = _Body(receive, PUSH_IDLE_S if pushes else None)
     try:
         await _relay(backend, request, body, send)
     finally:
+        turns.give_back(subject)
         if pushes:  # also after a client that went away: what it pushed may have arrived
             await asyncio.shield(services.repositories.note_push(target.repository))
 
@@ -143,15 +179,18 @@ async def _send_on(send: Send, repository: Repository, query: bytes) -> None:
 
 
 class _Body:
-    """The request's body as it comes; afterwards, whether the client is still there."""
+    """The request's body as it comes; afterwards, whether the client is still there. `idle_s`: else all of it within FETCH_S."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, idle_s: float | None) -> None:
         self._receive = receive
+        self._idle_s = idle_s
         self.ended = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        now = asyncio.get_running_loop().time
+        whole_by = now() + FETCH_S
         while True:
-            message: Message = await self._receive()
+            message = await self._next(whole_by if self._idle_s is None else now() + self._idle_s)
             if message["type"] == "http.disconnect":
                 raise ClientGone
             if message.get("body"):
@@ -159,6 +198,13 @@ class _Body:
             if not message.get("more_body"):
                 self.ended.set()
                 return
+
+    async def _next(self, by: float) -> Message:
+        try:
+            async with asyncio.timeout_at(by):
+                return await self._receive()
+        except TimeoutError:
+            raise LimitReached("What git was to be told did not come.", code="request.idle") from None
 
     async def watch(self) -> None:
         """Raises ClientGone once the client has gone, after its whole body was read."""
@@ -195,8 +241,9 @@ async def _answer(backend: GitBackend, request: GitRequest, body: _Body, send: S
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
     except Problem as problem:
-        if started:
-            raise  # the server cuts the connection, which is how git learns that the answer is not whole
+        if started:  # the server cuts the connection, which is how git learns that the answer is not whole
+            _LOG.warning("git.broken_off", extra={"code": problem.code})
+            raise ClientGone from problem
         await _refuse(send, problem)
 
 
