@@ -233,6 +233,34 @@ def test_5_paths_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     assert "canary" not in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("method", "lines"),
+    [
+        pytest.param("GET", "", id="the control"),
+        pytest.param("POST", "Content-Length: 0\r\n", id="another method"),
+        pytest.param("GET", "Content-Length: 4\r\n", id="a body"),
+        pytest.param("GET", "Transfer-Encoding: chunked\r\n", id="a chunked body"),
+        pytest.param("GET", f"X: {'y' * 9000}\r\n", id="a long line"),
+        pytest.param("GET", "X: y\r\n" * 200, id="many lines"),
+    ],
+)
+@on_uvloop
+async def test_attack_6_an_upgrade_that_cannot_be_holds_no_connection(method: str, lines: str) -> None:
+    head = (
+        f"{method} / HTTP/1.1\r\nHost: berth.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    )
+    async with serving(echo) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{head}{lines}\r\n".encode())
+        async with asyncio.timeout(10):
+            if lines:
+                assert (await reader.read()).startswith(b"HTTP/1.1 4")
+            else:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 101 ")
+        writer.transport.abort()
+
+
 @on_uvloop
 async def test_a_server_that_stops_says_so() -> None:
     async with serving(echo) as port:

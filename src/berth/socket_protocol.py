@@ -7,6 +7,8 @@
 4. Who reads nothing for STALLED_S of what was written for him is cut off, and so is who does not answer a ping (uvicorn's).
    Conversations have windows of their own (`domain/exec_frame.py`), so that neither happens to somebody who is only slow.
 5. Paths are not logged: uvicorn does, at each upgrade.
+6. A head is all there when it comes here. One that `websockets` takes for none (with a body, a line of 8 KiB, too many lines)
+   is refused at once: uvicorn would wait, with no timer, for something more.
 
 This leans on uvicorn's insides; tests/test_socket_protocol.py holds what it needs of them.
 """
@@ -20,9 +22,11 @@ from uvicorn.config import Config
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
+from websockets.http11 import Request
 
 STALLED_S = 120.0
 _MAX_FRAGMENTS = 64
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class BerthSocket(WebSocketsSansIOProtocol):
@@ -30,6 +34,7 @@ class BerthSocket(WebSocketsSansIOProtocol):
 
     stalled_s = STALLED_S
     _stalled: asyncio.TimerHandle | None = None
+    _asked = False
 
     def __init__(
         self,
@@ -41,6 +46,16 @@ class BerthSocket(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.logger = logging.getLogger(__name__)
         self.logger.setLevel(logging.WARNING)  # policy 5
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if not self._asked and not self.transport.is_closing():  # policy 6
+            self.transport.write(_BAD_REQUEST)
+            self.transport.close()
+
+    def handle_connect(self, event: Request) -> None:
+        self._asked = True
+        super().handle_connect(event)
 
     async def send(self, message: ASGISendEvent) -> None:
         await super().send(message)

@@ -239,27 +239,23 @@ async def test_attack_what_git_cannot_read_fills_no_log(
 async def test_attack_many_ask_git_at_once(berth: Berth, git: Git, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who shows no token closes the door to others who show none, and to nobody else."""
     octo = await berth.user("octo")
-    await octo.post("/user/repos", json={"name": "r", "auto_init": True})
-    port, show = int(git.address.partition(":")[2]), basic(await berth.token("octo", "repo"))
-    monkeypatch.setattr("berth.git.app.AT_ONCE", 2)
+    made = (await octo.post("/user/repos", json={"name": "r", "auto_init": True})).json()
+    path, port = berth.repositories.path(made["id"]), int(git.address.partition(":")[2])
+    show = basic(await berth.token("octo", "repo"))
+    monkeypatch.setattr("berth.git.app.AT_ONCE", 1)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/octo/r.git", trust_env=False) as client:
         refs = "/info/refs?service=git-upload-pack"
         for headers, others in (({}, show), (show, {})):
-            lines = [f"{name}: {value}" for name, value in headers.items()]
-            async with Wire.to(port) as first, Wire.to(port) as second:
-                for wire in (first, second):
-                    await wire.send(asked("git-upload-pack", *lines))
-                refused = await _answer_of(client, refs, headers, 429)
-                assert "2 git requests" in refused.text
+            async with Wire.to(port) as wire:
+                await wire.send(asked("git-upload-pack", *(f"{name}: {value}" for name, value in headers.items())))
+                await _until(lambda: bool(_git_processes(path)))
+                refused = await client.get(refs, headers=headers)
+                assert refused.status_code == 429
+                assert "under way" in refused.text
                 assert (await client.get(refs, headers=others)).status_code == 200
-            await _answer_of(client, refs, headers, 200)  # the control: they have gone
-
-
-async def _answer_of(client: httpx.AsyncClient, path: str, headers: dict[str, str], status: int) -> httpx.Response:
-    async with asyncio.timeout(20):
-        while (answer := await client.get(path, headers=headers)).status_code != status:
-            await asyncio.sleep(0.05)
-    return answer
+            async with asyncio.timeout(20):  # the control: he has gone
+                while (await client.get(refs, headers=headers)).status_code != 200:
+                    await asyncio.sleep(0.05)
 
 
 async def test_a_client_that_goes_away_in_a_push_ends_git_and_leaves_nothing(berth: Berth, git: Git) -> None:
