@@ -18,6 +18,7 @@ from starlette.types import Scope
 
 _WHOLE = "{package_name}"
 _SLASH = "\udc2f"  # half a character: no decoding yields one, so it stands for nothing else
+_SEGMENTED = "berth.segmented_path"
 _KEPT = "/%:@!$&'()*+;=~"  # what may stand in a path and is no separator in a Link header
 
 
@@ -27,10 +28,19 @@ def sent_path(scope: Scope) -> str:
     return quote(scope["path"]) if raw is None else quote(raw.decode("latin-1"), safe=_KEPT)
 
 
+def _segmented(scope: Scope) -> str:
+    """Made once for a request: each of some fifty routes asks for it, and a path may be as long as a head."""
+    if _SEGMENTED not in scope:
+        scope[_SEGMENTED] = "/".join(
+            unquote(segment).replace("/", _SLASH) if "%" in segment else segment
+            for segment in sent_path(scope).split("/")
+        )
+    return str(scope[_SEGMENTED])
+
+
 class _SegmentRoute(Route):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        segments = [unquote(segment).replace("/", _SLASH) for segment in sent_path(scope).split("/")]
-        match, found = super().matches({**scope, "path": "/".join(segments)})
+        match, found = super().matches({**scope, "path": _segmented(scope)})
         for name, value in found.get("path_params", {}).items():
             found["path_params"][name] = value.replace(_SLASH, "/")
         return match, found
