@@ -1,5 +1,6 @@
 """One origin: which edge answers which request."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -85,3 +86,28 @@ async def test_ready_only_if_everything_answers() -> None:
     good, bad = await ask("/readyz"), await ask("/readyz", check=ill)
     assert (good.status_code, good.json()) == (200, {"engine": "ok"})
     assert (bad.status_code, bad.json()) == (503, {"engine": "engine.unreachable"})
+
+
+async def test_attack_many_ask_at_once_whether_all_is_well() -> None:
+    """Each of them would ask the engine and the blobs' store; nobody has to sign in for that."""
+    looked: list[int] = []
+    go = asyncio.Event()
+
+    async def slow() -> None:
+        looked.append(1)
+        await go.wait()
+
+    front = make_front(
+        rest=edge("rest"), sockets=edge("sockets"), git=edge("git"), oci=edge("oci"), checks={"engine": slow}
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=front), base_url="http://berth.test") as client:
+        first, *others = [asyncio.create_task(client.get("/readyz")) for _ in range(20)]
+        while not looked:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.05)
+        first.cancel()  # who goes away ends it for nobody else
+        go.set()
+        assert [answer.status_code for answer in await asyncio.gather(*others)] == [200] * 19
+        assert looked == [1]
+        assert (await client.get("/readyz")).status_code == 200
+        assert looked == [1, 1], "what was seen is not kept"

@@ -7,6 +7,7 @@ Everything else is the web console's. REST and the console have WebSockets. Each
 scope, also behind a trusted proxy (domain/client_address.py).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import HTTPConnection
@@ -43,7 +44,7 @@ def make_front(
     proxies: TrustedProxies = _NO_PROXIES,
 ) -> ASGIApp:
     """The application that a server listens with. `checks`: what must answer for the server to be ready, by name."""
-    documents = errors_page.read_documents()
+    documents, readiness = errors_page.read_documents(), _Readiness(checks)
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         if proxies:
@@ -65,7 +66,7 @@ def make_front(
         elif path in documents:
             await HTMLResponse(documents[path], headers=errors_page.HEADERS)(scope, receive, send)
         elif path == "/readyz":
-            await (await _ready(checks))(scope, receive, send)
+            await (await readiness.look())(scope, receive, send)
         else:
             await ui(scope, receive, send)
 
@@ -108,13 +109,26 @@ def _below_api(scope: Scope) -> Scope | None:
     return None
 
 
-async def _ready(checks: Mapping[str, Check]) -> JSONResponse:
-    """200 if every check passes, else 503; each with its state and the code of what is wrong."""
-    states = {}
-    for name, check in checks.items():
-        try:
-            await check()
-            states[name] = "ok"
-        except Problem as problem:
-            states[name] = problem.code
-    return JSONResponse(states, 200 if set(states.values()) <= {"ok"} else 503)
+class _Readiness:
+    """One look at a time: anybody may ask, and it asks the engine and the blobs' store, who have other things to do."""
+
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._looking: asyncio.Task[dict[str, str]] | None = None
+
+    async def look(self) -> JSONResponse:
+        """200 if every check passes, else 503; each with its state and the code of what is wrong."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        states = await asyncio.shield(self._looking)  # who goes away ends it for nobody else
+        return JSONResponse(states, 200 if set(states.values()) <= {"ok"} else 503)
+
+    async def _look(self) -> dict[str, str]:
+        states = {}
+        for name, check in self._checks.items():
+            try:
+                await check()
+                states[name] = "ok"
+            except Problem as problem:
+                states[name] = problem.code
+        return states
