@@ -55,8 +55,8 @@ class Server:
 
     @property
     def trust(self) -> ssl.SSLContext | bool:
-        """What httpx calls `verify`."""
-        return True if self.ca_file is None else ssl.create_default_context(cafile=str(self.ca_file))
+        """What httpx calls `verify`. Without TLS no authorities are loaded, which takes longer than most requests."""
+        return False if self.ca_file is None else ssl.create_default_context(cafile=str(self.ca_file))
 
     @property
     def log_file(self) -> Path:
@@ -138,4 +138,4 @@ class Server:
                 body: dict[str, Any] = (await api.get(f"/user/codespaces/{name}")).raise_for_status().json()
                 if body["state"] in _AT_REST:
                     return body
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.2)
