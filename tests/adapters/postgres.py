@@ -23,9 +23,9 @@ _USER = "postgres"
 _TEMPLATE = "migrated"
 _FILLED = "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND oid >= 16384 AND pg_relation_size(oid) > 0"
 _SHAPE = """
-SELECT (SELECT count(*) FROM pg_class WHERE oid >= 16384 AND relkind <> 't'),
-  (SELECT count(*) FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0 AND NOT attisdropped),
-  (SELECT count(*) FROM pg_constraint WHERE oid >= 16384), (SELECT count(*) FROM pg_trigger),
+SELECT (SELECT string_agg(relname, ',' ORDER BY oid) FROM pg_class WHERE oid >= 16384 AND relkind <> 't'),
+  (SELECT string_agg(attname, ',' ORDER BY attrelid, attnum) FROM pg_attribute WHERE attrelid >= 16384 AND attnum > 0),
+  (SELECT string_agg(conname, ',' ORDER BY oid) FROM pg_constraint WHERE oid >= 16384), (SELECT count(*) FROM pg_trigger),
   (SELECT count(*) FROM pg_proc WHERE oid >= 16384), (SELECT count(*) FROM pg_db_role_setting),
   (SELECT count(*) FROM pg_statistic WHERE starelid >= 16384), (SELECT min(version_num) FROM alembic_version)
 """
