@@ -92,7 +92,8 @@ WIRES: dict[str, tuple[type[Problem], int, str | None]] = {
 # Modules that the registry imports for something else than what raises these.
 ELSEWHERE = {
     "adapters.store.account", "adapters.store.repository", "adapters.store.team", "domain.account", "domain.registry_host",
-    "domain.repository", "domain.scope", "domain.workflow_permissions", "services.access_token", "services.account",
+    "domain.repository", "domain.scope", "domain.suspension", "domain.workflow_permissions", "services.access_token",
+    "services.account",
 }  # fmt: skip
 # The package of ports is imported whole; the registry asks these of it.
 PORTS = {"services.ports", "services.ports.blob_store", "services.ports.clock"}
