@@ -1,23 +1,21 @@
 """Fixtures that more than one folder uses: the database on both engines, a real Docker engine, a real registry, a server."""
 
 import gc
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import create_engine
-from tests.adapters.postgres import Cluster, in_memory, start_cluster
+from tests.adapters.postgres import Cluster, start_cluster
 from tests.adapters.s3_server import IDENTITY, S3Server, start_s3_server
-from tests.databases import KINDS, new_database
+from tests.databases import KINDS, migrated_sqlite, new_database
 from tests.dice import load_hypothesis_profile
 from tests.known_statements import share_compiled_statements
 from tests.world import REGISTRY_PASSWORD, REGISTRY_USER, World, import_image, make_world
 
 from berth.adapters.engine_private import PrivateEngine
 from berth.adapters.s3_client import S3Client
-from berth.adapters.store.database import Store, upgrade_tables
+from berth.adapters.store.database import Store
 from berth.cli.demo_registry import DemoRegistry
 
 load_hypothesis_profile()
@@ -75,15 +73,9 @@ def s3_identity(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template() -> Iterator[Path]:
-    """A migrated SQLite file, to be copied: migrating takes longer than most tests. Others may lie beside it."""
-    with tempfile.TemporaryDirectory(prefix="berth-sqlite-", dir=in_memory()) as folder:
-        path = Path(folder) / "migrated.db"
-        engine = create_engine(f"sqlite:///{path}")
-        with engine.begin() as connection:
-            upgrade_tables(connection)
-        engine.dispose()
-        yield path
+def sqlite_template() -> Path:
+    """A migrated SQLite file, to be copied. Others may lie beside it."""
+    return migrated_sqlite()
 
 
 @pytest.fixture(params=KINDS)

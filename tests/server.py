@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import shutil
 import signal
 import socket
 import ssl
@@ -14,6 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from tests.databases import migrated_sqlite
 
 _START_TIMEOUT_S = 30.0
 _AT_REST = {"Available", "Shutdown", "Failed"}
@@ -73,6 +75,9 @@ class Server:
         )
 
     async def start(self) -> None:
+        if not self.data.exists() and "BERTH_DATABASE_URL" not in self.environment:
+            self.data.mkdir(mode=0o700)
+            shutil.copy(migrated_sqlite(), self.data / "berth.db")  # tests/test_wiring.py sees the server make its own
         settings = {
             "BERTH_DATA_DIR": str(self.data),
             "BERTH_LISTEN": self.listen,

@@ -59,7 +59,13 @@ def tools(docker_host: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return {name: make(tmp_path_factory.mktemp(name), docker_host) for name, make in MAKERS.items()}
 
 
-@pytest.fixture(params=MAKERS)
+# They speak through the library that podman has: what is theirs alone is in files of their own.
+_LIKE_PODMAN = {"buildah", "skopeo"}
+
+
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.slow] if name in _LIKE_PODMAN else []) for name in MAKERS]
+)
 def tool(request: pytest.FixtureRequest, tools: dict[str, Tool]) -> Iterator[Tool]:
     """Each of them."""
     yield (found := tools[request.param])
