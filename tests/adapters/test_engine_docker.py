@@ -28,7 +28,7 @@ from berth.domain.secret import SecretLevel
 from berth.domain.secret_text import SecretText
 from berth.services.codespace_exec import CodespaceExec
 from berth.services.codespace_install import CodespaceInstaller
-from berth.services.ports import ContainerStatus, ExecOutput, PullProgress
+from berth.services.ports import ContainerStatus, ExecOutput, ExecResult, PullProgress
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
@@ -359,7 +359,9 @@ async def test_a_command_whose_container_is_removed(
     await started.wait()
     await engine.remove_container(container)
     async with asyncio.timeout(30):
-        assert (await call).exit_code == 137
+        [outcome] = await asyncio.gather(call, return_exceptions=True)
+    # The engine forgets a command with its container, perhaps before it was asked for the exit code.
+    assert outcome.exit_code == 137 if isinstance(outcome, ExecResult) else isinstance(outcome, NotFound)
     assert caplog.records == []
 
 

@@ -233,12 +233,17 @@ async def test_what_has_ended_meanwhile_is_not_ended_once_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("problem", "takes_s", "code"),
-    [(NotFound("Gone.", code="container.gone"), 0.0, "container.gone"), (None, 60.0, "engine.unreachable")],
-    ids=["refused", "too slow"],
+    ("problem", "takes_s", "codes"),
+    [
+        (UpstreamFailed("No.", code="engine.failed"), 0.0, ["engine.failed"]),
+        (None, 60.0, ["engine.unreachable"]),
+        (NotFound("Gone.", code="container.gone"), 0.0, []),
+        (Conflict("It stopped.", code="container.not_running"), 0.0, []),
+    ],
+    ids=["refused", "too slow", "gone with its container", "ended with its container"],
 )
 async def test_what_cannot_be_ended_is_logged(
-    problem: Problem | None, takes_s: float, code: str, caplog: pytest.LogCaptureFixture
+    problem: Problem | None, takes_s: float, codes: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """And the caller gets what cut it off."""
 
@@ -249,9 +254,8 @@ async def test_what_cannot_be_ended_is_logged(
     engine.cannot_kill, engine.kill_takes_s = problem, takes_s
     with pytest.raises(KeyError):
         await executor.run(INSIDE, ["x"], on_output=on_output)
-    assert [(record.message, record.__dict__["code"]) for record in caplog.records] == [
-        ("codespace.exec_not_ended", code)
-    ]
+    told = [(record.message, record.__dict__["code"]) for record in caplog.records]
+    assert told == [("codespace.exec_not_ended", code) for code in codes]
 
 
 async def test_a_server_that_stops_waits_for_what_it_ends() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from berth.domain.codespace import Codespace
 from berth.domain.exec_frame import Start
 from berth.domain.exec_process import MAX_OUTPUT_BYTES, FirstLine, announced, kill_command
-from berth.domain.problem import Problem, UpstreamFailed
+from berth.domain.problem import Conflict, NotFound, Problem, UpstreamFailed
 from berth.services.ports import Engine, ExecOutput, ExecResult, ExecStream
 
 _MAX_TAIL = 300  # characters
@@ -171,6 +171,8 @@ class CodespaceExec:
         try:
             async with asyncio.timeout(self._kill_timeout_s):
                 await self._engine.execute(codespace.container_id or "", kill_command(process_id), user="0")
+        except (NotFound, Conflict):
+            pass  # its container is gone, or has stopped: so has it
         except (TimeoutError, Problem) as error:
             code = error.code if isinstance(error, Problem) else "engine.unreachable"
             _LOG.warning("codespace.exec_not_ended", extra={"codespace": codespace.name, "code": code})
