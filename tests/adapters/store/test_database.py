@@ -67,7 +67,9 @@ async def test_several_servers_share_one_postgresql() -> None:
     ],
     ids=["no socket", "refused", "no directory"],
 )
-async def test_who_starts_a_server_is_told_why_the_database_cannot_be_used(url: str, said: str) -> None:
+async def test_who_starts_a_server_is_told_why_the_database_cannot_be_used(
+    url: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
     before = set(threading.enumerate())
     store = Store(url)
     with pytest.raises(UpstreamFailed) as failed:
@@ -76,8 +78,13 @@ async def test_who_starts_a_server_is_told_why_the_database_cannot_be_used(url: 
     assert said in failed.value.message
     assert "\n" not in failed.value.message
     assert "hunter2" not in failed.value.message + failed.value.remedy
-    with pytest.raises(UpstreamFailed) as hidden:  # a client learns less
+    assert caplog.records == []
+    with pytest.raises(UpstreamFailed) as hidden:  # a client learns less, and the log as much
         await store.ping()
+    [logged] = caplog.records
+    assert (logged.message, said in logged.__dict__["reason"]) == ("store.failed", True)
+    assert "\n" not in logged.__dict__["reason"]
+    assert "hunter2" not in logged.__dict__["reason"]
     assert said not in hidden.value.message + hidden.value.remedy
     await store.close()
     # Where aiosqlite cannot connect, its thread still tells the loop that it ends, and nothing else waits for that.

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from berth.adapters.store.sqlite_here import SQLiteHere
 from berth.domain.problem import Invalid, LimitReached, UpstreamFailed
 
+_LOG = logging.getLogger(__name__)
 _MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 0x6265727468  # "berth"
 _BUSY_TIMEOUT_S = 20
@@ -198,7 +200,8 @@ def _on_sqlite_begin(connection: Connection) -> None:
 class _translate:  # noqa: N801 used as a keyword: `with _translate():`
     """Turns the database's own failures into Problems; constraint errors stay for the query that expects them.
 
-    Only `at_the_start` the Problem says the reason: later it answers a client, whom the database's address does not concern.
+    Only `at_the_start` the Problem says the reason: later it answers a client, whom the database's address does not concern,
+    and the log says it.
     """
 
     def __init__(self, *, at_the_start: bool = False) -> None:
@@ -213,13 +216,20 @@ class _translate:  # noqa: N801 used as a keyword: `with _translate():`
                 "The database's disk is full.", code="store.full", remedy="The site administrator makes room."
             ) from error
         if isinstance(error, OperationalError) or (isinstance(error, DBAPIError) and error.connection_invalidated):
-            raise (_not_usable(error) if self._at_the_start else unavailable()) from error
+            if self._at_the_start:
+                raise _not_usable(error) from error
+            _LOG.warning("store.failed", extra={"reason": _reason(error)})
+            raise unavailable() from error
+
+
+def _reason(error: DBAPIError) -> str:
+    """The driver's words, on one line: they name host, port, user and database, never a password."""
+    return " ".join(str(error.orig).split())
 
 
 def _not_usable(error: DBAPIError) -> UpstreamFailed:
-    """The driver's words, on one line: they name host, port, user and database, never a password."""
     return UpstreamFailed(
-        f"The database cannot be used: {' '.join(str(error.orig).split())}",
+        f"The database cannot be used: {_reason(error)}",
         code="store.unavailable",
         remedy="Start it, or correct BERTH_DATABASE_URL (not set: BERTH_DATA_DIR).",
     )
